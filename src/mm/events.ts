@@ -1,0 +1,173 @@
+/**
+ * Events: everything the memory manager did and decided, typed, in order. Reports and `explain` are folds over events and never read a table.
+ *
+ * Every event carries the number of the operation it happened in and ids that are never reused, so the life of a vma or an
+ * anon_vma can be told from them. The merge events have the fields of seed 004 patch 6.
+ * Cost    one small object an event, made only when somebody listens
+ */
+import type { Addr, Pgoff } from '../base/units.ts';
+import type { MergeVerdict } from './mergeVerdict.ts';
+import type { Why } from './result.ts';
+
+/** Who asked for a merge, a split or a new vma. */
+export type Cause =
+  | 'initial'
+  | 'mmap'
+  | 'munmap'
+  | 'brk'
+  | 'mremap'
+  | 'mprotect'
+  | 'mlock'
+  | 'madvise'
+  | 'mbind'
+  | 'uffd'
+  | 'mseal'
+  | 'ksm'
+  | 'name'
+  | 'stack'
+  | 'fork'
+  | 'exec'
+  | 'exit'
+  | 'shm'
+  | 'fault';
+
+/** One event. */
+export type MmEvent =
+  | {
+      readonly kind: 'vmaCreate';
+      readonly op: number;
+      readonly mm: number;
+      readonly vma: number;
+      readonly start: Addr;
+      readonly end: Addr;
+      readonly pgoff: Pgoff;
+      readonly cause: Cause;
+      readonly from: number | null;
+    }
+  /** `vma` keeps one part, `other` is the new vma with the other part; `at` is the border. */
+  | {
+      readonly kind: 'vmaSplit';
+      readonly op: number;
+      readonly mm: number;
+      readonly vma: number;
+      readonly other: number;
+      readonly at: Addr;
+      readonly cause: Cause;
+    }
+  | {
+      readonly kind: 'vmaResize';
+      readonly op: number;
+      readonly mm: number;
+      readonly vma: number;
+      readonly start: Addr;
+      readonly end: Addr;
+      readonly cause: Cause;
+    }
+  | {
+      readonly kind: 'vmaRemove';
+      readonly op: number;
+      readonly mm: number;
+      readonly vma: number;
+      readonly cause: Cause;
+      readonly into: number | null;
+    }
+  /** A merge was tried: seed 004 patch 6, `vm_av_merge`, with our reasons instead of its four failure classes. */
+  | {
+      readonly kind: 'vmaMerge';
+      readonly op: number;
+      readonly mm: number;
+      readonly cause: Cause;
+      readonly start: Addr;
+      readonly end: Addr;
+      readonly merged: boolean;
+      readonly survivor: number | null;
+      readonly predecessor: MergeVerdict;
+      readonly successor: MergeVerdict;
+      readonly both: MergeVerdict;
+    }
+  /** An mremap copy merged into an existing vma: seed 004 patch 6, `vm_pgoff_merge`. */
+  | {
+      readonly kind: 'pgoffMerge';
+      readonly op: number;
+      readonly mm: number;
+      readonly faulted: boolean;
+      readonly updated: boolean;
+    }
+  /** mremap moved [from, from+len) to `to`; `vma` is where it is now. */
+  | {
+      readonly kind: 'vmaMove';
+      readonly op: number;
+      readonly mm: number;
+      readonly source: number;
+      readonly vma: number;
+      readonly from: Addr;
+      readonly to: Addr;
+      readonly len: number;
+      readonly pgoffBefore: Pgoff;
+      readonly pgoffAfter: Pgoff;
+      readonly pgoffUpdate: PgoffUpdate;
+    }
+  | {
+      readonly kind: 'anonVmaCreate';
+      readonly op: number;
+      readonly anonVma: number;
+      readonly vma: number;
+      readonly parent: number | null;
+    }
+  | {
+      readonly kind: 'anonVmaShare';
+      readonly op: number;
+      readonly anonVma: number;
+      readonly vma: number;
+      readonly from: number;
+    }
+  /** Pages of [start, end) went from one anon_vma to another (seed 004 patch 5). */
+  | {
+      readonly kind: 'anonVmaRehome';
+      readonly op: number;
+      readonly mm: number;
+      readonly from: number;
+      readonly to: number;
+      readonly start: Addr;
+      readonly end: Addr;
+      readonly pages: number;
+    }
+  | {
+      readonly kind: 'flags';
+      readonly op: number;
+      readonly mm: number;
+      readonly vma: number;
+      readonly flags: number;
+      readonly cause: Cause;
+    }
+  /** The kernel chose an address: `predicted` is ours, `chosen` what a recording says. */
+  | {
+      readonly kind: 'placement';
+      readonly op: number;
+      readonly mm: number;
+      readonly len: number;
+      readonly predicted: Addr;
+      readonly chosen: Addr | null;
+      /** Something of ours is mapped where the kernel put it. */
+      readonly taken: boolean;
+    }
+  | {
+      readonly kind: 'refused';
+      readonly op: number;
+      readonly mm: number;
+      readonly errno: number;
+      readonly why: Why;
+    };
+
+/** What became of the page offset of a moved vma: kept, or recomputed and why; or why the proposal did not recompute it. */
+export type PgoffUpdate =
+  | 'not-anonymous'
+  | 'unfaulted'
+  | 'kept'
+  | 'updated'
+  | 'relocated'
+  | 'shared-anon-vma'
+  | 'shared-page';
+
+/** Somebody who listens. Called at once, in order; must not change the model. */
+export type EventSink = (event: MmEvent) => void;

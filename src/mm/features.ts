@@ -1,0 +1,146 @@
+/**
+ * The switches: one row for each proposal, and the profiles that are named rows of values.
+ *
+ * `features.x` is read only in functions named can…, should…, is…, may… or …Verdict; the mechanism underneath is shared by all
+ * positions of a switch. `linux-6.18` is what the oracle runs; `as-5.18` and `as-3.9` are 6.18 with switches turned back and do not claim to be
+ * those kernels. docs/adding-a-switch.md walks through adding one.
+ */
+
+/** Every switch with its possible values; the first one is "as if the proposal did not exist". */
+export interface Features {
+  /** 004 patch 4: a faulted private-anonymous vma that is moved gets the pgoff of its new address. */
+  readonly mergePgoffOnMove: 'off' | 'on';
+  /** 004 patch 5: vmas with different anon_vmas merge when the incoming one is not shared. */
+  readonly mergeAcrossAnonVma: 'off' | 'on';
+  /** The cover letter's question: what tells that pages are shared, the anon_vma, each page's mapcount, or both. */
+  readonly mergeSharingCheck: 'anonVma' | 'mapcount' | 'both';
+  /** 004 patch 2 (mainline since 6.0): growing in place absorbs a compatible next vma. */
+  readonly mergeAfterResize: 'off' | 'on';
+  /** Mainline since 6.16: a faulted range merges with an unfaulted neighbour. */
+  readonly mergeFaultedWithUnfaulted: 'off' | 'on';
+  /** Mainline since 6.17: mremap moves several vmas at once. */
+  readonly mremapManyVmas: 'off' | 'on';
+  /** The successor of 004 (2025, not merged): MREMAP_RELOCATE_ANON and MREMAP_MUST_RELOCATE_ANON. */
+  readonly mremapRelocateAnon: 'off' | 'on';
+  /** CONFIG_ANON_VMA_NAME: prctl(PR_SET_VMA_ANON_NAME) works. */
+  readonly anonVmaName: 'off' | 'on';
+  /** /sys/kernel/mm/transparent_hugepage/enabled. */
+  readonly thp: 'never' | 'madvise' | 'always';
+}
+
+/** The name of a switch. */
+export type FeatureName = keyof Features;
+
+/** What a user is told about a switch. */
+export interface FeatureInfo {
+  readonly values: readonly string[];
+  /** Which of the five threads it belongs to, or where it comes from. */
+  readonly seed: string;
+  readonly text: string;
+}
+
+/** Every switch in the order in which it is listed. */
+export const FEATURES: {
+  readonly [K in FeatureName]: Omit<FeatureInfo, 'values'> & { readonly values: readonly Features[K][] };
+} = {
+  mergePgoffOnMove: {
+    values: ['off', 'on'],
+    seed: '004 patch 4',
+    text: 'mremap gives a faulted anonymous vma the page offset of its new address, so that it can merge there',
+  },
+  mergeAcrossAnonVma: {
+    values: ['off', 'on'],
+    seed: '004 patch 5',
+    text: 'vmas with different anon_vmas merge when the incoming anon_vma is not shared by fork',
+  },
+  mergeSharingCheck: {
+    values: ['anonVma', 'mapcount', 'both'],
+    seed: '004 (question)',
+    text: 'how the two above find out that pages are shared: by the anon_vma, by the mapcount of each page, or both',
+  },
+  mergeAfterResize: {
+    values: ['off', 'on'],
+    seed: '004 patch 2',
+    text: 'mremap that grows in place absorbs a compatible vma it has reached (Linux 6.0 and later)',
+  },
+  mergeFaultedWithUnfaulted: {
+    values: ['off', 'on'],
+    seed: '– (6.16)',
+    text: 'a faulted range merges with an unfaulted neighbour (Linux 6.16 and later)',
+  },
+  mremapManyVmas: {
+    values: ['off', 'on'],
+    seed: '000 (6.17)',
+    text: 'mremap with MREMAP_FIXED and equal sizes moves several vmas at once (Linux 6.17 and later)',
+  },
+  mremapRelocateAnon: {
+    values: ['off', 'on'],
+    seed: '004 (successor)',
+    text: 'mremap knows MREMAP_RELOCATE_ANON (8) and MREMAP_MUST_RELOCATE_ANON (16): move pages to a new anon_vma and offset',
+  },
+  anonVmaName: {
+    values: ['off', 'on'],
+    seed: '– (config)',
+    text: 'prctl(PR_SET_VMA_ANON_NAME) names anonymous vmas (CONFIG_ANON_VMA_NAME)',
+  },
+  thp: {
+    values: ['never', 'madvise', 'always'],
+    seed: '– (sysfs)',
+    text: 'transparent huge pages: never, only where MADV_HUGEPAGE asks, always',
+  },
+};
+
+/** Linux 6.18 as the oracle runs it. */
+export const LINUX_6_18: Features = {
+  mergePgoffOnMove: 'off',
+  mergeAcrossAnonVma: 'off',
+  mergeSharingCheck: 'both',
+  mergeAfterResize: 'on',
+  mergeFaultedWithUnfaulted: 'on',
+  mremapManyVmas: 'on',
+  mremapRelocateAnon: 'off',
+  anonVmaName: 'off',
+  thp: 'madvise',
+};
+
+const AS_5_18: Features = {
+  ...LINUX_6_18,
+  mergeAfterResize: 'off',
+  mergeFaultedWithUnfaulted: 'off',
+  mremapManyVmas: 'off',
+};
+
+/** The profiles by name. */
+export const PROFILES: Readonly<Record<string, Features>> = {
+  'linux-6.18': LINUX_6_18,
+  'as-5.18': AS_5_18,
+  'as-3.9': AS_5_18,
+};
+
+/** One change of a switch, as written after `--set`. */
+export interface FeatureSetting {
+  readonly name: FeatureName;
+  readonly value: string;
+}
+
+/**
+ * Reads `name=value`.
+ * @returns the setting, or a sentence that says what would be right
+ */
+export function parseFeatureSetting(text: string): FeatureSetting | string {
+  const at = text.indexOf('=');
+  const name = at < 0 ? text : text.slice(0, at);
+  if (!Object.hasOwn(FEATURES, name))
+    return `no feature '${name}'; there are ${Object.keys(FEATURES).join(', ')}`;
+  const info = FEATURES[name as FeatureName];
+  const value = at < 0 ? '' : text.slice(at + 1);
+  if (!(info.values as readonly string[]).includes(value))
+    return `${name} takes one of ${info.values.join(', ')}`;
+  return { name: name as FeatureName, value };
+}
+
+/** Returns `base` with the settings applied in order. */
+export function withSettings(base: Features, settings: readonly FeatureSetting[]): Features {
+  const changes = Object.fromEntries(settings.map(({ name, value }) => [name, value]));
+  return { ...base, ...changes };
+}

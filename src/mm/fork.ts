@@ -1,0 +1,96 @@
+/**
+ * fork and exit of an address space.
+ *
+ * Each vma of the parent, ascending: DONTCOPY ones are left out; the copy is unlocked, loses its userfaultfd registration (unless the context
+ * asked for fork events), and gets an anon_vma of its own under the parent's. Nothing merges, no map limit is asked. Tables are copied only
+ * where something would be lost otherwise; elsewhere the child faults anew.
+ *
+ * Linux   mm/mmap.c: dup_mmap, exit_mmap; mm/memory.c: vma_needs_copy; spec/vma.md 13
+ */
+import { ENOMEM } from '../abi/errno.ts';
+import { forkAnonVma, unlinkAnonVmas } from './anonVma.ts';
+import { accountVm, duplicateVma, linkVma, Mm, mayCommit, unlinkVma } from './mm.ts';
+import { refused, type SysResult } from './result.ts';
+import { nrPagesOf, type Vma } from './vma.ts';
+import {
+  VM_ACCOUNT,
+  VM_DONTCOPY,
+  VM_LOCKED_MASK,
+  VM_MAYBE_GUARD,
+  VM_MIXEDMAP,
+  VM_PFNMAP,
+  VM_UFFD_MASK,
+  VM_UFFD_WP,
+  VM_WIPEONFORK,
+} from './vmFlags.ts';
+
+/** Tells whether page tables of `vma` are copied. Linux: vma_needs_copy(). */
+const isTableCopied = (vma: Vma): boolean =>
+  vma.anonVma !== null ||
+  (vma.flags & (VM_PFNMAP | VM_MIXEDMAP | VM_MAYBE_GUARD)) !== 0 ||
+  (vma.uffd !== null && (vma.flags & VM_UFFD_WP) !== 0);
+
+/**
+ * Copies the address space `parent`.
+ * @returns  the child, or ENOMEM overcommit (then nothing is left of the child)
+ * Events    vmaCreate and anonVmaCreate for the child
+ */
+export function forkMm(parent: Mm): Mm | SysResult {
+  const { kernel } = parent;
+  const child = new Mm(kernel);
+  copySettings(parent, child);
+  for (const vma of parent.vmas) {
+    if (vma.flags & VM_DONTCOPY) continue;
+    if (vma.flags & VM_ACCOUNT) {
+      if (!mayCommit(parent, nrPagesOf(vma))) {
+        exitMm(child);
+        return refused(ENOMEM, 'overcommit');
+      }
+      kernel.commit(nrPagesOf(vma));
+    }
+    copyForChild(parent, child, vma);
+  }
+  return child;
+}
+
+function copySettings(parent: Mm, child: Mm): void {
+  child.memoryMerge = parent.memoryMerge;
+  child.mdwe = parent.mdwe;
+  child.thpDisabled = parent.thpDisabled;
+  child.startBrk = parent.startBrk;
+  child.brk = parent.brk;
+  child.startData = parent.startData;
+  child.endData = parent.endData;
+  child.startStack = parent.startStack;
+  child.mmapBase = parent.mmapBase;
+  child.limits = { ...parent.limits };
+  child.privileged = parent.privileged;
+}
+
+function copyForChild(parent: Mm, child: Mm, vma: Vma): void {
+  const copy = duplicateVma(child.kernel, vma);
+  copy.flags &= ~VM_LOCKED_MASK;
+  if (copy.uffd !== null && !copy.uffd.eventFork) {
+    copy.uffd = null;
+    copy.flags &= ~VM_UFFD_MASK;
+  }
+  linkVma(child, copy, 'fork', vma);
+  const wiped = (vma.flags & VM_WIPEONFORK) !== 0;
+  if (!wiped) forkAnonVma(child.kernel, copy, vma);
+  accountVm(child, copy.flags, nrPagesOf(copy));
+  if (!wiped && isTableCopied(vma)) parent.pages.copyTo(child.pages, vma.start, vma.end);
+}
+
+/** Takes everything down: pages, anon_vma links, promises. The Mm is empty afterwards. */
+export function exitMm(mm: Mm): void {
+  for (const vma of mm.vmas) {
+    mm.pages.zap(vma.start, vma.end, { keepGuards: false });
+    if (vma.flags & VM_ACCOUNT) mm.kernel.commit(-nrPagesOf(vma));
+    accountVm(mm, vma.flags, -nrPagesOf(vma));
+    unlinkAnonVmas(vma);
+    unlinkVma(mm, vma, 'exit');
+  }
+  mm.pages.freeTables(0, Number.MAX_SAFE_INTEGER, 0, Number.MAX_SAFE_INTEGER);
+  mm.lockedVm = 0;
+  mm.lockedLeak = 0;
+}

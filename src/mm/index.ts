@@ -1,0 +1,40 @@
+/**
+ * The memory manager: one kernel, address spaces, the system calls on them, events and views.
+ *
+ * This is the door for other rings and for users of `faultline/mm`; what is not exported here is internal.
+ */
+export type { AnonVma } from './anonVma.ts';
+export { brk } from './brk.ts';
+export type { Cause, EventSink, MmEvent, PgoffUpdate } from './events.ts';
+export { accessPage, type FaultAccess, type FaultResult, peekStamp } from './fault.ts';
+export {
+  FEATURES,
+  type FeatureInfo,
+  type FeatureName,
+  type FeatureSetting,
+  type Features,
+  LINUX_6_18,
+  PROFILES,
+  parseFeatureSetting,
+  withSettings,
+} from './features.ts';
+export { exitMm, forkMm } from './fork.ts';
+export { adoptVma, type FoundVma } from './initial.ts';
+export { DEFAULT_CONFIG, Kernel, type KernelConfig } from './kernel.ts';
+export { madvise, processMadvise } from './madvise.ts';
+export { mbind } from './mempolicy.ts';
+export type { MergeVerdict } from './mergeVerdict.ts';
+export { mincore, msync } from './mincore.ts';
+export { mlock, mlockall, munlock, munlockall } from './mlock.ts';
+export { accountVm, linkVma, Mm, type Rlimit, type Rlimits } from './mm.ts';
+export { type MmapRequest, mmap } from './mmap.ts';
+export { mprotect } from './mprotect.ts';
+export { type MremapRequest, mremap } from './mremap.ts';
+export { mseal } from './mseal.ts';
+export { munmap } from './munmap.ts';
+export { type AnonVmaRow, mapsLine, mapsText, type VmaRow, vmaDisplayName, vmaRows } from './procfs.ts';
+export { isRefused, type SysResult, type Why } from './result.ts';
+export { getUnmappedArea, type PlaceRequest } from './unmappedArea.ts';
+export { INVARIANT_NAMES, verifyAnonVmas, verifyAround, verifyKernel, verifyMm } from './verify.ts';
+export { type FileObject, isAnonymousVma, type MappedFile, nrPagesOf, Vma } from './vma.ts';
+export { kernelVmFlags, permsOf, VM_STICKY, vmFlagCodes, vmFlagsOfCodes } from './vmFlags.ts';

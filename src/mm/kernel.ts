@@ -1,0 +1,157 @@
+/**
+ * One kernel: what several address spaces share. Nothing in the model is module-global.
+ *
+ * Invariant   [committed] `committedPages` is the sum of the pages of all VM_ACCOUNT vmas and of the shared-anonymous files alive, plus
+ *             `committedLeak` (what growth of a stack without VM_ACCOUNT leaves behind)
+ * Linux       sysctl vm.*, mm/util.c (overcommit)
+ */
+import type { EventSink } from './events.ts';
+import { type Features, LINUX_6_18 } from './features.ts';
+import { Frames } from './frames.ts';
+import type { FileObject, MappedFile } from './vma.ts';
+
+/** The settings of a machine that memory management reads. Pages unless a name says otherwise. */
+export interface KernelConfig {
+  /** vm.max_map_count. */
+  readonly maxMapCount: number;
+  /** Effective lower limit of hints, bytes: the larger of the sysctl and the LSM's constant. */
+  readonly mmapMinAddr: number;
+  /** vm.mmap_min_addr itself, bytes: what MAP_FIXED is held against. */
+  readonly sysctlMmapMinAddr: number;
+  /** vm.overcommit_memory. */
+  readonly overcommit: 0 | 1 | 2;
+  readonly overcommitRatio: number;
+  readonly totalRamPages: number;
+  readonly totalSwapPages: number;
+  /** stack_guard_gap in bytes. */
+  readonly stackGuardGap: number;
+  /** Shared anonymous mappings are aligned for huge pages. */
+  readonly shmemHuge: boolean;
+}
+
+/** The machine the specification was measured on. */
+export const DEFAULT_CONFIG: KernelConfig = {
+  maxMapCount: 65530,
+  mmapMinAddr: 65536,
+  sysctlMmapMinAddr: 4096,
+  overcommit: 0,
+  overcommitRatio: 50,
+  totalRamPages: 6_160_000,
+  totalSwapPages: 0,
+  stackGuardGap: 256 * 4096,
+  shmemHuge: false,
+};
+
+/** What all address spaces of one machine share. */
+export class Kernel {
+  readonly features: Features;
+  readonly config: KernelConfig;
+  readonly frames = new Frames();
+  /** Pages of shared memory and files by object and page offset: frame numbers. */
+  readonly #pageCache = new Map<number, Map<number, number>>();
+  /** Number of the operation being carried out; events carry it. */
+  opNr = 0;
+  /** Who listens to events; null saves making them. */
+  emit: EventSink | null = null;
+  /** Pages promised to accountable mappings (Committed_AS). */
+  committedPages = 0;
+  /** Of these, what nobody will give back: growth of GROWSDOWN memory that is not VM_ACCOUNT. */
+  committedLeak = 0;
+  #nextVma = 1;
+  #nextAnonVma = 1;
+  #nextFile = 1;
+  #nextMm = 1;
+
+  /** @param features  the switches; @param config  sysctl values and sizes, by default those of the measured machine */
+  constructor(features: Features = LINUX_6_18, config: Partial<KernelConfig> = {}) {
+    this.features = features;
+    this.config = { ...DEFAULT_CONFIG, ...config };
+  }
+
+  /** Returns an id no vma had before. */
+  nextVmaId(): number {
+    return this.#nextVma++;
+  }
+  /** Returns an id no anon_vma had before. */
+  nextAnonVmaId(): number {
+    return this.#nextAnonVma++;
+  }
+  /** Returns an id no address space had before. */
+  nextMmId(): number {
+    return this.#nextMm++;
+  }
+
+  /** Makes a file object (an inode). @param init  its fields but the id; all but path and kind have defaults */
+  newFileObject(init: Pick<FileObject, 'path' | 'kind'> & Partial<FileObject>): FileObject {
+    return {
+      dev: null,
+      inode: null,
+      size: null,
+      alignsHuge: init.kind === 'regular' || init.kind === 'zero',
+      hasClose: init.kind === 'sysv',
+      noExec: false,
+      chargedPages: 0,
+      writeSealed: false,
+      ...init,
+      nrVmas: 0,
+      id: this.#nextFile++,
+    };
+  }
+  /** Makes an open file of `object`. */
+  openFile(object: FileObject, mode: { readable: boolean; writable: boolean }): MappedFile {
+    return { id: this.#nextFile++, object, ...mode };
+  }
+
+  /** Returns the frame that holds page `pgoff` of `object`, made (zeroed) when it is not in the page cache yet. */
+  cachedPage(object: FileObject, pgoff: number): number {
+    let pages = this.#pageCache.get(object.id);
+    if (pages === undefined) {
+      pages = new Map();
+      this.#pageCache.set(object.id, pages);
+    }
+    let frame = pages.get(pgoff);
+    if (frame === undefined) {
+      frame = this.frames.allocate(0);
+      pages.set(pgoff, frame);
+    }
+    return frame;
+  }
+  /** Tells whether page `pgoff` of `object` is in the page cache. */
+  isCached(object: FileObject, pgoff: number): boolean {
+    return this.#pageCache.get(object.id)?.has(pgoff) === true;
+  }
+  /** Iterates over the frames of the page cache. For verify.ts. */
+  *cachedFrames(): Generator<number> {
+    for (const pages of this.#pageCache.values()) yield* pages.values();
+  }
+  /** Takes pages `from` to below `to` of `object` out of the page cache. Nothing maps them any more. */
+  dropCached(object: FileObject, from: number, to: number): void {
+    const pages = this.#pageCache.get(object.id);
+    if (pages === undefined) return;
+    for (const [pgoff, frame] of pages) {
+      if (pgoff < from || pgoff >= to) continue;
+      pages.delete(pgoff);
+      this.frames.release(frame);
+    }
+  }
+
+  /** Tells whether `pages` more may be promised to a process with `totalVmPages`; root keeps the admin reserve. Linux: __vm_enough_memory(). */
+  mayCommit(pages: number, totalVmPages: number, privileged: boolean): boolean {
+    const { overcommit, totalRamPages, totalSwapPages, overcommitRatio } = this.config;
+    if (overcommit === 1) return true;
+    if (overcommit === 0) return pages <= totalRamPages + totalSwapPages;
+    let allowed = Math.floor((totalRamPages * overcommitRatio) / 100) + totalSwapPages;
+    if (!privileged) allowed -= ADMIN_RESERVE_PAGES;
+    allowed -= Math.min(Math.floor(totalVmPages / 32), USER_RESERVE_PAGES);
+    return this.committedPages + pages < allowed;
+  }
+
+  /** Promises `pages` (may be negative). */
+  commit(pages: number): void {
+    this.committedPages += pages;
+  }
+}
+
+/** vm.admin_reserve_kbytes (8 MiB) and vm.user_reserve_kbytes (128 MiB), defaults of a machine with enough memory. */
+const ADMIN_RESERVE_PAGES = 2048;
+const USER_RESERVE_PAGES = 32768;

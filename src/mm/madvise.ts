@@ -1,0 +1,287 @@
+/**
+ * madvise(2) and process_madvise(2).
+ *
+ * The walk goes over holes and reports them at the end; any other error stops it, and what was done stays. Advice that changes flags goes
+ * through merge-else-split; a full map there is EAGAIN. POPULATE_* is another walk (populate.ts).
+ *
+ * Linux   mm/madvise.c; spec/vma.md 10
+ * Left out   HWPOISON, SOFT_OFFLINE; reclaim behind COLD and PAGEOUT beyond swap entries
+ */
+import { EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import {
+  MADV_COLD,
+  MADV_COLLAPSE,
+  MADV_DODUMP,
+  MADV_DOFORK,
+  MADV_DONTDUMP,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
+  MADV_HUGEPAGE,
+  MADV_HWPOISON,
+  MADV_KEEPONFORK,
+  MADV_MERGEABLE,
+  MADV_NOHUGEPAGE,
+  MADV_NORMAL,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_RANDOM,
+  MADV_REMOVE,
+  MADV_SEQUENTIAL,
+  MADV_SOFT_OFFLINE,
+  MADV_UNMERGEABLE,
+  MADV_WILLNEED,
+  MADV_WIPEONFORK,
+} from '../abi/mman.ts';
+import { Unmodelled } from '../base/assert.ts';
+import { type Addr, isPageAligned, pageCeil } from '../base/units.ts';
+import { mergeableFlags } from './ksm.ts';
+import {
+  coldRange,
+  collapseRange,
+  discardRange,
+  installGuards,
+  pageOutRange,
+  punchHole,
+  removeGuards,
+} from './madvisePages.ts';
+import type { Mm } from './mm.ts';
+import { madvisePopulate } from './populate.ts';
+import { OK, refused, type SysResult } from './result.ts';
+import { isAnonymousVma, type Vma } from './vma.ts';
+import { modifyVma } from './vmaMerge.ts';
+import {
+  VM_DONTCOPY,
+  VM_DONTDUMP,
+  VM_DROPPABLE,
+  VM_HUGEPAGE,
+  VM_IO,
+  VM_LOCKED,
+  VM_MAYWRITE,
+  VM_MERGEABLE,
+  VM_NOHUGEPAGE,
+  VM_PFNMAP,
+  VM_RAND_READ,
+  VM_SEALED,
+  VM_SEQ_READ,
+  VM_SHARED,
+  VM_SPECIAL,
+  VM_WIPEONFORK,
+  VM_WRITE,
+} from './vmFlags.ts';
+
+const KNOWN = new Set([
+  MADV_NORMAL,
+  MADV_RANDOM,
+  MADV_SEQUENTIAL,
+  MADV_WILLNEED,
+  MADV_DONTNEED,
+  MADV_FREE,
+  MADV_REMOVE,
+  MADV_DONTFORK,
+  MADV_DOFORK,
+  MADV_MERGEABLE,
+  MADV_UNMERGEABLE,
+  MADV_HUGEPAGE,
+  MADV_NOHUGEPAGE,
+  MADV_DONTDUMP,
+  MADV_DODUMP,
+  MADV_WIPEONFORK,
+  MADV_KEEPONFORK,
+  MADV_COLD,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_DONTNEED_LOCKED,
+  MADV_COLLAPSE,
+  MADV_HWPOISON,
+  MADV_SOFT_OFFLINE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
+]);
+/** Advice that throws data away; on sealed memory it needs write access or a file. */
+const DISCARDS = new Set([
+  MADV_FREE,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_REMOVE,
+  MADV_DONTFORK,
+  MADV_WIPEONFORK,
+  MADV_GUARD_INSTALL,
+]);
+
+/** Checks that need no vma. Returns the end of the range, or the answer. */
+function checkRange(addr: Addr, len: number, advice: number): { end: Addr } | SysResult {
+  if (!KNOWN.has(advice)) return refused(EINVAL, 'bad-advice');
+  if (!isPageAligned(addr)) return refused(EINVAL, 'unaligned');
+  const bytes = pageCeil(len);
+  if (bytes >= 2 ** 64) return refused(EINVAL, 'wraps');
+  const end = addr + bytes;
+  if (end >= 2 ** 64) return refused(EINVAL, 'wraps');
+  return bytes === 0 ? OK : { end };
+}
+
+/**
+ * madvise(2).
+ *
+ * @param addr    page aligned; len bytes, rounded up
+ * @param advice  MADV_*
+ * @returns       0
+ * Refusals       EINVAL bad-advice, unaligned, wraps, locked, not-anonymous, special, droppable, no-huge-page, no-access · ENOMEM hole ·
+ *                EAGAIN map-count · EPERM sealed · EACCES not-shared · EFAULT populate-failed
+ * Events         vmaMerge, vmaSplit, flags
+ */
+export function madvise(mm: Mm, addr: Addr, len: number, advice: number): SysResult {
+  const range = checkRange(addr, len, advice);
+  if ('why' in range) return range;
+  if (advice === MADV_POPULATE_READ) return madvisePopulate(mm, addr, range.end, 'read');
+  if (advice === MADV_POPULATE_WRITE) return madvisePopulate(mm, addr, range.end, 'write');
+  if (advice === MADV_HWPOISON || advice === MADV_SOFT_OFFLINE)
+    throw new Unmodelled('MADV_HWPOISON', 'docs/scope.md#hwpoison');
+  return adviseWalk(mm, addr, range.end, advice);
+}
+
+function adviseWalk(mm: Mm, start: Addr, end: Addr, advice: number): SysResult {
+  let hole = false;
+  for (let from = start; from < end; ) {
+    const vma = mm.vmas.firstEndingAbove(from);
+    if (vma === null) return refused(ENOMEM, 'hole');
+    if (vma.start > from) {
+      hole = true;
+      from = vma.start;
+      if (from >= end) break;
+    }
+    const stop = Math.min(vma.end, end);
+    const covered = adviseVma(mm, vma, { start: from, end: stop }, advice);
+    if ('why' in covered) return covered;
+    from = Math.max(stop, covered.end);
+  }
+  return hole ? refused(ENOMEM, 'hole') : OK;
+}
+
+/** Tells whether the seal of `vma` allows this advice. */
+const isAllowedBySeal = (vma: Vma, advice: number): boolean =>
+  (vma.flags & VM_SEALED) === 0 ||
+  !DISCARDS.has(advice) ||
+  !isAnonymousVma(vma) ||
+  (vma.flags & VM_WRITE) !== 0;
+
+/** Applies the advice to [start, end) of `vma`. Returns the vma that covers it afterwards, or the refusal. */
+function adviseVma(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, advice: number): Vma | SysResult {
+  if (!isAllowedBySeal(vma, advice)) return refused(EPERM, 'sealed');
+  const flags = newFlags(vma, advice);
+  if (flags === null) {
+    const done = advisePages(mm, vma, range, advice);
+    return done.why === 'ok' ? vma : done;
+  }
+  if (typeof flags !== 'number') return flags;
+  if (flags === vma.flags) return vma;
+  return modifyVma(mm, vma, { ...range, cause: 'madvise' }, { flags }) ?? refused(EAGAIN, 'map-count');
+}
+
+/** Returns the flags after advice that changes flags, the refusal, or null for advice about pages. */
+function newFlags(vma: Vma, advice: number): number | SysResult | null {
+  const { flags } = vma;
+  switch (advice) {
+    case MADV_NORMAL:
+      return flags & ~(VM_RAND_READ | VM_SEQ_READ);
+    case MADV_SEQUENTIAL:
+      return (flags & ~VM_RAND_READ) | VM_SEQ_READ;
+    case MADV_RANDOM:
+      return (flags & ~VM_SEQ_READ) | VM_RAND_READ;
+    case MADV_DONTFORK:
+      return flags | VM_DONTCOPY;
+    case MADV_DOFORK:
+      return flags & VM_IO ? refused(EINVAL, 'special') : flags & ~VM_DONTCOPY;
+    case MADV_WIPEONFORK:
+      return vma.file !== null || flags & VM_SHARED
+        ? refused(EINVAL, 'not-anonymous')
+        : flags | VM_WIPEONFORK;
+    case MADV_KEEPONFORK:
+      return flags & VM_DROPPABLE ? refused(EINVAL, 'droppable') : flags & ~VM_WIPEONFORK;
+    case MADV_DONTDUMP:
+      return flags | VM_DONTDUMP;
+    case MADV_DODUMP:
+      if (flags & VM_DROPPABLE) return refused(EINVAL, 'droppable');
+      return flags & VM_SPECIAL ? refused(EINVAL, 'special') : flags & ~VM_DONTDUMP;
+    case MADV_MERGEABLE:
+      return mergeableFlags(flags);
+    case MADV_UNMERGEABLE:
+      return flags & ~VM_MERGEABLE;
+    case MADV_HUGEPAGE:
+      return (flags & ~VM_NOHUGEPAGE) | VM_HUGEPAGE;
+    case MADV_NOHUGEPAGE:
+      return (flags & ~VM_HUGEPAGE) | VM_NOHUGEPAGE;
+    default:
+      return null;
+  }
+}
+
+/** Applies advice about pages to [start, end) of `vma`. */
+function advisePages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, advice: number): SysResult {
+  const { flags } = vma;
+  const { start, end } = range;
+  switch (advice) {
+    case MADV_DONTNEED:
+    case MADV_DONTNEED_LOCKED:
+      if (flags & VM_PFNMAP || (advice === MADV_DONTNEED && flags & VM_LOCKED))
+        return refused(EINVAL, 'locked');
+      return discardRange(mm, start, end);
+    case MADV_FREE:
+      if (flags & (VM_PFNMAP | VM_LOCKED)) return refused(EINVAL, 'locked');
+      return isAnonymousVma(vma) ? OK : refused(EINVAL, 'not-anonymous');
+    case MADV_COLD:
+      return flags & (VM_LOCKED | VM_PFNMAP) ? refused(EINVAL, 'locked') : coldRange();
+    case MADV_PAGEOUT:
+      return flags & (VM_LOCKED | VM_PFNMAP) ? refused(EINVAL, 'locked') : pageOutRange(mm, start, end);
+    case MADV_REMOVE:
+      return removeAdvice(mm, vma, range);
+    case MADV_GUARD_INSTALL:
+      if (flags & VM_LOCKED) return refused(EINVAL, 'locked');
+      return flags & VM_SPECIAL ? refused(EINVAL, 'special') : installGuards(mm, vma, range);
+    case MADV_GUARD_REMOVE:
+      return flags & VM_SPECIAL ? refused(EINVAL, 'special') : removeGuards(mm, start, end);
+    case MADV_COLLAPSE:
+      return collapseRange(mm, vma, range);
+    default:
+      return OK;
+  }
+}
+
+function removeAdvice(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }): SysResult {
+  if (vma.flags & VM_LOCKED) return refused(EINVAL, 'locked');
+  if (vma.file === null) return refused(EINVAL, 'not-shared');
+  if ((vma.flags & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE))
+    return refused(EACCES, 'not-shared');
+  if (vma.file.object.kind === 'device') return refused(EOPNOTSUPP, 'not-mappable');
+  return punchHole(mm, vma, range);
+}
+
+const REMOTE_ADVICE = new Set([MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED, MADV_COLLAPSE]);
+
+/**
+ * process_madvise(2).
+ *
+ * @param ranges  the iovec, bytes
+ * @param remote  the target is another process: only COLD, PAGEOUT, WILLNEED, COLLAPSE
+ * @returns       bytes advised before the first refusal, or that refusal if there are none
+ */
+export function processMadvise(
+  mm: Mm,
+  ranges: readonly { readonly addr: Addr; readonly len: number }[],
+  how: { readonly advice: number; readonly flags: number; readonly remote: boolean },
+): SysResult {
+  if (how.flags !== 0) return refused(EINVAL, 'bad-flags');
+  if (how.remote && !REMOTE_ADVICE.has(how.advice)) return refused(EINVAL, 'bad-advice');
+  let bytes = 0;
+  for (const { addr, len } of ranges) {
+    const result = madvise(mm, addr, len, how.advice);
+    if (result.why !== 'ok') return bytes > 0 ? { ret: bytes, why: 'ok' } : result;
+    bytes += len;
+  }
+  return { ret: bytes, why: 'ok' };
+}

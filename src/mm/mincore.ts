@@ -1,0 +1,70 @@
+/**
+ * mincore(2) and msync(2): calls that look at a range and change nothing in it.
+ *
+ * Linux   mm/mincore.c, mm/msync.c; spec/vma.md 11
+ */
+import { EBUSY, EINVAL, ENOMEM } from '../abi/errno.ts';
+import { MS_ASYNC, MS_INVALIDATE, MS_SYNC } from '../abi/mman.ts';
+import { type Addr, isPageAligned, nrPagesIn, PAGE_SIZE, pageCeil, TASK_SIZE } from '../base/units.ts';
+import type { Mm } from './mm.ts';
+import { firstHole } from './mseal.ts';
+import { OK, refused, type SysResult } from './result.ts';
+import type { Vma } from './vma.ts';
+import { VM_LOCKED } from './vmFlags.ts';
+
+/**
+ * mincore(2).
+ * @param addr  page aligned; len bytes, rounded up
+ * @returns     0 and one flag a page in `resident`
+ * Refusals     EINVAL unaligned · ENOMEM beyond-task-size, hole
+ */
+export function mincore(
+  mm: Mm,
+  addr: Addr,
+  len: number,
+): SysResult & { readonly resident?: readonly boolean[] } {
+  if (!isPageAligned(addr)) return refused(EINVAL, 'unaligned');
+  if (addr > TASK_SIZE || len > TASK_SIZE - addr) return refused(ENOMEM, 'beyond-task-size');
+  const end = addr + pageCeil(len);
+  if (firstHole(mm, addr, end) !== null) return refused(ENOMEM, 'hole');
+  const resident: boolean[] = [];
+  for (let at = addr; at < end; at += PAGE_SIZE) {
+    const vma = mm.vmas.at(at);
+    resident.push(vma !== null && isResident(mm, vma, at));
+  }
+  return { ...OK, resident };
+}
+
+/** Anonymous memory: something is mapped. Files: the page is in the page cache, mapped or not. */
+function isResident(mm: Mm, vma: Vma, addr: Addr): boolean {
+  const kind = mm.pages.kind(addr);
+  if (kind === 'anon' || kind === 'zero' || kind === 'file') return true;
+  if (vma.file === null || kind !== 'none') return false;
+  return mm.kernel.isCached(vma.file.object, vma.pgoff + nrPagesIn(addr - vma.start));
+}
+
+/**
+ * msync(2).
+ * Refusals   EINVAL bad-flags, unaligned · ENOMEM wraps, hole (after the rest was done) · EBUSY locked (MS_INVALIDATE)
+ */
+export function msync(mm: Mm, addr: Addr, len: number, flags: number): SysResult {
+  if (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) return refused(EINVAL, 'bad-flags');
+  if (!isPageAligned(addr)) return refused(EINVAL, 'unaligned');
+  if (flags & MS_ASYNC && flags & MS_SYNC) return refused(EINVAL, 'bad-flags');
+  const bytes = pageCeil(len);
+  if (bytes >= 2 ** 64) return OK; // a length that wraps to nothing
+  if (addr + bytes >= 2 ** 64) return refused(ENOMEM, 'wraps');
+  const end = addr + bytes;
+  let hole = false;
+  for (let from = addr; from < end; ) {
+    const vma = mm.vmas.firstEndingAbove(from);
+    if (vma === null) return refused(ENOMEM, 'hole');
+    if (vma.start > from) {
+      hole = true;
+      if (flags === MS_ASYNC || vma.start >= end) break;
+    }
+    if (flags & MS_INVALIDATE && vma.flags & VM_LOCKED) return refused(EBUSY, 'locked');
+    from = vma.end;
+  }
+  return hole ? refused(ENOMEM, 'hole') : OK;
+}

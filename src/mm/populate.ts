@@ -1,0 +1,87 @@
+/**
+ * Populating: the kernel faults pages in on behalf of MAP_POPULATE, mlock, growth of locked memory, MADV_POPULATE_*.
+ *
+ * Linux   mm/gup.c: __mm_populate, populate_vma_page_range, faultin_page_range; spec/vma.md 3.2, 9, 10
+ */
+import { EFAULT, EINVAL, ENOMEM } from '../abi/errno.ts';
+import { type Addr, PAGE_SIZE } from '../base/units.ts';
+import { prepareAnonVma } from './anonVma.ts';
+import { type FaultAccess, faultIn } from './fault.ts';
+import type { Mm } from './mm.ts';
+import { OK, refused, type SysResult } from './result.ts';
+import { isAnonymousVma, type Vma } from './vma.ts';
+import {
+  VM_ACCESS_FLAGS,
+  VM_HUGEPAGE,
+  VM_IO,
+  VM_LOCKONFAULT,
+  VM_PFNMAP,
+  VM_READ,
+  VM_SHARED,
+  VM_UFFD_MASK,
+  VM_WRITE,
+} from './vmFlags.ts';
+
+/** Tells whether every fault in `vma` gives one small anonymous page, so that a blank range can be filled without asking page by page. */
+const mayFillAtOnce = (mm: Mm, vma: Vma, access: FaultAccess): boolean =>
+  isAnonymousVma(vma) &&
+  (vma.flags & (VM_UFFD_MASK | VM_HUGEPAGE)) === 0 &&
+  mm.kernel.features.thp !== 'always' &&
+  access !== 'exec';
+
+/** Faults the pages of [start, end) of one vma in. Returns false at the first page that cannot come. */
+function faultPages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, access: FaultAccess): boolean {
+  if (mayFillAtOnce(mm, vma, access) && mm.pages.isBlank(range.start, range.end)) {
+    if (access === 'write') prepareAnonVma(mm.kernel, vma);
+    mm.pages.fillBlank(range.start, range.end, access === 'write' ? 'anon' : 'zero');
+    return true;
+  }
+  for (let addr = range.start; addr < range.end; addr += PAGE_SIZE) {
+    if (faultIn(mm, vma, { addr, access, stamp: null }).kind === 'signal') return false;
+  }
+  return true;
+}
+
+/** Populates [start, end) of `vma` as mlock does: stores where it is private and writable, loads elsewhere. */
+export function populateVma(mm: Mm, vma: Vma, start: Addr, end: Addr): boolean {
+  if (vma.flags & VM_LOCKONFAULT) return true;
+  if ((vma.flags & VM_ACCESS_FLAGS) === 0) return false;
+  const access = (vma.flags & (VM_WRITE | VM_SHARED)) === VM_WRITE ? 'write' : 'read';
+  return faultPages(mm, vma, { start, end }, access);
+}
+
+/**
+ * Populates what is mapped of [start, end).
+ * @returns  0, or EFAULT populate-failed at the first vma that cannot be (unless errors are ignored); earlier pages stay
+ */
+export function populateRange(
+  mm: Mm,
+  start: Addr,
+  end: Addr,
+  how: { readonly ignoreErrors: boolean },
+): SysResult {
+  for (let vma = mm.vmas.firstEndingAbove(start); vma !== null && vma.start < end; vma = vma.next) {
+    if (vma.flags & (VM_IO | VM_PFNMAP)) continue;
+    const done = populateVma(mm, vma, Math.max(vma.start, start), Math.min(vma.end, end));
+    if (!done && !how.ignoreErrors) return refused(EFAULT, 'populate-failed');
+  }
+  return OK;
+}
+
+/**
+ * MADV_POPULATE_READ and MADV_POPULATE_WRITE over [start, end): stops at the first problem, pages before it stay.
+ * Refusals   ENOMEM hole · EINVAL no-access, special · EFAULT populate-failed (guard page, beyond the end of the file)
+ */
+export function madvisePopulate(mm: Mm, start: Addr, end: Addr, access: 'read' | 'write'): SysResult {
+  const needed = access === 'write' ? VM_WRITE : VM_READ;
+  for (let addr = start; addr < end; ) {
+    const vma = mm.vmas.at(addr);
+    if (vma === null) return refused(ENOMEM, 'hole');
+    if (vma.flags & (VM_IO | VM_PFNMAP)) return refused(EINVAL, 'special');
+    if ((vma.flags & needed) === 0) return refused(EINVAL, 'no-access');
+    const stop = Math.min(vma.end, end);
+    if (!faultPages(mm, vma, { start: addr, end: stop }, access)) return refused(EFAULT, 'populate-failed');
+    addr = stop;
+  }
+  return OK;
+}

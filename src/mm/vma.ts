@@ -1,0 +1,106 @@
+/**
+ * A vma: one range of an address space with one set of attributes, and the files it may map.
+ *
+ * Invariants
+ *   [vma-aligned]  start and end are page aligned, start < end <= TASK_SIZE
+ *   [vma-pgoff]    private anonymous: pgoff is the page number of `start` at creation, or at the last move while unfaulted; a split's
+ *                  upper part continues the lower one's
+ * Linux   struct vm_area_struct (include/linux/mm_types.h)
+ */
+import type { Leaf, Span } from '../base/gapTree.ts';
+import { type Addr, nrPagesIn, type Pgoff } from '../base/units.ts';
+import type { AnonVma } from './anonVma.ts';
+
+/** What is mapped: an inode. Several open files may lead to one. */
+export interface FileObject {
+  readonly id: number;
+  /** What maps prints, with ` (deleted)` where the kernel adds it. */
+  path: string;
+  /**
+   * Device as maps prints it (`fe:00`) and inode number; null until known (only a file system knows them). Numbers of network and overlay
+   * file systems need all 64 bits: one that a double cannot hold is kept as text.
+   */
+  dev: string | null;
+  inode: number | string | null;
+  readonly kind: 'regular' | 'shmem' | 'memfd' | 'sysv' | 'zero' | 'device' | 'directory' | 'other';
+  /** Bytes; null when unknown, which means "big enough". */
+  size: number | null;
+  /** Kernel aligns big mappings of it for huge pages (ext4, xfs). */
+  readonly alignsHuge: boolean;
+  /** Its vmas have a close callback, so a merge never removes one (SysV segments). */
+  readonly hasClose: boolean;
+  /** On a noexec mount. */
+  readonly noExec: boolean;
+  /** Pages promised to the object itself (shared anonymous memory), given back with its last vma. */
+  readonly chargedPages: number;
+  /** A memfd with F_SEAL_WRITE or F_SEAL_FUTURE_WRITE: no new shared writable mapping. */
+  writeSealed: boolean;
+  /** Number of vmas, in all address spaces, that map it. */
+  nrVmas: number;
+}
+
+/** An open file (`struct file`): what vmas compare. Two opens of one path are two. */
+export interface MappedFile {
+  readonly id: number;
+  readonly object: FileObject;
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
+/** A userfaultfd context as far as vmas need it: an identity that is compared. */
+export interface UffdContext {
+  readonly id: number;
+  /** UFFD_FEATURE_EVENT_REMAP: a moved vma keeps its registration. */
+  readonly eventRemap: boolean;
+  /** UFFD_FEATURE_EVENT_FORK: a child keeps it. */
+  readonly eventFork: boolean;
+}
+
+/** The chain of every unfaulted vma: most vmas never need one of their own. */
+export const NO_CHAIN: readonly AnonVma[] = [];
+
+/** One mapping. Fields are written by the files that own the operation; everybody else reads. */
+export class Vma implements Span<Vma> {
+  readonly id: number;
+  start: Addr;
+  end: Addr;
+  flags: number;
+  pgoff: Pgoff;
+  file: MappedFile | null;
+  anonVma: AnonVma | null = null;
+  /** Every anon_vma its pages may belong to, oldest first; empty while unfaulted. Vmas split from one another share the array. */
+  chain: readonly AnonVma[] = NO_CHAIN;
+  uffd: UffdContext | null = null;
+  /** Name given by prctl. */
+  name: string | null = null;
+  /** Memory policy as text; null is the default policy. Equal text is equal policy. */
+  policy: string | null = null;
+  /** Name that the kernel's own mappings have: `[vdso]`, `[vvar]`. */
+  special: string | null = null;
+  prev: Vma | null = null;
+  next: Vma | null = null;
+  home: Leaf<Vma> | null = null;
+
+  /** Makes a vma that is in no address space yet. `at` gives its range; addresses in bytes, pgoff in pages. */
+  constructor(
+    id: number,
+    at: { start: Addr; end: Addr; flags: number; pgoff: Pgoff; file: MappedFile | null },
+  ) {
+    this.id = id;
+    this.start = at.start;
+    this.end = at.end;
+    this.flags = at.flags;
+    this.pgoff = at.pgoff;
+    this.file = at.file;
+  }
+}
+
+/** Returns the size of `vma` in pages. */
+export const nrPagesOf = (vma: Vma): number => nrPagesIn(vma.end - vma.start);
+
+/**
+ * Tells whether `vma` is anonymous in the kernel's sense: no file behind it, not even shared memory, and no kernel mapping. A private mapping of
+ * /dev/zero has an open file and is anonymous all the same.
+ */
+export const isAnonymousVma = (vma: Vma): boolean =>
+  (vma.file === null || vma.file.object.kind === 'zero') && vma.special === null;
