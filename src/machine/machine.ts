@@ -1,0 +1,261 @@
+/**
+ * A machine: one kernel, its processes and threads, and the door through which operations come in.
+ *
+ * `apply` carries out one Op for one thread at once and returns what the program would see. Nothing here decides anything about memory:
+ * it finds the address space and the open files, and calls mm/.
+ *
+ * Invariants   a thread belongs to one process; an address space is taken down with the last process that refers to it
+ * Cost         a few map look-ups an operation on top of mm/
+ */
+import { EEXIST, EINVAL, ENOENT, ESRCH, errnoName } from '../abi/errno.ts';
+import { IPC_CREAT, IPC_EXCL, IPC_PRIVATE } from '../abi/ipc.ts';
+import { CLONE_FILES, CLONE_THREAD, CLONE_VM } from '../abi/mman.ts';
+import { type Addr, PAGE_SIZE } from '../base/units.ts';
+import { exitMm, forkMm } from '../mm/fork.ts';
+import type { Kernel } from '../mm/kernel.ts';
+import { Mm } from '../mm/mm.ts';
+import { OK, type SysResult, type Why } from '../mm/result.ts';
+import type { FileObject } from '../mm/vma.ts';
+import { fileCall } from './fileCalls.ts';
+import { memoryCall } from './memoryCalls.ts';
+import type { Chosen, Op } from './op.ts';
+import { FileTable, Process, type Segment } from './process.ts';
+
+/** What the program sees of an operation. */
+export type Outcome =
+  | { readonly kind: 'value'; readonly value: number; readonly why: Why }
+  | { readonly kind: 'errno'; readonly errno: string; readonly why: Why }
+  | { readonly kind: 'signal'; readonly signal: string; readonly code: string; readonly addr: Addr }
+  /** mincore: one flag a page. */
+  | { readonly kind: 'resident'; readonly pages: readonly boolean[] }
+  /** The thread's address space is not known (it called execve, or was never seen to start). */
+  | { readonly kind: 'unknown-memory' };
+
+/** Success with 0. */
+export const DONE: Outcome = { kind: 'value', value: 0, why: 'ok' };
+const UNKNOWN: Outcome = { kind: 'unknown-memory' };
+
+/** Makes an outcome of what mm/ returned. */
+export const outcomeOf = (result: SysResult): Outcome => {
+  if (result === OK) return DONE;
+  return result.why === 'ok' || result.ret >= 0
+    ? { kind: 'value', value: result.ret, why: result.why }
+    : { kind: 'errno', errno: errnoName(-result.ret), why: result.why };
+};
+
+/** Makes an error outcome. */
+export const failure = (errno: number, why: Why): Outcome => ({
+  kind: 'errno',
+  errno: errnoName(errno),
+  why,
+});
+
+/** One machine. */
+export class Machine {
+  readonly kernel: Kernel;
+  readonly segments = new Map<number, Segment>();
+  readonly #tasks = new Map<number, Process>();
+  readonly #processes = new Map<number, Process>();
+  readonly #objects = new Map<string, FileObject>();
+  #nextPid = 1000;
+
+  /** @param kernel  switches, sysctls and everything the processes share */
+  constructor(kernel: Kernel) {
+    this.kernel = kernel;
+  }
+
+  /** The living processes in the order they appeared. */
+  get processes(): readonly Process[] {
+    return [...this.#processes.values()];
+  }
+  /** Returns the process with this pid, or null. */
+  process(pid: number): Process | null {
+    return this.#processes.get(pid) ?? null;
+  }
+  /** Returns the process a thread belongs to, or null. */
+  processOf(tid: number): Process | null {
+    return this.#tasks.get(tid) ?? null;
+  }
+
+  /** Starts a process with an empty address space and no descriptors. @param pid  its id, or null for any */
+  spawn(pid: number | null = null): Process {
+    const process = new Process(pid ?? this.#nextPid++, new Mm(this.kernel), new FileTable());
+    this.#add(process);
+    return process;
+  }
+
+  #add(process: Process): void {
+    this.#processes.set(process.pid, process);
+    this.#tasks.set(process.pid, process);
+  }
+
+  /** Returns the object behind `path`, the same one each time. */
+  fileObject(path: string, init: () => FileObject): FileObject {
+    let object = this.#objects.get(path);
+    if (object === undefined) {
+      object = init();
+      this.#objects.set(path, object);
+    }
+    return object;
+  }
+
+  /**
+   * Carries out `op` for thread `tid`.
+   * @param chosen  what the kernel chose, when a recording tells; otherwise our own choices stand
+   * @returns       what the program sees
+   */
+  apply(tid: number, op: Op, chosen: Chosen = {}): Outcome {
+    const process = this.#tasks.get(tid);
+    if (process === undefined) return UNKNOWN;
+    switch (op.call) {
+      case 'clone':
+        return this.#clone(process, op);
+      case 'execve':
+        return this.#exec(process, tid);
+      case 'exit':
+        return this.#exitThread(process, tid);
+      case 'exit_group':
+        return this.#exitGroup(process);
+      case 'open':
+      case 'memfd_create':
+      case 'close':
+      case 'close_range':
+      case 'dup':
+      case 'ftruncate':
+      case 'fallocate':
+      case 'add_seals':
+      case 'userfaultfd':
+        return fileCall(this, process, op, chosen);
+      case 'shmget':
+        return this.#shmget(op, chosen);
+      case 'nop':
+        return DONE;
+      case 'touch':
+      case 'mmap':
+      case 'munmap':
+      case 'mprotect':
+      case 'mremap':
+      case 'brk':
+      case 'madvise':
+      case 'process_madvise':
+      case 'mlock':
+      case 'mlock2':
+      case 'munlock':
+      case 'mlockall':
+      case 'munlockall':
+      case 'mincore':
+      case 'msync':
+      case 'mseal':
+      case 'mbind':
+      case 'set_vma_name':
+      case 'set_memory_merge':
+      case 'set_mdwe':
+      case 'set_thp_disable':
+      case 'setrlimit':
+      case 'set_uid':
+      case 'shmat':
+      case 'shmdt':
+      case 'uffd_register':
+      case 'uffd_unregister':
+      case 'io_setup':
+        return process.mm === null
+          ? UNKNOWN
+          : memoryCall({ machine: this, process, mm: process.mm, tid }, op, chosen);
+    }
+  }
+
+  #clone(process: Process, op: Extract<Op, { call: 'clone' }>): Outcome {
+    const child = op.child !== 0 ? op.child : this.#nextPid++;
+    if (op.flags & CLONE_THREAD) {
+      process.threads.add(child);
+      this.#tasks.set(child, process);
+      return { kind: 'value', value: child, why: 'ok' };
+    }
+    let { mm } = process;
+    if (mm !== null && (op.flags & CLONE_VM) === 0) {
+      const copy = forkMm(mm);
+      if (!(copy instanceof Mm)) return outcomeOf(copy);
+      mm = copy;
+    }
+    const copy = new Process(child, mm, op.flags & CLONE_FILES ? process.files : process.files.copy());
+    copy.execed = process.execed;
+    this.#add(copy);
+    return { kind: 'value', value: child, why: 'ok' };
+  }
+
+  /** execve takes the old address space away; what it builds is not known, so the process is followed no further. */
+  #exec(process: Process, tid: number): Outcome {
+    for (const thread of process.threads) if (thread !== tid) this.#tasks.delete(thread);
+    process.threads.clear();
+    process.threads.add(tid);
+    this.#leaveMm(process);
+    process.execed = true;
+    return DONE;
+  }
+
+  #exitThread(process: Process, tid: number): Outcome {
+    process.threads.delete(tid);
+    this.#tasks.delete(tid);
+    return process.threads.size === 0 ? this.#exitGroup(process) : DONE;
+  }
+
+  #exitGroup(process: Process): Outcome {
+    for (const thread of process.threads) this.#tasks.delete(thread);
+    process.threads.clear();
+    this.#processes.delete(process.pid);
+    this.#leaveMm(process);
+    return DONE;
+  }
+
+  #leaveMm(process: Process): void {
+    const { mm } = process;
+    process.mm = null;
+    if (mm === null) return;
+    for (const other of this.#processes.values()) if (other.mm === mm) return;
+    exitMm(mm);
+  }
+
+  /** shmget(2): the segment of a key, or a new one. A recording that tells the id knows better than we whether there was one. */
+  #shmget(op: Extract<Op, { call: 'shmget' }>, chosen: Chosen): Outcome {
+    const { key, size, flags } = op;
+    const known = this.#segmentOf(key, chosen.handle);
+    if (known !== null && chosen.handle === undefined) {
+      if (flags & IPC_CREAT && flags & IPC_EXCL) return failure(EEXIST, 'exists');
+      if (size > (known.object.size ?? 0)) return failure(EINVAL, 'bad-length');
+    }
+    if (known !== null) return { kind: 'value', value: known.id, why: 'ok' };
+    if (chosen.handle === undefined) {
+      if (key !== IPC_PRIVATE && (flags & IPC_CREAT) === 0) return failure(ENOENT, 'no-such-segment');
+      if (size === 0) return failure(EINVAL, 'bad-length');
+    }
+    const id = chosen.handle ?? this.segments.size;
+    const object = this.kernel.newFileObject({
+      path: `/SYSV${(key >>> 0).toString(16).padStart(8, '0')} (deleted)`,
+      kind: 'sysv',
+      size: Math.ceil(size / PAGE_SIZE) * PAGE_SIZE,
+      dev: '00:01',
+      inode: id,
+    });
+    this.segments.set(id, { id, key, object });
+    return { kind: 'value', value: id, why: 'ok' };
+  }
+
+  /** Returns the segment with this id, or with this key where no id is told. */
+  #segmentOf(key: number, id: number | undefined): Segment | null {
+    if (id !== undefined) {
+      const segment = this.segments.get(id);
+      return segment?.key === key ? segment : null;
+    }
+    if (key === IPC_PRIVATE) return null;
+    for (const segment of this.segments.values()) if (segment.key === key) return segment;
+    return null;
+  }
+
+  /** Returns the address space that `process_madvise` names, or an outcome. */
+  targetMm(self: Process, target: 'self' | number): { mm: Mm; remote: boolean } | Outcome {
+    if (target === 'self') return self.mm === null ? UNKNOWN : { mm: self.mm, remote: false };
+    const process = this.#processes.get(target);
+    if (process === undefined || process.mm === null) return failure(ESRCH, 'not-mapped');
+    return { mm: process.mm, remote: process !== self };
+  }
+}

@@ -1,0 +1,260 @@
+/**
+ * From an Op about memory to the function of mm/ that does it.
+ *
+ * Arguments are passed on as they are; descriptors are looked up; choices of a recording are handed down where the kernel chooses freely.
+ */
+import { EBADF, EINVAL, ENOTTY } from '../abi/errno.ts';
+import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK } from '../abi/mman.ts';
+import { PAGE_SIZE, pageFloor } from '../base/units.ts';
+import { brk } from '../mm/brk.ts';
+import { accessPage } from '../mm/fault.ts';
+import { setMemoryMerge } from '../mm/ksm.ts';
+import { madvise, processMadvise } from '../mm/madvise.ts';
+import { mbind } from '../mm/mempolicy.ts';
+import { mincore, msync } from '../mm/mincore.ts';
+import { mlock, mlockall, munlock, munlockall } from '../mm/mlock.ts';
+import type { Mm, Rlimits } from '../mm/mm.ts';
+import { mmap } from '../mm/mmap.ts';
+import { mprotect } from '../mm/mprotect.ts';
+import { mremap } from '../mm/mremap.ts';
+import { mseal } from '../mm/mseal.ts';
+import { munmap } from '../mm/munmap.ts';
+import type { SysResult } from '../mm/result.ts';
+import { shmat, shmdt } from '../mm/shm.ts';
+import { uffdRegister, uffdUnregister } from '../mm/userfaultfd.ts';
+import type { MappedFile } from '../mm/vma.ts';
+import { setVmaName } from '../mm/vmaName.ts';
+import { objectForPath } from './fileCalls.ts';
+import { fileKindOf } from './fileKind.ts';
+import { ioSetup } from './ioRing.ts';
+import { DONE, failure, type Machine, type Outcome, outcomeOf } from './machine.ts';
+import type { Chosen, Op } from './op.ts';
+import type { Process } from './process.ts';
+
+/** Who does it. */
+export interface Caller {
+  readonly machine: Machine;
+  readonly process: Process;
+  readonly mm: Mm;
+  readonly tid: number;
+}
+
+/** The members of Op that memoryCall handles. */
+export type MemoryOp = Exclude<
+  Op,
+  {
+    call:
+      | 'clone'
+      | 'execve'
+      | 'exit'
+      | 'exit_group'
+      | 'open'
+      | 'memfd_create'
+      | 'close'
+      | 'close_range'
+      | 'dup'
+      | 'ftruncate'
+      | 'fallocate'
+      | 'add_seals'
+      | 'userfaultfd'
+      | 'shmget'
+      | 'nop';
+  }
+>;
+
+/** Carries out one memory operation. Throws Unmodelled for what docs/scope.md leaves out. */
+export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcome {
+  const { mm, machine } = caller;
+  const place = chosen.addr ?? null;
+  switch (op.call) {
+    case 'touch':
+      return touch(mm, op);
+    case 'mmap':
+      return callMmap(caller, op, chosen);
+    case 'munmap':
+      return outcomeOf(munmap(mm, op.addr, op.len));
+    case 'mprotect':
+      return op.pkey !== undefined && op.pkey > 0
+        ? failure(EINVAL, 'bad-flags')
+        : outcomeOf(mprotect(mm, op.addr, op.len, op.prot));
+    case 'mremap':
+      return callMremap(mm, op, place);
+    case 'brk':
+      return setBrk(mm, op.addr, place);
+    case 'madvise':
+      return outcomeOf(madvise(mm, op.addr, op.len, op.advice));
+    case 'process_madvise':
+      return callProcessMadvise(caller, op);
+    case 'mlock':
+    case 'mlock2':
+    case 'munlock':
+    case 'mlockall':
+    case 'munlockall':
+      return outcomeOf(lockCall(mm, op));
+    case 'mincore': {
+      const result = mincore(mm, op.addr, op.len);
+      return result.resident === undefined ? outcomeOf(result) : { kind: 'resident', pages: result.resident };
+    }
+    case 'msync':
+      return outcomeOf(msync(mm, op.addr, op.len, op.flags));
+    case 'mseal':
+      return outcomeOf(mseal(mm, op.addr, op.len, op.flags));
+    case 'mbind':
+      return outcomeOf(mbind(mm, op.addr, op.len, op));
+    case 'set_vma_name':
+      return outcomeOf(setVmaName(mm, op.addr, op.len, op.name));
+    case 'set_memory_merge':
+    case 'set_mdwe':
+    case 'set_thp_disable':
+    case 'setrlimit':
+    case 'set_uid':
+      return settingCall(mm, op);
+    case 'shmat': {
+      const segment = machine.segments.get(op.id);
+      return segment === undefined
+        ? failure(EINVAL, 'no-such-segment')
+        : outcomeOf(shmat(mm, segment.object, { ...op, chosen: place }));
+    }
+    case 'shmdt':
+      return outcomeOf(shmdt(mm, op.addr));
+    case 'uffd_register':
+    case 'uffd_unregister':
+      return registerUffd(caller, op);
+    case 'io_setup':
+      return ioSetup(caller, op.nrEvents, place);
+  }
+}
+
+function callProcessMadvise(caller: Caller, op: Extract<Op, { call: 'process_madvise' }>): Outcome {
+  const { ranges, advice, flags } = op;
+  const target = caller.machine.targetMm(caller.process, op.target);
+  if ('kind' in target) return target;
+  return outcomeOf(processMadvise(target.mm, ranges, { advice, flags, remote: target.remote }));
+}
+
+/** Carries out a call that locks or unlocks memory. */
+function lockCall(
+  mm: Mm,
+  op: Extract<Op, { call: 'mlock' | 'mlock2' | 'munlock' | 'mlockall' | 'munlockall' }>,
+): SysResult {
+  switch (op.call) {
+    case 'mlock':
+      return mlock(mm, op.addr, op.len);
+    case 'mlock2':
+      return mlock(mm, op.addr, op.len, op.flags);
+    case 'munlock':
+      return munlock(mm, op.addr, op.len);
+    case 'mlockall':
+      return mlockall(mm, op.flags);
+    case 'munlockall':
+      return munlockall(mm);
+  }
+}
+
+/** Carries out a call that changes a setting of the process. */
+function settingCall(
+  mm: Mm,
+  op: Extract<Op, { call: 'set_memory_merge' | 'set_mdwe' | 'set_thp_disable' | 'setrlimit' | 'set_uid' }>,
+): Outcome {
+  switch (op.call) {
+    case 'set_memory_merge':
+      return outcomeOf(setMemoryMerge(mm, op.on));
+    case 'set_mdwe':
+      mm.mdwe = (op.flags & 1) !== 0;
+      return DONE;
+    case 'set_thp_disable':
+      mm.thpDisabled = op.on && op.flags === 0;
+      return DONE;
+    case 'setrlimit':
+      return setLimit(mm, op);
+    case 'set_uid':
+      mm.privileged = op.uid === 0;
+      return DONE;
+  }
+}
+
+// Records are spelled out: spreading an Op into one costs more than the call itself.
+function callMmap(caller: Caller, op: Extract<Op, { call: 'mmap' }>, chosen: Chosen): Outcome {
+  const { addr, len, prot, flags, offset } = op;
+  const file = op.fd < 0 ? null : fileForMmap(caller, op, chosen);
+  return outcomeOf(mmap(caller.mm, { addr, len, prot, flags, offset, file, chosen: chosen.addr ?? null }));
+}
+
+function callMremap(mm: Mm, op: Extract<Op, { call: 'mremap' }>, chosen: number | null): Outcome {
+  const { addr, oldLen, newLen, flags, newAddr } = op;
+  return outcomeOf(mremap(mm, { addr, oldLen, newLen, flags, newAddr, chosen }));
+}
+
+/** One access at the start of each page (or at `addr`), ascending; stops at the first signal. */
+function touch(mm: Mm, op: Extract<Op, { call: 'touch' }>): Outcome {
+  const end = op.addr + op.len;
+  const stamp = op.stamp ?? null;
+  const { access } = op;
+  for (let addr = op.addr; addr < end; addr += PAGE_SIZE) {
+    const result = accessPage(mm, { addr, access, stamp });
+    if (result.kind !== 'signal') continue;
+    if (op.by === 'kernel') return { kind: 'errno', errno: 'EFAULT', why: 'not-mapped' };
+    return { kind: 'signal', signal: result.signal, code: result.codeName, addr };
+  }
+  return DONE;
+}
+
+/** A recording shows where brk begins by the first answer of brk(0). */
+function setBrk(mm: Mm, addr: number, start: number | null): Outcome {
+  if (mm.startBrk === 0 && start !== null) {
+    mm.startBrk = start;
+    mm.brk = start;
+  }
+  return outcomeOf(brk(mm, addr));
+}
+
+/** Looks the descriptor of mmap up; one whose opening we did not see is known by its path, if the recording shows it. */
+function fileForMmap(caller: Caller, op: Extract<Op, { call: 'mmap' }>, chosen: Chosen): MappedFile | null {
+  const { process, machine } = caller;
+  const descriptor = process.files.get(op.fd);
+  if (descriptor?.kind === 'file') return descriptor.file;
+  if (descriptor !== null)
+    return machine.kernel.openFile(objectForPath(machine, `fd ${op.fd}`, 'other', null), {
+      readable: true,
+      writable: true,
+    });
+  if (chosen.fdPath === undefined) return null;
+  const kind = fileKindOf(chosen.fdPath);
+  const file = machine.kernel.openFile(objectForPath(machine, chosen.fdPath, kind, null), {
+    readable: true,
+    writable: true,
+  });
+  process.files.set(op.fd, { kind: 'file', file });
+  return file;
+}
+
+const LIMITS: Readonly<Record<number, keyof Rlimits>> = {
+  [RLIMIT_AS]: 'as',
+  [RLIMIT_DATA]: 'data',
+  [RLIMIT_STACK]: 'stack',
+  [RLIMIT_MEMLOCK]: 'memlock',
+};
+
+function setLimit(mm: Mm, op: Extract<Op, { call: 'setrlimit' }>): Outcome {
+  const name = LIMITS[op.resource];
+  if (name === undefined) return DONE;
+  const old = mm.limits[name];
+  mm.limits[name] = { soft: op.soft ?? old.soft, hard: op.hard ?? old.hard };
+  return DONE;
+}
+
+function registerUffd(
+  caller: Caller,
+  op: Extract<Op, { call: 'uffd_register' | 'uffd_unregister' }>,
+): Outcome {
+  const descriptor = caller.process.files.get(op.fd);
+  if (descriptor === null) return failure(EBADF, 'bad-fd');
+  if (descriptor.kind !== 'uffd') return failure(ENOTTY, 'bad-fd');
+  if (op.addr !== pageFloor(op.addr)) return failure(EINVAL, 'unaligned');
+  const { context } = descriptor;
+  return outcomeOf(
+    op.call === 'uffd_register'
+      ? uffdRegister(caller.mm, context, op, op.mode)
+      : uffdUnregister(caller.mm, context, op),
+  );
+}

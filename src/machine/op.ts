@@ -1,0 +1,174 @@
+/**
+ * An Op: one thing a program does to its address space, as data. Everything the model is fed is an Op: the lines of a recording,
+ * the steps of an `.ops` file, what a workload yields.
+ *
+ * Arguments are those of the system call, in its order and units (bytes, never pages), undecoded: flags are the numbers of abi/mman.ts, an
+ * argument that a 64-bit register holds may be up to 2^64 as a double. Nothing in an Op comes from the kernel's answer except
+ * `Chosen`, the choices that are the kernel's to make.
+ *
+ * The union is closed: a new operation is a new member here, and every switch over `call` then fails to compile until it handles it.
+ */
+import type { Addr } from '../base/units.ts';
+
+/** How memory is touched: a load, a store or an instruction fetch. */
+export type Access = 'read' | 'write' | 'exec';
+
+/** What an open call may do with the file; `path` (O_PATH) can do neither. */
+export type OpenMode = 'read' | 'write' | 'read-write' | 'path';
+
+/** What kind of object an open file is, as far as mapping it is concerned. */
+export type FileKind = 'regular' | 'directory' | 'device' | 'memfd' | 'zero' | 'pipe' | 'other';
+
+/** What a new userfaultfd, timerfd, socket … is to us: a descriptor that cannot be mapped is `other`. */
+export type Op =
+  | {
+      readonly call: 'mmap';
+      readonly addr: Addr;
+      readonly len: number;
+      readonly prot: number;
+      readonly flags: number;
+      readonly fd: number;
+      readonly offset: number;
+    }
+  | { readonly call: 'munmap'; readonly addr: Addr; readonly len: number }
+  | {
+      readonly call: 'mprotect';
+      readonly addr: Addr;
+      readonly len: number;
+      readonly prot: number;
+      readonly pkey?: number;
+    }
+  | {
+      readonly call: 'mremap';
+      readonly addr: Addr;
+      readonly oldLen: number;
+      readonly newLen: number;
+      readonly flags: number;
+      readonly newAddr: Addr;
+    }
+  | { readonly call: 'brk'; readonly addr: Addr }
+  | { readonly call: 'madvise'; readonly addr: Addr; readonly len: number; readonly advice: number }
+  | {
+      readonly call: 'process_madvise';
+      readonly target: 'self' | number;
+      readonly ranges: readonly { readonly addr: Addr; readonly len: number }[];
+      readonly advice: number;
+      readonly flags: number;
+    }
+  | { readonly call: 'mlock'; readonly addr: Addr; readonly len: number }
+  | { readonly call: 'mlock2'; readonly addr: Addr; readonly len: number; readonly flags: number }
+  | { readonly call: 'munlock'; readonly addr: Addr; readonly len: number }
+  | { readonly call: 'mlockall'; readonly flags: number }
+  | { readonly call: 'munlockall' }
+  | { readonly call: 'mincore'; readonly addr: Addr; readonly len: number }
+  | { readonly call: 'msync'; readonly addr: Addr; readonly len: number; readonly flags: number }
+  | { readonly call: 'mseal'; readonly addr: Addr; readonly len: number; readonly flags: number }
+  | {
+      readonly call: 'mbind';
+      readonly addr: Addr;
+      readonly len: number;
+      readonly mode: number;
+      readonly nodes: string;
+      readonly flags: number;
+    }
+  /** PR_SET_VMA with PR_SET_VMA_ANON_NAME; `name` null takes the name away. */
+  | { readonly call: 'set_vma_name'; readonly addr: Addr; readonly len: number; readonly name: string | null }
+  /** PR_SET_MEMORY_MERGE: new private vmas are VM_MERGEABLE. */
+  | { readonly call: 'set_memory_merge'; readonly on: boolean }
+  /** PR_SET_MDWE: no mapping may become both writable and executable. */
+  | { readonly call: 'set_mdwe'; readonly flags: number }
+  /** PR_SET_THP_DISABLE. */
+  | { readonly call: 'set_thp_disable'; readonly on: boolean; readonly flags: number }
+  /** One access of `size` bytes at the start of each page of [addr, addr+len), ascending; addr itself need not be page aligned. */
+  | {
+      readonly call: 'touch';
+      readonly addr: Addr;
+      readonly len: number;
+      readonly access: Access;
+      readonly stamp?: number;
+      readonly by: 'user' | 'kernel';
+    }
+  | {
+      readonly call: 'setrlimit';
+      readonly resource: number;
+      readonly soft: number | null;
+      readonly hard: number | null;
+    }
+  | { readonly call: 'set_uid'; readonly uid: number }
+  /** A child with a copy of the address space (fork), or one that shares it (CLONE_VM); `flags` are those of clone. */
+  | { readonly call: 'clone'; readonly flags: number; readonly child: number }
+  | { readonly call: 'execve'; readonly path: string }
+  /** The thread ends; the last thread of a process takes the address space with it. */
+  | { readonly call: 'exit' }
+  /** All threads of the process end. */
+  | { readonly call: 'exit_group' }
+  | {
+      readonly call: 'open';
+      readonly path: string;
+      readonly mode: OpenMode;
+      readonly kind: FileKind;
+      readonly size: number | null;
+    }
+  | { readonly call: 'memfd_create'; readonly name: string; readonly flags: number }
+  | { readonly call: 'close'; readonly fd: number }
+  | { readonly call: 'close_range'; readonly first: number; readonly last: number; readonly flags: number }
+  | { readonly call: 'dup'; readonly fd: number; readonly newFd: number | null }
+  | { readonly call: 'ftruncate'; readonly fd: number; readonly size: number }
+  /** fcntl(F_ADD_SEALS) of a memfd; `seals` are the F_SEAL_ bits. */
+  | { readonly call: 'add_seals'; readonly fd: number; readonly seals: number }
+  | {
+      readonly call: 'fallocate';
+      readonly fd: number;
+      readonly mode: number;
+      readonly offset: number;
+      readonly len: number;
+    }
+  | { readonly call: 'shmget'; readonly key: number; readonly size: number; readonly flags: number }
+  | { readonly call: 'shmat'; readonly id: number; readonly addr: Addr; readonly flags: number }
+  | { readonly call: 'shmdt'; readonly addr: Addr }
+  | { readonly call: 'userfaultfd'; readonly flags: number }
+  | {
+      readonly call: 'uffd_register';
+      readonly fd: number;
+      readonly addr: Addr;
+      readonly len: number;
+      readonly mode: number;
+    }
+  | { readonly call: 'uffd_unregister'; readonly fd: number; readonly addr: Addr; readonly len: number }
+  /** io_setup: the kernel maps a ring whose address only the result shows. */
+  | { readonly call: 'io_setup'; readonly nrEvents: number }
+  | { readonly call: 'nop' };
+
+/** The name of an operation. */
+export type OpName = Op['call'];
+
+/** What the kernel was free to choose; a replay takes these, and only these, from the recording. */
+export interface Chosen {
+  /** Where a mapping without MAP_FIXED landed (mmap, mremap, shmat, io_setup), or where brk starts. */
+  readonly addr?: Addr;
+  /** The descriptor, segment id or pid a call handed out. */
+  readonly handle?: number;
+  /** What a descriptor refers to by the recording, as maps would print it; needed where its open was not recorded. */
+  readonly fdPath?: string;
+}
+
+/** The answer a recording has for an operation, to be compared with ours: a value, an errno by name, or a signal. */
+export type Recorded =
+  | { readonly kind: 'value'; readonly value: number }
+  | { readonly kind: 'errno'; readonly errno: string }
+  | { readonly kind: 'signal'; readonly signal: string; readonly code: string; readonly addr: Addr }
+  | { readonly kind: 'none' };
+
+/** An operation where it stands in an input. */
+export interface OpRecord {
+  readonly op: Op;
+  /** Number of the operation within the input, from 1, in the order it is applied. */
+  readonly nr: number;
+  /** Line of the input from 1, and which of its files. */
+  readonly line: number;
+  readonly file: string;
+  /** The thread that does it. */
+  readonly task: number;
+  readonly chosen: Chosen;
+  readonly recorded: Recorded;
+}

@@ -1,0 +1,74 @@
+/**
+ * Processes and threads as far as address spaces depend on them: who shares an Mm, which descriptors lead to which open files.
+ *
+ * Invariant   an address space lives as long as a process refers to it
+ * Linux       struct task_struct, files_struct; kernel/fork.c
+ */
+
+import type { Mm } from '../mm/mm.ts';
+import type { FileObject, MappedFile, UffdContext } from '../mm/vma.ts';
+
+/** What a descriptor leads to. */
+export type Descriptor =
+  | { readonly kind: 'file'; readonly file: MappedFile }
+  | { readonly kind: 'uffd'; readonly context: UffdContext }
+  | { readonly kind: 'other' };
+
+/** A descriptor table; threads (and CLONE_FILES children) share one. */
+export class FileTable {
+  readonly #open = new Map<number, Descriptor>();
+
+  /** Returns what `fd` leads to, or null when it is not open as far as we know. */
+  get(fd: number): Descriptor | null {
+    return this.#open.get(fd) ?? null;
+  }
+  /** Opens `fd`; what was there before is closed. */
+  set(fd: number, descriptor: Descriptor): void {
+    this.#open.set(fd, descriptor);
+  }
+  /** Closes `fd`. Returns false when it was not open. */
+  close(fd: number): boolean {
+    return this.#open.delete(fd);
+  }
+  /** Closes every descriptor from `first` to `last`. */
+  closeRange(first: number, last: number): void {
+    for (const fd of [...this.#open.keys()]) if (fd >= first && fd <= last) this.#open.delete(fd);
+  }
+  /** Returns the lowest number that is free. */
+  lowestFree(): number {
+    let fd = 3;
+    while (this.#open.has(fd)) fd++;
+    return fd;
+  }
+  /** Returns a copy, as fork makes one. */
+  copy(): FileTable {
+    const copy = new FileTable();
+    for (const [fd, descriptor] of this.#open) copy.set(fd, descriptor);
+    return copy;
+  }
+}
+
+/** A shared-memory segment of SysV. */
+export interface Segment {
+  readonly id: number;
+  readonly key: number;
+  readonly object: FileObject;
+}
+
+/** One process: an address space (null once it called execve, because what that built is unknown), descriptors, threads. */
+export class Process {
+  readonly pid: number;
+  mm: Mm | null;
+  files: FileTable;
+  readonly threads = new Set<number>();
+  /** It called execve after we met it. */
+  execed = false;
+
+  /** Makes a process with its first thread. */
+  constructor(pid: number, mm: Mm | null, files: FileTable) {
+    this.pid = pid;
+    this.mm = mm;
+    this.files = files;
+    this.threads.add(pid);
+  }
+}
