@@ -1,0 +1,49 @@
+/**
+ * The end snapshots of a recording: of the recorded process in the directory itself, of every other one in `procs/PID/`.
+ */
+import type { InputFiles } from './input.ts';
+import type { EndState } from './item.ts';
+import { mapsLines } from './maps.ts';
+import { pageRuns } from './pagemapRle.ts';
+import { smapsEntries } from './smaps.ts';
+import { readStat, readStatus } from './stat.ts';
+import { vmaInternals } from './vmasEnd.ts';
+
+/** Where the other processes are. */
+export const PROCS = 'procs';
+
+/** Returns the pids of the other processes that have an end snapshot, ascending. */
+export function otherPids(files: InputFiles, fromMeta: readonly number[]): readonly number[] {
+  const listed =
+    files
+      .list?.(PROCS)
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number) ?? fromMeta;
+  return [...new Set(listed)].filter((pid) => files.has(`${PROCS}/${pid}/maps.end`)).sort((a, b) => a - b);
+}
+
+/** Reads the end snapshot in `directory` ('' for the recorded process, else `procs/PID/`). */
+export function readEnd(files: InputFiles, task: number, directory: string, afterExec: boolean): EndState {
+  const path = (name: string): string => directory + name;
+  const names = {
+    maps: path('maps.end'),
+    smaps: path('smaps.end'),
+    vmas: path('vmas.end'),
+    pagemap: path('pagemap.end.rle'),
+  };
+  const optional = <T>(name: string, read: (files: InputFiles, file: string) => T): T | null =>
+    files.has(name) ? read(files, name) : null;
+  return {
+    kind: 'end',
+    task,
+    isMain: directory === '',
+    afterExec,
+    files: names,
+    maps: [...mapsLines(files, names.maps, 'as-is')],
+    smaps: optional(names.smaps, (from, file) => [...smapsEntries(from, file)]),
+    vmas: optional(names.vmas, (from, file) => [...vmaInternals(from, file)]),
+    status: optional(path('status.end'), readStatus),
+    stat: optional(path('stat.end'), readStat),
+    pages: () => (files.has(names.pagemap) ? pageRuns(files, names.pagemap) : []),
+  };
+}

@@ -1,0 +1,134 @@
+/**
+ * Snapshots in `.ops` files: from `snapshot NUMBER` to `end`, the window of each process as /proc showed it.
+ *
+ *   self pgtables_kb=140                                    child 0 pgtables_kb=68
+ *   vma START-END PERMS OFFSET [NAME] Rss=852 … flags=rd wr mr mw me ac
+ *   pg START-END P--X---- v=23
+ */
+import type { Snapshot, SnapshotPages, SnapshotProcess, SnapshotVma } from './item.ts';
+import { ownCopy, type Scanner } from './scanner.ts';
+
+/** The task of the process itself. */
+export const SELF = 1;
+/** The task of child 0; child K is CHILD + K. */
+export const CHILD = 2;
+
+interface OpenProcess {
+  readonly task: number;
+  readonly pageTablesKb: number;
+  readonly vmas: SnapshotVma[];
+  readonly pages: SnapshotPages[];
+  readonly line: number;
+}
+
+/** Collects the lines of one snapshot after another. */
+export class SnapshotReader {
+  readonly #at: Scanner;
+  #processes: OpenProcess[] = [];
+  #number = 0;
+  #line = 0;
+  /** Between `snapshot` and `end`. */
+  isOpen = false;
+
+  constructor(at: Scanner) {
+    this.#at = at;
+  }
+
+  /** Reads the scanner's line; returns the snapshot when it was its last. */
+  read(): Snapshot | null {
+    const at = this.#at;
+    if (!this.isOpen) {
+      at.expect('snapshot ', '"snapshot " and the number of an operation');
+      this.#number = at.decimal('the number of an operation');
+      at.finish('the end of the line');
+      this.#line = at.line;
+      this.#processes = [];
+      this.isOpen = true;
+      return null;
+    }
+    if (at.text === 'end') {
+      this.isOpen = false;
+      const processes: readonly SnapshotProcess[] = this.#processes;
+      return { kind: 'snapshot', number: this.#number, processes, file: at.file, line: this.#line };
+    }
+    if (at.accept('self ')) this.#begin(SELF);
+    else if (at.accept('child ')) this.#begin(CHILD + at.decimal('the number of the child'));
+    else if (at.accept('vma ')) this.#current().vmas.push(this.#vma());
+    else if (at.accept('pg ')) this.#current().pages.push(this.#pages());
+    else at.missing('"self", "child K", "vma", "pg" or "end"');
+    return null;
+  }
+
+  #begin(task: number): void {
+    const at = this.#at;
+    at.blanks();
+    at.expect('pgtables_kb=', 'pgtables_kb= and a number');
+    const pageTablesKb = at.decimal('a number of kB');
+    at.finish('the end of the line');
+    this.#processes.push({ task, pageTablesKb, vmas: [], pages: [], line: at.line });
+  }
+
+  #current(): OpenProcess {
+    return (
+      this.#processes.at(-1) ??
+      this.#at.fail('there is no process yet', '"self" or "child K" before the first vma', 0)
+    );
+  }
+
+  #vma(): SnapshotVma {
+    const at = this.#at;
+    const start = at.hex('the start address in hex');
+    at.expect('-', '"-" between start and end');
+    const end = at.hex('the end address in hex');
+    at.expect(' ', 'a blank and four permission letters');
+    const perms = at.word();
+    if (!/^[r-][w-][x-][ps]$/.test(perms))
+      at.fail(`"${perms}" are no permissions`, 'four letters such as rw-p', at.pos - perms.length);
+    at.expect(' ', 'a blank and the offset in hex');
+    const offset = at.hex('the offset in hex');
+    const flagsAt = at.text.lastIndexOf(' flags=');
+    if (flagsAt < at.pos) at.missing('the figures and flags=');
+    const words = at.text
+      .slice(at.pos, flagsAt)
+      .split(' ')
+      .filter((word) => word !== '');
+    const figures = new Map<string, number>();
+    // Names of files may hold blanks and "=", figures are the words at the end.
+    for (let word = words.at(-1); word !== undefined; word = words.at(-1)) {
+      const figure = /^([A-Z]\w*)=(\d+)$/.exec(word);
+      if (figure === null) break;
+      figures.set(figure[1] ?? '', Number(figure[2]));
+      words.pop();
+    }
+    const codes = at.text.slice(flagsAt + ' flags='.length);
+    const vmFlags = codes === '' ? [] : codes.split(' ');
+    const wrong = vmFlags.find((code) => !/^[a-z?]{2}$/.test(code));
+    if (wrong !== undefined)
+      at.fail(`"${wrong}" is no flag code`, 'codes of two letters', at.text.indexOf(wrong, flagsAt));
+    return {
+      start,
+      end,
+      perms: ownCopy(perms),
+      offset,
+      name: ownCopy(words.join(' ')),
+      figures,
+      vmFlags,
+      line: at.line,
+    };
+  }
+
+  #pages(): SnapshotPages {
+    const at = this.#at;
+    const start = at.hex('the start address in hex');
+    at.expect('-', '"-" between start and end');
+    const end = at.hex('the end address in hex');
+    at.expect(' ', 'a blank and eight columns');
+    const flags = at.word();
+    if (!/^[P-][S-][F-][X-][D-][G-][Z-][H-]$/.test(flags)) {
+      at.fail(`"${flags}" are no page flags`, 'P S F X D G Z H or - in eight columns', at.pos - flags.length);
+    }
+    const stamp = at.accept(' v=') ? at.decimal('the stamp') : null;
+    at.finish('the end of the line');
+    return { start, end, flags: ownCopy(flags), stamp, line: at.line };
+  }
+}

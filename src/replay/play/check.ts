@@ -1,0 +1,255 @@
+/**
+ * Check: plays an input and holds every answer and every view that the kernel left in it against the model.
+ *
+ * Where threads overlap, the order of their calls is not in the recording. The order that ordering rules give is tried first; if it
+ * leads to a difference and other permitted orders exist, single calls are tried at the other end of their interval, and the result says so
+ * only if that gives the kernel's answer.
+ */
+import { type Addr, hex, pageFloor } from '../../base/units.ts';
+import type { Op, Outcome } from '../../machine/index.ts';
+import type { MmEvent } from '../../mm/index.ts';
+import type { ReplayItem, ReplayOp, SignalItem, Summary, Warning } from '../item.ts';
+import { EndComparison } from './compareEnd.ts';
+import { compareSnapshot } from './compareSnapshot.ts';
+import { compareResult, type Difference, isCompared, outcomeText } from './difference.ts';
+import { PlacementOrder } from './placementOrder.ts';
+import { describeOp, Player, type PlayOptions, placeError } from './player.ts';
+import { findOrder } from './reorder.ts';
+
+/** How many things of each kind were compared. */
+export interface Compared {
+  results: number;
+  vmas: number;
+  touches: number;
+}
+
+/** What check found out about one input. */
+export interface CheckReport {
+  readonly input: string;
+  readonly ok: boolean;
+  readonly compared: Compared;
+  readonly differences: readonly Difference[];
+  readonly warnings: readonly Warning[];
+  readonly summary: Summary | null;
+  /** Where we would have placed mappings: how often the kernel chose the same. */
+  readonly placement: { readonly predicted: number; readonly chosen: number };
+  /** The order of overlapping calls mattered: lines of the calls that had to be moved. */
+  readonly reordered: readonly number[];
+}
+
+/** How many calls whose place in time is open are remembered: enough to try other orders, bounded for large inputs. */
+const MAX_OVERLAPPING = 100_000;
+
+/** One run over one order of the items. */
+export class Checker {
+  readonly differences: Difference[] = [];
+  readonly compared: Compared = { results: 0, vmas: 0, touches: 0 };
+  readonly warnings: Warning[] = [];
+  summary: Summary | null = null;
+  /** Calls whose place in time was not determined. */
+  readonly overlapping: ReplayOp[] = [];
+  placementsRight = 0;
+  placements = 0;
+  /** Operations whose mapping the kernel put elsewhere than we would have: with threads, a sign of another order. */
+  readonly misplaced: number[] = [];
+  readonly player: Player;
+  readonly #ends: EndComparison;
+  readonly #anonVmaBorn = new Map<number, number>();
+  readonly #vmaChanged = new Map<number, number>();
+  /** What the addresses of this run say about the order of overlapping calls. */
+  readonly order: PlacementOrder;
+  #isMisplaced = false;
+  /** Where the kernel put the mapping of this operation, if we have something mapped there. */
+  #taken: number | null = null;
+  /** The last access of each thread, which waits for the recording to say whether it ended in a signal. */
+  readonly #accessed = new Map<number, { item: ReplayOp; outcome: Outcome }>();
+
+  /** @param options  switches and when to verify; events are used for placement, so `events` of the caller are passed on */
+  constructor(options: PlayOptions, placements: ReadonlyMap<number, number> = new Map()) {
+    this.order = new PlacementOrder(placements);
+    const { events } = options;
+    this.#ends = new EndComparison((difference) => this.differences.push(difference));
+    this.player = new Player(
+      {
+        ...options,
+        events: (event) => {
+          this.#note(event);
+          events?.(event);
+        },
+      },
+      {
+        operation: (item, outcome) => this.#operation(item, outcome),
+        signal: (item) => this.#signal(item),
+        snapshot: (item, machine) => {
+          const window = this.player.start?.state?.window ?? null;
+          this.compared.vmas += compareSnapshot(item, machine, window, (difference) =>
+            this.differences.push(difference),
+          );
+        },
+        end: (item, machine) => {
+          this.#settle();
+          const mm = machine.processOf(item.task)?.mm ?? null;
+          if (mm !== null && !item.afterExec) this.#ends.compare(item, mm);
+          this.compared.vmas += this.#ends.compared;
+          this.#ends.compared = 0;
+        },
+        other: (item) => {
+          if (item.kind === 'warning') this.warnings.push(item);
+          if (item.kind === 'summary') this.summary = item;
+        },
+      },
+    );
+  }
+
+  /** Keeps what a later look for another order needs: where objects were born and changed. */
+  #note(event: MmEvent): void {
+    if (event.kind === 'placement') {
+      if (event.chosen === null) return;
+      this.placements++;
+      if (event.taken) this.#taken = event.chosen;
+      if (event.predicted === event.chosen) this.placementsRight++;
+      else {
+        this.misplaced.push(event.op);
+        this.#isMisplaced = true;
+      }
+    } else if (event.kind === 'anonVmaCreate') this.#anonVmaBorn.set(event.anonVma, event.op);
+    else if (event.kind === 'vmaCreate' || event.kind === 'vmaSplit' || event.kind === 'vmaResize')
+      this.#vmaChanged.set(event.vma, event.op);
+  }
+
+  /** Returns the operations in which the objects of the differences were born or last changed. */
+  suspects(): number[] {
+    const ops = new Set<number>();
+    for (const { about, op } of this.differences) {
+      if (op !== null) ops.add(op);
+      for (const id of about?.anonVmas ?? []) ops.add(this.#anonVmaBorn.get(id) ?? 0);
+      if (about?.anonVmas.length === 0) for (const id of about.vmas) ops.add(this.#vmaChanged.get(id) ?? 0);
+    }
+    return [...ops].filter((op) => op > 0);
+  }
+
+  /** Plays the items. */
+  run(items: Iterable<ReplayItem>): void {
+    for (const item of items) {
+      try {
+        this.player.feed(item);
+      } catch (error) {
+        throw placeError(error, item);
+      }
+    }
+    this.#settle();
+  }
+
+  #operation(item: ReplayOp, outcome: Outcome): void {
+    this.#settleTask(item.task);
+    this.order.took(item, this.#isMisplaced);
+    this.#isMisplaced = false;
+    if (item.overlaps && item.op.call !== 'touch' && this.overlapping.length < MAX_OVERLAPPING)
+      this.overlapping.push(item);
+    if (item.op.call === 'touch') {
+      this.compared.touches++;
+      if (item.recorded.kind !== 'none') this.#compare(item, outcome);
+      else this.#accessed.set(item.task, { item, outcome });
+      return;
+    }
+    if (this.#taken !== null) this.#placeTaken(item, this.#taken);
+    if (isCompared(item, outcome)) this.#compare(item, outcome);
+  }
+
+  #placeTaken(item: ReplayOp, chosen: number): void {
+    this.#taken = null;
+    this.differences.push({
+      file: item.file,
+      line: item.line,
+      op: item.nr,
+      kind: 'result',
+      what: `place of ${describeOp(item.op)}`,
+      kernel: hex(chosen),
+      ours: 'taken: something is mapped there',
+    });
+  }
+
+  #compare(item: ReplayOp, outcome: Outcome): void {
+    this.compared.results++;
+    const difference = compareResult(item, outcome);
+    if (difference !== null) this.differences.push(difference);
+  }
+
+  /** The recording says that a thread got a signal for an access: ours must have said the same just before. */
+  #signal(item: SignalItem): void {
+    const waiting = this.#accessed.get(item.task);
+    this.#accessed.delete(item.task);
+    if (waiting === undefined || waiting.outcome.kind === 'unknown-memory') return;
+    const { outcome } = waiting;
+    // A signal for another address is not about the access that was recorded: somebody sent it, or no page was asked for.
+    const isServed = outcome.kind !== 'signal';
+    if (isServed && !isAccessTo(waiting.item.op, item.addr)) return;
+    this.compared.results++;
+    if (outcome.kind === 'signal' && outcome.signal === item.signal && outcome.code === item.code) return;
+    this.differences.push({
+      file: item.file,
+      line: item.line,
+      op: waiting.item.nr,
+      kind: 'result',
+      what: `signal of thread ${item.task} at ${hex(item.addr)}`,
+      kernel: `${item.signal} {si_code=${item.code}}`,
+      ours: isServed ? 'served' : outcomeText(outcome),
+    });
+  }
+
+  /** A signal of ours that the recording does not have is a difference. */
+  #settleTask(task: number): void {
+    const waiting = this.#accessed.get(task);
+    if (waiting === undefined) return;
+    this.#accessed.delete(task);
+    const { item, outcome } = waiting;
+    if (outcome.kind !== 'signal') return;
+    this.differences.push({
+      file: item.file,
+      line: item.line,
+      op: item.nr,
+      kind: 'result',
+      what: item.op.call === 'touch' ? `${item.op.access} access at ${hex(item.op.addr)}` : item.op.call,
+      kernel: 'served',
+      ours: outcomeText(outcome),
+    });
+  }
+
+  #settle(): void {
+    for (const task of [...this.#accessed.keys()]) this.#settleTask(task);
+  }
+}
+
+/** Tells whether `op` is an access to the page of `addr`. */
+const isAccessTo = (op: Op, addr: Addr): boolean =>
+  op.call === 'touch' && pageFloor(op.addr) === pageFloor(addr);
+
+/** How check reads its input: again from the start, with calls placed elsewhere. */
+export type ItemSource = (placements: ReadonlyMap<number, number>) => Iterable<ReplayItem>;
+
+/**
+ * Checks one input.
+ * @param input    its name, for the report
+ * @param source   opens it; may be called several times
+ * @returns        what was compared and every difference (of the best order)
+ * Cost            one play, and one more for each other order tried when there are differences and overlapping calls
+ */
+export function checkInput(input: string, source: ItemSource, options: PlayOptions = {}): CheckReport {
+  const run = (placements: ReadonlyMap<number, number>): Checker => {
+    const checker = new Checker(options, placements);
+    checker.run(source(placements));
+    return checker;
+  };
+  const { best, placements } = findOrder(run);
+  const settled = best.differences.length === 0;
+  return {
+    input,
+    ok: settled,
+    compared: best.compared,
+    differences: best.differences,
+    warnings: best.warnings,
+    summary: best.summary,
+    placement: { predicted: best.placementsRight, chosen: best.placements },
+    reordered: settled ? [...placements.keys()].sort((a, b) => a - b) : [],
+  };
+}

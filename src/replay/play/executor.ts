@@ -1,0 +1,70 @@
+/**
+ * The process that executed an ops file, outside its window: what a mapping meets that the kernel places there.
+ *
+ * The files say nothing about it, yet it matters: a mapping placed right below the executor's own anonymous memory joins it and is
+ * faulted from then on, so its page offset stays when it is moved back into the window. The executor is a small C program without
+ * randomisation: below the stack lie the loader with the kernel's pages, two written pages of the loader, a hole, libc's zeroed data,
+ * libc, and three written pages of thread-local storage, under which large mappings go.
+ *
+ *      … room …  | tls | libc file … | bss |  hole  | 2 pages | vvar, vdso, loader |
+ *           T_TLS ^                        ^ BSS_END  ^ LOADER_DATA
+ *
+ * Where a file's own placements contradict these addresses, another written range is assumed right above the contradicting placement.
+ */
+import { PAGE_SIZE, PMD_SIZE, pageCeil } from '../../base/units.ts';
+import type { Machine } from '../../machine/index.ts';
+import { adoptVma, type MappedFile, type Mm, vmFlagsOfCodes } from '../../mm/index.ts';
+import type { ReplayOp } from '../item.ts';
+
+const TLS = 0x7fff_f7dd_1000;
+const LIBC = 0x7fff_f7dd_4000;
+const BSS = 0x7fff_f7fa_9000;
+const BSS_END = 0x7fff_f7fb_6000;
+const LOADER_DATA = 0x7fff_f7fc_0000;
+const KERNEL_PAGES = 0x7fff_f7fc_2000;
+const TOP = 0x7fff_f7ff_f000;
+
+const written = (): number => vmFlagsOfCodes(['rd', 'wr', 'mr', 'mw', 'me', 'ac']) as number;
+
+function adopt(mm: Mm, start: number, end: number, file: MappedFile | null): void {
+  adoptVma(mm, {
+    start,
+    end,
+    flags: written(),
+    file,
+    filePgoff: 0,
+    special: null,
+    anonPages: file === null ? 1 : 0,
+  });
+}
+
+/** Gives the process of an ops file the mappings its executor has outside the window. */
+export function seedExecutor(machine: Machine, mm: Mm): void {
+  const library = machine.kernel.openFile(
+    machine.kernel.newFileObject({ path: 'executor', kind: 'regular' }),
+    { readable: true, writable: false },
+  );
+  adopt(mm, TLS, LIBC, null);
+  adopt(mm, LIBC, BSS, library);
+  adopt(mm, BSS, BSS_END, null);
+  adopt(mm, LOADER_DATA, KERNEL_PAGES, null);
+  adopt(mm, KERNEL_PAGES, TOP, library);
+  mm.mmapBase = TOP;
+}
+
+/** Before an operation that the kernel placed outside the window: makes room and neighbours agree with that place. */
+export function agreeWithPlacement(
+  mm: Mm,
+  item: ReplayOp,
+  window: { readonly start: number; readonly end: number },
+): void {
+  const { chosen, op } = item;
+  if (chosen.addr === undefined || (op.call !== 'mmap' && op.call !== 'mremap')) return;
+  if (chosen.addr >= window.start && chosen.addr < window.end) return;
+  const len = pageCeil(op.call === 'mmap' ? op.len : op.newLen);
+  const end = chosen.addr + len;
+  const above = mm.vmas.firstEndingAbove(chosen.addr);
+  // Aligned placements need not touch what is above them, so they tell nothing.
+  if (len % PMD_SIZE === 0 || above === null || above.start === end) return;
+  if (above.start > end) adopt(mm, end, Math.min(end + 2 * PAGE_SIZE, above.start), null);
+}

@@ -1,0 +1,183 @@
+/**
+ * The player: feeds the items of an input to a machine and tells what happened.
+ *
+ * It takes from the input only what the kernel chose freely. Each answer of the model goes to the listener beside the recorded one; the listener
+ * (check, compare, explain) decides what a difference is.
+ *
+ * Cost   the machine's, plus one comparison an operation
+ */
+import { ModelBug, Unmodelled } from '../../base/assert.ts';
+import { hex } from '../../base/units.ts';
+import { Machine, type Op, type Outcome, type Process } from '../../machine/index.ts';
+import {
+  DEFAULT_CONFIG,
+  type EventSink,
+  FEATURES,
+  type Features,
+  Kernel,
+  type KernelConfig,
+  LINUX_6_18,
+  verifyAround,
+  verifyKernel,
+  verifyMm,
+} from '../../mm/index.ts';
+import type { EndState, Meta, ReplayItem, ReplayOp, SignalItem, Snapshot, Start } from '../item.ts';
+import { agreeWithPlacement } from './executor.ts';
+import { seedProcess } from './seed.ts';
+
+/** When the invariants are checked: never; at the end; after every operation (around it, and everything each 1,000 operations). */
+export type VerifyWhen = 'never' | 'end' | 'every';
+
+/** How an input is to be played. */
+export interface PlayOptions {
+  readonly features?: Features;
+  readonly config?: Partial<KernelConfig>;
+  readonly verify?: VerifyWhen;
+  readonly events?: EventSink;
+}
+
+/** What the player tells. Every method may be left out. */
+export interface PlayListener {
+  /** An operation was carried out. */
+  operation?(item: ReplayOp, outcome: Outcome, process: Process | null): void;
+  /** The recording says that a thread got a signal. */
+  signal?(item: SignalItem): void;
+  /** The kernel's own view between two operations. */
+  snapshot?(item: Snapshot, machine: Machine): void;
+  /** The kernel's own view of one process at the end. */
+  end?(item: EndState, machine: Machine): void;
+  /** Any other item: starts, warnings, the summary. */
+  other?(item: ReplayItem): void;
+}
+
+const FULL_CHECK_EVERY = 1000;
+
+/** Makes the machine an input was recorded on: its sysctls and THP switch, where the input tells them and the caller does not. */
+function machineFor(options: PlayOptions, start: Start | null): Machine {
+  const meta = start?.state?.meta ?? null;
+  const wanted = options.features ?? LINUX_6_18;
+  const thp: Features['thp'] | undefined = FEATURES.thp.values.find((value) => value === meta?.thpEnabled);
+  const features = thp === undefined || wanted.thp !== LINUX_6_18.thp ? wanted : { ...wanted, thp };
+  const kernel = new Kernel(features, { ...configOf(meta), ...options.config });
+  kernel.emit = options.events ?? null;
+  return new Machine(kernel);
+}
+
+/** Returns the settings of the recorded machine that differ from the default. */
+function configOf(meta: Meta | null): Partial<KernelConfig> {
+  if (meta === null) return {};
+  const { sysctl } = meta;
+  const maxMapCount = sysctl.get('max_map_count');
+  const overcommit = sysctl.get('overcommit_memory');
+  const minAddr = sysctl.get('mmap_min_addr');
+  return {
+    ...(maxMapCount === undefined ? {} : { maxMapCount }),
+    ...(overcommit === 1 || overcommit === 2 ? { overcommit } : {}),
+    ...(minAddr === undefined
+      ? {}
+      : { sysctlMmapMinAddr: minAddr, mmapMinAddr: Math.max(minAddr, DEFAULT_CONFIG.mmapMinAddr) }),
+    shmemHuge: meta.shmemEnabled === 'always',
+  };
+}
+
+/** Plays one input on one machine. */
+export class Player {
+  #machine: Machine;
+  readonly #options: PlayOptions;
+  readonly #verify: VerifyWhen;
+  readonly #listener: PlayListener;
+  /** The start item that was met first, or null. */
+  start: Start | null = null;
+  /** Operations carried out. */
+  nrOps = 0;
+
+  /** @param listener  who is told */
+  constructor(options: PlayOptions, listener: PlayListener) {
+    this.#options = options;
+    this.#machine = machineFor(options, null);
+    this.#verify = options.verify ?? 'end';
+    this.#listener = listener;
+  }
+
+  /** The machine: the one the input describes, from its first start item on. */
+  get machine(): Machine {
+    return this.#machine;
+  }
+
+  /** Takes one item. Throws Unmodelled or ModelBug with the place in the input added to its text. */
+  feed(item: ReplayItem): void {
+    switch (item.kind) {
+      case 'op':
+        this.#operation(item);
+        return;
+      case 'start':
+        if (this.start === null) this.#machine = machineFor(this.#options, item);
+        this.start ??= item;
+        seedProcess(this.machine, item);
+        this.#listener.other?.(item);
+        return;
+      case 'signal':
+        this.#listener.signal?.(item);
+        return;
+      case 'snapshot':
+        this.#listener.snapshot?.(item, this.machine);
+        return;
+      case 'end':
+        if (this.#verify !== 'never') this.verifyAll();
+        this.#listener.end?.(item, this.machine);
+        return;
+      case 'warning':
+      case 'summary':
+        this.#listener.other?.(item);
+        return;
+    }
+  }
+
+  /** Plays a whole input. */
+  play(items: Iterable<ReplayItem>): void {
+    for (const item of items) this.feed(item);
+    if (this.#verify !== 'never') this.verifyAll();
+  }
+
+  #operation(item: ReplayOp): void {
+    const process = this.machine.processOf(item.task);
+    this.machine.kernel.opNr = item.nr;
+    this.nrOps++;
+    const window = this.start?.state?.window ?? null;
+    if (window !== null && process?.mm) agreeWithPlacement(process.mm, item, window);
+    const outcome = this.machine.apply(item.task, item.op, item.chosen);
+    if (this.#verify === 'every') this.#verifyAfter(item.op, process);
+    this.#listener.operation?.(item, outcome, process);
+  }
+
+  #verifyAfter(op: Op, process: Process | null): void {
+    if (this.nrOps % FULL_CHECK_EVERY === 0) this.verifyAll();
+    else if (process?.mm && 'addr' in op && 'len' in op) verifyAround(process.mm, op.addr, op.addr + op.len);
+  }
+
+  /** Checks every invariant of every address space. Throws ModelBug. */
+  verifyAll(): void {
+    const mms = [...new Set(this.machine.processes.map(({ mm }) => mm))].filter((mm) => mm !== null);
+    for (const mm of mms) verifyMm(mm);
+    verifyKernel(this.machine.kernel, mms);
+  }
+}
+
+/** Returns one line that names an operation and its arguments, as strace would. */
+export function describeOp(op: Op): string {
+  const { call, ...rest } = op;
+  const args = Object.entries(rest).map(
+    ([name, value]) =>
+      `${name}=${typeof value === 'number' && /addr|offset|flags/i.test(name) ? hex(value) : JSON.stringify(value)}`,
+  );
+  return `${call}(${args.join(', ')})`;
+}
+
+/** Adds the place of an item to the text of an error of the model; other errors are returned as they are. */
+export function placeError(error: unknown, item: ReplayItem): unknown {
+  if (item.kind !== 'op') return error;
+  const place = `${item.file}:${item.line}: op ${item.nr} ${describeOp(item.op)}`;
+  if (error instanceof ModelBug) return new ModelBug(`${error.message}\n  ${place}`);
+  if (error instanceof Unmodelled) return new Unmodelled(`${error.what} (${place})`, error.where);
+  return error;
+}
