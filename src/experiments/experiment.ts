@@ -1,0 +1,46 @@
+/**
+ * An experiment: the figures of one seed, reproduced. It is handed what only the edge has: recordings to read, a kernel to measure.
+ */
+import type { ItemsRun } from '../whatif/runInput.ts';
+import type { Param, Params } from '../workloads/index.ts';
+import type { Row } from './row.ts';
+
+/** A bundled recording and the name it goes by. */
+export interface Recording {
+  readonly name: string;
+  readonly input: ItemsRun;
+}
+
+/** Runs the loads of an experiment on the running kernel. Each method returns the number of VMAs at the end. */
+export interface KernelLoads {
+  /** @param order  pages of the reservation in the order in which they are committed and written */
+  reserveCommit(order: readonly number[]): number;
+  realloc(load: { operations: number; touch: string; hole: number }): number;
+  slide(load: { pages: number; sources: string }): number;
+}
+
+/** What an experiment works with. */
+export interface ExperimentInput {
+  /** A value for every parameter. */
+  readonly params: Params;
+  readonly recordings: readonly Recording[];
+  /** The running kernel, or null: then what was measured before stands in. */
+  readonly kernel: KernelLoads | null;
+  /** Is told what comes next. */
+  readonly progress: (text: string) => void;
+}
+
+/** What an experiment came to. */
+export interface Reproduction {
+  readonly seed: string;
+  readonly title: string;
+  readonly rows: readonly Row[];
+}
+
+/** The experiment of one seed. */
+export interface Experiment {
+  readonly seed: string;
+  readonly title: string;
+  readonly params: Readonly<Record<string, Param>>;
+  run(input: ExperimentInput): Reproduction;
+}

@@ -1,0 +1,52 @@
+/**
+ * What `import … from 'faultline/report'` gives: folds over events and vma rows, and tables of their numbers.
+ */
+export { callText } from './callText.ts';
+export {
+  type Attempts,
+  type Counts,
+  EventCounts,
+  type JoinVerdict,
+  type MergeEvent,
+  REFUSALS,
+  type RefusedVerdict,
+  type Side,
+  sidesOf,
+  type Tally,
+  type VmaCount,
+} from './counts.ts';
+export { type Birth, History, type Move } from './history.ts';
+export { type Chapter, LifeStories } from './life.ts';
+export {
+  type Blocker,
+  type BlockerKind,
+  blockersOf,
+  countPairs,
+  isDisplaced,
+  type Neighbours,
+  type NoRemedy,
+  neighboursOf,
+  PAIR_KINDS,
+  type PairCounts,
+  type PairKind,
+  pgoffGap,
+  type Remedy,
+} from './pairs.ts';
+export {
+  type Cell,
+  type Changed,
+  counted,
+  grouped,
+  markdownTable,
+  type Row,
+  signed,
+  type Table,
+  textTable,
+} from './table.ts';
+export { type AvMerge, avMergeOf, eventText, type TraceVerdict, traceLine, traceVerdict } from './trace.ts';
+export {
+  type VisibleBlocker,
+  type VisibleNeighbours,
+  type VisibleVma,
+  visibleNeighbours,
+} from './visible.ts';

@@ -1,0 +1,187 @@
+/**
+ * The table of `compare`: rows of numbers for each input, a column for each configuration, and below it where each of them first differs.
+ *
+ * A row is named by two words, which are also the names in JSON: `vmas end` is `vmas.end`. Rows in which every column is 0 are left out, but for
+ * the first ones of each input. A change stands beside its number where there is one.
+ */
+import type { RefusedVerdict } from '../report/index.ts';
+import { type Cell, counted, PAIR_KINDS, REFUSALS, type Row, type Table } from '../report/index.ts';
+import { placeText } from './placeBook.ts';
+import type { Divergence, LaneResult, RunResult } from './run.ts';
+import { isUnchanged, nothingChanges, whyUnchanged } from './unchanged.ts';
+
+/** One number of a lane, with the two words it is called by. */
+export interface Metric {
+  readonly group: string;
+  readonly name: string;
+  readonly value: number;
+  /** Printed even if it is 0 everywhere. */
+  readonly always: boolean;
+}
+
+/** Refusals that the proposals are about have rows of their own; the others are one row. */
+const OWN_ROW: ReadonlySet<RefusedVerdict> = new Set<RefusedVerdict>([
+  'pgoff-gap',
+  'anon-vma-differs',
+  'anon-vma-shared',
+  'fork-child',
+  'unfaulted-neighbour',
+  'flags-differ',
+]);
+
+/** Returns the numbers of a lane in the order in which they are printed. */
+export function metricsOf(lane: LaneResult): Metric[] {
+  const { counts, pairs, processes } = lane;
+  const main = processes.find(({ isMain }) => isMain);
+  const metric = (group: string, name: string, value: number, always = false): Metric => ({
+    group,
+    name,
+    value,
+    always,
+  });
+  const all =
+    processes.length > 1
+      ? [
+          metric(
+            'vmas',
+            `end, ${processes.length} processes`,
+            total(processes.map(({ vmas }) => vmas.end)),
+            true,
+          ),
+          metric('vmas', 'peak, all processes', counts.vmas.peak, true),
+        ]
+      : [];
+  const refused = counts.merges.refused;
+  const others = REFUSALS.filter((verdict) => !OWN_ROW.has(verdict));
+  return [
+    metric('vmas', 'end', main?.vmas.end ?? 0, true),
+    metric('vmas', 'peak', main?.vmas.peak ?? counts.vmas.peak, true),
+    ...all,
+    metric('blocked pairs', 'all', pairs.pairs, true),
+    ...PAIR_KINDS.map((kind) => metric('blocked pairs', PAIR_NAMES[kind], pairs[kind])),
+    metric('merges', 'done', total(Object.values(counts.merges.joined)), true),
+    ...[...OWN_ROW].map((verdict) => metric('merges not done', verdict, refused[verdict] ?? 0)),
+    metric('merges not done', 'other reasons', total(others.map((verdict) => refused[verdict] ?? 0))),
+    metric('pages', 'rehomed', counts.rehomed.pages),
+    metric('calls', 'answered differently', lane.results.differ),
+    ...Object.entries(lane.rewritten).map(([rule, n]) => metric('rewritten', rule, n)),
+  ];
+}
+
+const PAIR_NAMES = {
+  pgoff: 'only pgoff',
+  anon_vma: 'only anon_vma',
+  both: 'both',
+  chain: 'fork chain',
+  mergeable: 'nothing in the way',
+} as const;
+
+const total = (numbers: readonly number[]): number => numbers.reduce((sum, n) => sum + n, 0);
+
+/** Returns the table of one or several inputs. All of them have the same configurations. */
+export function comparisonTable(results: readonly RunResult[]): Table {
+  const labels = results[0]?.lanes.map(({ configuration }) => configuration.label) ?? [];
+  return {
+    header: ['', '', ...labels],
+    nrLabels: 2,
+    rows: results.flatMap((result) => inputRows(result, results.length > 1)),
+  };
+}
+
+function inputRows(result: RunResult, separate: boolean): Row[] {
+  const columns = result.lanes.map(metricsOf);
+  const [baseline = []] = columns;
+  const rows: Row[] = [{ heading: headingOf(result) }];
+  let group = '';
+  for (const { group: named, name, always } of namesOf(columns)) {
+    const found = columns.map((column) =>
+      column.find((metric) => metric.group === named && metric.name === name),
+    );
+    const values = found.map((metric) => metric?.value ?? 0);
+    if (!always && values.every((value) => value === 0)) continue;
+    const before = baseline.find((metric) => metric.group === named && metric.name === name)?.value ?? 0;
+    const cells = values.map((value, i): Cell => ({ value, change: i === 0 ? null : value - before }));
+    rows.push({ cells: [`  ${group === named ? '' : named}`, name, ...cells] });
+    group = named;
+  }
+  return separate ? [{ heading: '' }, ...rows] : rows;
+}
+
+/** The names of all columns in order; a column may have one more than the first. */
+function namesOf(columns: readonly (readonly Metric[])[]): Metric[] {
+  const seen = new Map<string, Metric>();
+  for (const metric of columns.flat()) {
+    const key = `${metric.group} ${metric.name}`;
+    if (!seen.has(key)) seen.set(key, metric);
+  }
+  const longest = columns.reduce<readonly Metric[]>((a, b) => (b.length > a.length ? b : a), []);
+  const order = longest.map(({ group, name }) => `${group} ${name}`);
+  return [...seen].sort(([a], [b]) => order.indexOf(a) - order.indexOf(b)).map(([, metric]) => metric);
+}
+
+/** `beam  (1,569 calls, 108,625 page faults)`: what was played. An ops file touches pages itself, a recording has its page faults. */
+function headingOf(result: RunResult): string {
+  const { calls, processes } = result.lanes[0] as LaneResult;
+  const touches = calls['touch'] ?? 0;
+  const nrCalls = total(Object.values(calls)) - touches;
+  const many =
+    processes.length > 1 ? `; ${counted(processes.length, 'process', 'processes')} at the end` : '';
+  const touched =
+    result.summary?.format === 'recording'
+      ? counted(touches, 'page fault')
+      : counted(touches, 'touch', 'touches');
+  return `${shortName(result.input)}  (${counted(nrCalls, 'call')}, ${touched}${many})`;
+}
+
+/** Returns the last part of a path, which is enough to tell inputs apart in a table. */
+export const shortName = (input: string): string =>
+  input.startsWith('workload:') ? input : (input.replace(/\/+$/, '').split('/').at(-1) ?? input);
+
+/** What is said below the table about one input: where each configuration first differs, or that none does and why. */
+export interface Remark {
+  readonly input: string;
+  readonly label: string;
+  /** What happened, and where: `op 4,183 syscalls.strace:1234`; or why nothing did. */
+  readonly text: string;
+  /** The call in which it happened; empty where nothing did. */
+  readonly call: string;
+}
+
+/** Returns a sentence for an input that nothing changes, else null. */
+export function sentenceOf(result: RunResult): string | null {
+  const [baseline, ...lanes] = result.lanes;
+  if (baseline === undefined || lanes.length === 0 || !lanes.every(isUnchanged)) return null;
+  return nothingChanges(shortName(result.input), lanes, baseline);
+}
+
+/** Returns the remarks on the columns of one input. */
+export function remarksOf(result: RunResult): Remark[] {
+  const [baseline, ...lanes] = result.lanes;
+  if (baseline === undefined) return [];
+  const input = shortName(result.input);
+  return lanes.flatMap((lane): Remark[] => {
+    const { label } = lane.configuration;
+    if (lane.isOtherProgram)
+      return [
+        { input, label, call: '', text: 'another program: its operations cannot be held side by side' },
+      ];
+    if (isUnchanged(lane))
+      return [{ input, label, call: '', text: `changes nothing: ${whyUnchanged(lane, baseline)}` }];
+    const { firstDifference: first, results } = lane;
+    return [
+      ...(first === null ? [] : [divergence(input, label, first)]),
+      ...(results.first === null
+        ? []
+        : [
+            {
+              ...divergence(input, label, results.first),
+              text: `${placeText(results.first.place)}: ${results.first.here}, baseline ${results.first.baseline}; ${counted(results.differ, 'call')} answered differently`,
+            },
+          ]),
+    ];
+  });
+}
+
+function divergence(input: string, label: string, { place, here, baseline }: Divergence): Remark {
+  return { input, label, text: `${placeText(place)}: ${here}; baseline ${baseline}`, call: place.call };
+}

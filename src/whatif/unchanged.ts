@@ -1,0 +1,121 @@
+/**
+ * The sentence for a proposal that changes nothing: that is an answer too, and it has a reason.
+ *
+ * The reason is read off the counts of both runs: what the switch decides about (moves of written memory, merges that fail on the anon_vma) did
+ * not occur, or did and was refused, or was granted and met no neighbour it could join.
+ */
+import type { FeatureName } from '../mm/index.ts';
+import { counted, REFUSALS, type RefusedVerdict } from '../report/index.ts';
+import type { LaneEnd } from './lane.ts';
+import type { LaneResult } from './run.ts';
+
+const sum = (tally: Readonly<Record<string, number | undefined>>): number =>
+  Object.values(tally).reduce<number>((total, n) => total + (n ?? 0), 0);
+
+/** Says why recomputing page offsets at moves changed nothing. */
+function whyNoMoves(lane: LaneEnd, baseline: LaneEnd): string {
+  const { moves } = baseline.counts;
+  const nrMoves = sum(moves);
+  if (nrMoves === 0)
+    return (baseline.calls['mremap'] ?? 0) === 0 ? 'there is no mremap' : 'mremap moves nothing';
+  const kept = moves.kept ?? 0;
+  if (kept === 0) return 'mremap moves no written anonymous memory';
+  const { updated = 0 } = lane.counts.moves;
+  if (updated === 0) return `all ${counted(kept, 'move')} of written memory are of memory shared by fork`;
+  const { 'anon-vma-differs': blocked = 0 } = lane.counts.merges.refused;
+  if (blocked > 0)
+    return `${counted(updated, 'moved area')} get${updated === 1 ? 's' : ''} a new offset, but where ${updated === 1 ? 'its' : 'their'} neighbours continue it they have another anon_vma (${counted(blocked, 'refusal')})`;
+  return `${counted(updated, 'moved area')} get${updated === 1 ? 's' : ''} a new offset, but none meets a neighbour that it could join`;
+}
+
+/** Says why merging across anon_vmas changed nothing. */
+function whyNoAnonVmas(lane: LaneEnd, baseline: LaneEnd): string {
+  const { 'anon-vma-differs': failed = 0, 'pgoff-gap': offset = 0 } = baseline.counts.merges.refused;
+  const { 'fork-child': inherited = 0 } = baseline.counts.merges.refused;
+  if (failed === 0 && inherited > 0)
+    return `${counted(inherited, 'merge')} that fail${inherited === 1 ? 's' : ''} on the anon_vma ${inherited === 1 ? 'meets' : 'meet'} memory inherited by fork`;
+  if (failed === 0)
+    return offset === 0
+      ? 'no merge fails on the anon_vma'
+      : `no merge gets as far as the anon_vma (${counted(offset, 'merge')} fail${offset === 1 ? 's' : ''} on the offset before)`;
+  const { 'anon-vma-shared': shared = 0 } = lane.counts.merges.refused;
+  return shared > 0
+    ? `${counted(failed, 'merge')} that fail${failed === 1 ? 's' : ''} on the anon_vma ${failed === 1 ? 'is' : 'are'} of memory shared by fork`
+    : `${counted(failed, 'merge')} that fail${failed === 1 ? 's' : ''} on the anon_vma fail${failed === 1 ? 's' : ''} on something else then`;
+}
+
+/** Says why relocating at moves changed nothing. */
+function whyNoRelocation(lane: LaneEnd, baseline: LaneEnd): string {
+  const applied = sum(lane.rewritten);
+  if (Object.keys(lane.rewritten).length === 0)
+    return 'the program never asks for MREMAP_RELOCATE_ANON (see --as mremap=relocate)';
+  if (applied === 0) return 'no mremap may move';
+  const { relocated = 0 } = lane.counts.moves;
+  if (relocated === 0) return whyNoMoves(lane, baseline);
+  return `${counted(relocated, 'area')} ${relocated === 1 ? 'is' : 'are'} relocated, but none meets a neighbour that it could join`;
+}
+
+const WHY: { readonly [Name in FeatureName]?: (lane: LaneEnd, baseline: LaneEnd) => string } = {
+  mergePgoffOnMove: whyNoMoves,
+  mergeAcrossAnonVma: whyNoAnonVmas,
+  mremapRelocateAnon: whyNoRelocation,
+};
+
+/** Names the features in which two lanes differ. */
+export function changedFeatures(lane: LaneEnd, baseline: LaneEnd): FeatureName[] {
+  const [on, off] = [lane.configuration.features, baseline.configuration.features];
+  return (Object.keys(on) as FeatureName[]).filter((name) => on[name] !== off[name]);
+}
+
+/** Tells whether a lane went exactly as the baseline did, as far as vmas and answers show. */
+export const isUnchanged = (lane: LaneResult): boolean =>
+  !lane.isOtherProgram && lane.firstDifference === null && lane.results.differ === 0;
+
+const andList = (words: readonly string[]): string =>
+  words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+
+/** What refuses most merges of the baseline, for the end of the sentence. */
+function otherObstacles(baseline: LaneEnd): string {
+  const { refused } = baseline.counts.merges;
+  const names: Readonly<Partial<Record<RefusedVerdict, string>>> = {
+    'flags-differ': 'flags or access',
+    'file-differs': 'files',
+    'name-differs': 'names',
+    'policy-differs': 'memory policies',
+    'uffd-differs': 'userfaultfd',
+    special: 'special mappings',
+  };
+  const said = REFUSALS.flatMap((verdict) => {
+    const n = refused[verdict] ?? 0;
+    const name = names[verdict];
+    return n === 0 || name === undefined ? [] : [{ n, text: `${name} (${n})` }];
+  }).sort((a, b) => b.n - a.n);
+  return said.length === 0 ? '' : `; its merges fail on ${andList(said.map(({ text }) => text))}`;
+}
+
+/** Returns the reasons for which `lane`, which is unchanged, is; in words without a full stop. */
+export function whyUnchanged(lane: LaneEnd, baseline: LaneEnd): string {
+  const reasons = changedFeatures(lane, baseline).map((name) => {
+    const why = WHY[name];
+    return why === undefined ? `nothing that ${name} decides about comes up` : why(lane, baseline);
+  });
+  const unique = [...new Set(reasons)];
+  return unique.length === 0 ? 'it asks for what is there already' : andList(unique);
+}
+
+/** Returns one sentence for lanes none of which changes anything: `redis: neither switch changes anything: …`. */
+export function nothingChanges(name: string, lanes: readonly LaneResult[], baseline: LaneEnd): string {
+  const who =
+    lanes.length === 1
+      ? 'the switch changes nothing'
+      : lanes.length <= 3
+        ? 'neither switch changes anything'
+        : 'no switch changes anything';
+  const pairs =
+    baseline.pairs.pairs === 0
+      ? 'no neighbours differ only in offset or anon_vma'
+      : `${counted(baseline.pairs.pairs, 'blocked pair')} ${baseline.pairs.pairs === 1 ? 'is' : 'are'} there to join`;
+  const reasons = lanes.map((lane) => whyUnchanged(lane, baseline));
+  const last = reasons.at(-1) ?? '';
+  return `${name}: ${who}: ${pairs}; ${last}${otherObstacles(baseline)}.`;
+}
