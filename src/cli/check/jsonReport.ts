@@ -1,0 +1,59 @@
+/**
+ * The report of `check --json`: one line for each input, printed when the input is done.
+ *
+ * `compared` counts answers (`results`), lines of maps, flags and internals (`vmas`) and accesses (`touches`, each of which must be served
+ * or signalled as it was); `total` is the sum of the first two. `differences` is their number, `first` the first of them.
+ */
+import type { Difference } from '../../replay/play/difference.ts';
+import type { Failure } from '../exitStatus.ts';
+import type { SkippedInput } from '../input/inputTree.ts';
+import { note, print } from '../output.ts';
+import type { CheckResult } from './checkOne.ts';
+
+/** Prints results as JSON lines. */
+export class JsonReport {
+  readonly #maxDifferences: number;
+
+  /** @param maxDifferences  how many of the differences of an input are listed */
+  constructor(maxDifferences: number) {
+    this.#maxDifferences = maxDifferences;
+  }
+
+  /** Prints one result. */
+  add(result: CheckResult): void {
+    print(`${JSON.stringify(jsonOf(result, this.#maxDifferences))}\n`);
+  }
+
+  /** Says what was skipped, on standard error: a line of standard output is an input that was checked. */
+  end(skipped: readonly SkippedInput[]): void {
+    for (const { name, why } of skipped) note(`skipped ${name}: ${why}`);
+  }
+}
+
+function jsonOf(result: CheckResult, maxDifferences: number): object {
+  const { compared, differences, failure } = result;
+  const [first] = differences;
+  return {
+    input: result.input,
+    ok: result.ok,
+    compared: { ...compared, total: compared.results + compared.vmas },
+    differences: differences.length,
+    first: first === undefined ? null : differenceJson(first),
+    ...(failure === null ? {} : { error: failureJson(failure) }),
+    format: result.format,
+    ops: result.ops,
+    placements: { chosen: result.placement.chosen, predicted: result.placement.predicted },
+    reordered: result.reordered,
+    warnings: result.warnings.map(({ what, text, count, file, line }) => ({ what, text, count, file, line })),
+    notCompared: result.nothing === null ? result.notCompared : [result.nothing],
+    list: differences.slice(0, maxDifferences).map(differenceJson),
+  };
+}
+
+function differenceJson({ file, line, op, kind, what, kernel, ours }: Difference): object {
+  return { file, line, op, kind, what, kernel, ours };
+}
+
+function failureJson({ kind, message, wanted, place }: Failure): object {
+  return { kind, message, wanted, ...place };
+}

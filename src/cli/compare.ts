@@ -1,0 +1,153 @@
+/**
+ * `faultline compare`: runs inputs with and without switches side by side and prints what changed, by how much, and why.
+ *
+ * An input that cannot be read or asks for what is not modelled does not keep the others from being compared.
+ */
+import { type Command, InvalidArgumentError } from 'commander';
+import type { FeatureSetting } from '../mm/index.ts';
+import { LINUX_6_18, PROFILES } from '../mm/index.ts';
+import type { VerifyWhen } from '../replay/play/player.ts';
+import {
+  comparisonJson,
+  comparisonMarkdown,
+  comparisonText,
+  type ReportContext,
+} from '../whatif/compareText.ts';
+import { type Configuration, configurations, parseVary, type Vary } from '../whatif/configurations.ts';
+import { REWRITES } from '../whatif/rewrites.ts';
+import { type RunResult, runInput } from '../whatif/run.ts';
+import { DONE, failureOf, failureText, finish } from './exitStatus.ts';
+import { refuseWithoutCalls } from './explain/view.ts';
+import { openInput } from './inputs.ts';
+import {
+  EXIT_TEXT,
+  INPUT_TEXT,
+  jsonOption,
+  profileOption,
+  quietOption,
+  readSetting,
+  seedOption,
+  verifyOption,
+} from './options.ts';
+import { note, print, styled } from './output.ts';
+import { KERNEL_MODELLED, packageVersion } from './version.ts';
+
+interface Flags {
+  readonly baseline: string;
+  readonly set: readonly FeatureSetting[];
+  readonly vary: readonly Vary[];
+  readonly as: readonly string[];
+  readonly seed: number;
+  readonly verify: VerifyWhen;
+  readonly json?: true;
+  readonly markdown?: true;
+  readonly quiet?: true;
+}
+
+const DESCRIPTION = `Run each input once per configuration and print what changed: the baseline, each --set and --as alone, all of them together.
+Without --set, --as and --vary: the two switches of seed 004.`;
+
+const LEGEND = `
+  vmas                  of the process the input begins with; further rows sum all processes that are left
+  blocked pairs         neighbours that only offset (pgoff), anon_vma, both, or a history of forks keep from being one
+  merges                neighbours joined; an operation that joins both sides counts twice
+  merges not done       neighbours not joined, by the first obstacle that the merge met
+  pages rehomed         pages that came under another anon_vma
+  answered differently  calls whose result is not the baseline's`;
+
+/** What is compared when nothing is asked for. */
+const SEED_004: readonly FeatureSetting[] = [
+  { name: 'mergePgoffOnMove', value: 'on' },
+  { name: 'mergeAcrossAnonVma', value: 'on' },
+];
+
+/** Adds `faultline compare` to the command line. */
+export function registerCompareCommand(program: Command): void {
+  const rules = REWRITES.map(({ rule, text }) => `${rule} (${text})`).join(', ');
+  program
+    .command('compare')
+    .summary('inputs with and without switches, side by side: what changes, by how much, why')
+    .description(DESCRIPTION)
+    .argument('<input...>', INPUT_TEXT)
+    .option('--set <feature=value>', 'Set a switch; see `faultline features`.', readSetting, [])
+    .option(
+      '--vary <key=a,b>',
+      'Try these values of a switch or of a parameter of a workload; the first is the baseline.',
+      readVary,
+      [],
+    )
+    .addOption(profileOption('--baseline <name>', 'The row of `faultline features` to start from'))
+    .option('--as <rule>', `Change calls on their way: ${rules}.`, readRule, [])
+    .addOption(seedOption())
+    .addOption(verifyOption())
+    .addOption(jsonOption())
+    .option('--markdown', 'Print Markdown, for a cover letter.')
+    .addOption(quietOption())
+    .addHelpText('after', LEGEND)
+    .addHelpText('after', EXIT_TEXT)
+    .action((inputs: string[], flags: Flags) => compare(inputs, flags));
+}
+
+function readVary(text: string, before: readonly Vary[]): Vary[] {
+  return [...before, parseVary(text)];
+}
+
+function readRule(text: string, before: readonly string[]): string[] {
+  if (!REWRITES.some(({ rule }) => rule === text))
+    throw new InvalidArgumentError(`There is ${REWRITES.map(({ rule }) => rule).join(', ')}.`);
+  return [...before, text];
+}
+
+function compare(texts: readonly string[], flags: Flags): void {
+  const isBare = flags.set.length + flags.as.length + flags.vary.length === 0;
+  const asked = configurations({
+    base: PROFILES[flags.baseline] ?? LINUX_6_18,
+    settings: isBare ? SEED_004 : flags.set,
+    rewrites: flags.as,
+    vary: flags.vary,
+  });
+  const results: RunResult[] = [];
+  let status = DONE;
+  for (const text of texts) {
+    const result = compareOne(text, asked, flags);
+    if (typeof result === 'number') status = Math.max(status, result);
+    else results.push(result);
+  }
+  if (results.length > 0) printReport(results, flags);
+  finish(status);
+}
+
+/** Returns what came of one input, or the status that its failure, which is told at once, leads to. */
+function compareOne(text: string, asked: readonly Configuration[], flags: Flags): RunResult | number {
+  const quiet = flags.quiet === true;
+  try {
+    const input = openInput(text, { quiet, seed: flags.seed });
+    refuseWithoutCalls(input);
+    const result = runInput(input, asked, { verify: flags.verify });
+    if (!quiet) for (const warning of result.warnings) note(`${text}: ${warning.text} (${warning.count})`);
+    return result;
+  } catch (error) {
+    const failure = failureOf(error);
+    if (failure === null) throw error;
+    note(failureText(failure));
+    return failure.status;
+  }
+}
+
+function printReport(results: readonly RunResult[], flags: Flags): void {
+  const context: ReportContext = {
+    version: packageVersion(),
+    kernel: KERNEL_MODELLED,
+    profile: flags.baseline,
+    seed: flags.seed,
+  };
+  if (flags.json) print(`${JSON.stringify(comparisonJson(results, context))}\n`);
+  else if (flags.markdown) print(`${comparisonMarkdown(results, context)}\n`);
+  else
+    print(
+      `${comparisonText(results, context, {
+        strong: (text) => styled('bold', text),
+        faint: (text) => styled('dim', text),
+      })}\n`,
+    );
+}

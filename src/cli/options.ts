@@ -1,0 +1,83 @@
+/**
+ * Options that several commands have, with the same name and meaning everywhere.
+ */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import {
+  type FeatureSetting,
+  type Features,
+  PROFILES,
+  parseFeatureSetting,
+  withSettings,
+} from '../mm/index.ts';
+import type { VerifyWhen } from '../replay/play/player.ts';
+import { DEFAULT_SEED } from './inputs.ts';
+
+/** What INPUT may be, for help texts. */
+export const INPUT_TEXT =
+  'A recording directory; a file of strace, perf script, /proc/PID/maps, bpftrace or ops, plain or gzip; - for standard input; workload:NAME[,key=value...]; a .ts or .js module that exports a workload.';
+
+/** The last paragraph of every help text. */
+export const EXIT_TEXT =
+  '\nExit status: 0 done, 1 a difference or a bug of the model found, 2 the arguments or the input were wrong, 130 interrupted.';
+
+/** Values of `--profile` and `--set`. */
+export interface FeatureFlags {
+  readonly profile: string;
+  readonly set: readonly FeatureSetting[];
+}
+
+/** Adds `--profile` and `--set`. */
+export function addFeatureOptions(command: Command): Command {
+  return command
+    .addOption(profileOption('--profile <name>', 'The row of `faultline features` to start from'))
+    .option('--set <feature=value>', 'Set a switch; see `faultline features`.', readSetting, []);
+}
+
+/** Makes an option that takes the name of a profile. */
+export function profileOption(flags: string, text: string): Option {
+  const names = Object.keys(PROFILES);
+  return new Option(flags, `${text}: ${names.join(', ')}.`).choices(names).default('linux-6.18');
+}
+
+/** Adds one `--set` to those before it. */
+export function readSetting(text: string, before: readonly FeatureSetting[]): FeatureSetting[] {
+  const setting = parseFeatureSetting(text);
+  if (typeof setting === 'string') throw new InvalidArgumentError(`${setting}.`);
+  return [...before, setting];
+}
+
+/** Returns the switches that the options ask for. */
+export function featuresOf(flags: FeatureFlags): Features {
+  const profile = PROFILES[flags.profile];
+  if (profile === undefined) throw new InvalidArgumentError(`no profile '${flags.profile}'`);
+  return withSettings(profile, flags.set);
+}
+
+/** Makes `--verify`. */
+export const verifyOption = (): Option =>
+  new Option(
+    '--verify <when>',
+    'When to check the invariants of the model: never, at the end, around every operation.',
+  )
+    .choices(['never', 'end', 'every'] satisfies VerifyWhen[])
+    .default('end');
+
+/** Makes `--seed`. */
+export const seedOption = (): Option =>
+  new Option('--seed <integer>', 'Seed of everything random in a workload.')
+    .default(DEFAULT_SEED)
+    .argParser(wholeNumber);
+
+/** Makes `--json`. */
+export const jsonOption = (text = 'Print the same numbers under the same names as JSON.'): Option =>
+  new Option('--json', text);
+
+/** Makes `--quiet`. */
+export const quietOption = (): Option => new Option('--quiet', 'Show no progress and no remarks.');
+
+/** Reads a whole number that is not negative. */
+export function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text)))
+    throw new InvalidArgumentError('It is not a whole number.');
+  return Number(text);
+}

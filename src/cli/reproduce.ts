@@ -1,0 +1,136 @@
+/**
+ * `faultline reproduce`: the published experiments of a proposal: what was published, what a real kernel did, what the model does.
+ *
+ * Exit status 0 when every row holds, 1 when one does not, 2 for a seed or parameter that there is not.
+ */
+import { existsSync } from 'node:fs';
+import { release } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { UsageError } from '../base/assert.ts';
+import { EXPERIMENTS, type Experiment, type Recording, type Reproduction } from '../experiments/index.ts';
+import { describeParam, type Param, type Params, settleParams } from '../workloads/index.ts';
+import { DONE, FOUND, finish } from './exitStatus.ts';
+import { openInput } from './inputs.ts';
+import { EXIT_TEXT, jsonOption, quietOption } from './options.ts';
+import { note, print } from './output.ts';
+import { withKernelLoads } from './reproduce/kernelLoads.ts';
+import { rowsText } from './reproduce/rowsText.ts';
+
+interface Flags {
+  readonly param: Readonly<Record<string, string>>;
+  readonly measure?: true;
+  readonly markdown?: true;
+  readonly json?: true;
+  readonly quiet?: true;
+}
+
+const DESCRIPTION = `Run the published experiments of a proposal, the one with this seed number, or all of them.
+Each row has what its author published, what a real Linux 6.18 did, what the model does, and whether they agree.`;
+
+const BUNDLED = ['beam', 'ruby-mimalloc', 'redis', 'node-gc', 'cc1'] as const;
+/** Which recordings are played is the edge's business, so this parameter is ours. */
+const RECORDINGS: Param = {
+  default: 'all',
+  unit: '',
+  text: `which bundled recordings to play: all, none, or names with + between (${BUNDLED.join(', ')})`,
+};
+const MEASURED_BEFORE = 'Linux 6.18.44';
+
+/** Adds `faultline reproduce` to the command line. */
+export function registerReproduceCommand(program: Command): void {
+  program
+    .command('reproduce')
+    .summary("a proposal's published experiments: published, measured, modelled")
+    .description(DESCRIPTION)
+    .argument('[seed]', `The number of the seed (${seeds()}), or all. Defaults to all.`, 'all')
+    .option('--param <key=value>', paramsText(), readParam, {})
+    .option('--measure', 'Run the loads on this kernel, too, instead of printing what was measured before.')
+    .option('--markdown', 'Print the table as Markdown, for a cover letter.')
+    .addOption(jsonOption('Print one line of JSON a seed: {seed, title, measuredOn, rows}.'))
+    .addOption(quietOption())
+    .addHelpText('after', EXIT_TEXT)
+    .action((seed: string, flags: Flags) => reproduce(seed, flags));
+}
+
+const seeds = (): string => EXPERIMENTS.map(({ seed }) => seed).join(', ');
+
+function paramsText(): string {
+  const params = EXPERIMENTS.flatMap((experiment) => Object.entries(paramsOf(experiment)));
+  const texts = params.map(([key, param]) => `${key} (${param.text}; default ${param.default})`);
+  return `Another size: ${texts.join(', ')}. May be repeated.`;
+}
+
+const paramsOf = ({ params }: Experiment): Readonly<Record<string, Param>> => ({
+  ...params,
+  recordings: RECORDINGS,
+});
+
+function readParam(text: string, before: Readonly<Record<string, string>>): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at <= 0) {
+    const names = EXPERIMENTS.flatMap((experiment) => Object.entries(paramsOf(experiment)));
+    throw new UsageError(
+      `--param ${text} has no value`,
+      names.map(([key, param]) => describeParam(key, param)).join(', '),
+    );
+  }
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+function experimentsFor(seed: string): readonly Experiment[] {
+  if (seed === 'all') return EXPERIMENTS;
+  const found = EXPERIMENTS.filter((experiment) => experiment.seed === seed);
+  if (found.length === 0)
+    throw new UsageError(`there is no experiment for seed '${seed}'`, `one of ${seeds()}, or all`);
+  return found;
+}
+
+function reproduce(seed: string, flags: Flags): void {
+  const asked = experimentsFor(seed).map((experiment) => ({
+    experiment,
+    params: settleParams({ name: `seed ${experiment.seed}`, params: paramsOf(experiment) }, flags.param),
+  }));
+  let allHold = true;
+  for (const { experiment, params } of asked) {
+    const reproduction = run(experiment, params, flags);
+    const measuredOn = flags.measure ? `Linux ${release()} (this kernel)` : MEASURED_BEFORE;
+    if (flags.json) print(`${JSON.stringify(jsonOf(reproduction, measuredOn))}\n`);
+    else print(rowsText(reproduction, { markdown: flags.markdown === true, measuredOn }));
+    allHold &&= reproduction.rows.every(({ holds }) => holds);
+  }
+  finish(allHold ? DONE : FOUND);
+}
+
+const jsonOf = ({ seed, title, rows }: Reproduction, measuredOn: string) => ({
+  seed,
+  title,
+  measuredOn,
+  rows,
+});
+
+function run(experiment: Experiment, params: Params, { measure, quiet }: Flags): Reproduction {
+  const recordings = bundledRecordings(String(params['recordings']), quiet === true);
+  const progress = (text: string): void => {
+    if (!quiet) note(`seed ${experiment.seed}: ${text}`);
+  };
+  const input = { params, recordings, progress };
+  return measure
+    ? withKernelLoads((kernel) => experiment.run({ ...input, kernel }))
+    : experiment.run({ ...input, kernel: null });
+}
+
+function bundledRecordings(asked: string, quiet: boolean): Recording[] {
+  const names = asked === 'all' ? BUNDLED : asked === 'none' ? [] : asked.split('+');
+  return names.map((name) => {
+    const directory = fileURLToPath(new URL(`../../examples/recordings/${name}`, import.meta.url));
+    if (!(BUNDLED as readonly string[]).includes(name) || !existsSync(directory))
+      throw new UsageError(
+        `there is no bundled recording '${name}'`,
+        `recordings=none, or of ${BUNDLED.join(', ')}`,
+      );
+    const input = openInput(directory, { quiet });
+    if (input.kind !== 'items') throw new UsageError(`${directory} is no recording`, 'a recording directory');
+    return { name, input };
+  });
+}

@@ -1,0 +1,57 @@
+/**
+ * The rows of a reproduction as a table for people: aligned text, or Markdown. Notes are numbered and stand below.
+ */
+import type { Reproduction, Row } from '../../experiments/index.ts';
+import { grouped, markdownTable, type Table, textTable } from '../../report/index.ts';
+
+/** How the table is printed. */
+export interface RowsTextOptions {
+  readonly markdown: boolean;
+  /** What the figures of the kernel were taken on: `Linux 6.18.44`. */
+  readonly measuredOn: string;
+}
+
+const NONE = '–';
+
+function figure(value: number | null, unit: string): string {
+  if (value === null) return NONE;
+  return unit === 'share' ? `${(value * 100).toFixed(1)} %` : grouped(value);
+}
+
+/** Prints a tolerance: nothing for exact rows. */
+const tolerance = ({ tolerance: by, unit }: Row): string =>
+  by === 0 ? '' : `±${Number((by * 100).toFixed(1))} ${unit === 'share' ? 'points' : '%'}`;
+
+function tableOf(rows: readonly Row[], noteNumber: ReadonlyMap<string, number>): Table {
+  return {
+    header: ['what', 'published', 'measured', 'modelled', 'unit', 'tolerance', 'holds'],
+    nrLabels: 1,
+    rows: rows.map((row) => ({
+      cells: [
+        row.note === null ? row.name : `${row.name} [${noteNumber.get(row.note)}]`,
+        figure(row.published, row.unit),
+        figure(row.measured, row.unit),
+        figure(row.modelled, row.unit),
+        row.unit === 'share' ? '' : row.unit,
+        tolerance(row),
+        row.holds ? 'yes' : 'NO',
+      ],
+    })),
+  };
+}
+
+/** Returns the table, its notes and how many rows hold, with a newline at the end. */
+export function rowsText({ seed, title, rows }: Reproduction, options: RowsTextOptions): string {
+  const notes = [...new Set(rows.flatMap(({ note }) => note ?? []))];
+  const table = tableOf(rows, new Map(notes.map((note, i) => [note, i + 1])));
+  const holding = rows.filter(({ holds }) => holds).length;
+  const measured = `measured: ${options.measuredOn}; modelled: Linux 6.18, with the proposal where the row says so`;
+  const heading = `seed ${seed}: ${title}`;
+  const numbered = notes.map((note, i) => `[${i + 1}] ${note}`);
+  const verdict = `${holding} of ${rows.length} rows hold`;
+  if (options.markdown)
+    return [`### ${heading}`, markdownTable(table), measured, ...numbered, `**${verdict}**`]
+      .join('\n\n')
+      .concat('\n');
+  return [heading, measured, '', textTable(table), '', ...numbered, '', verdict].join('\n').concat('\n');
+}

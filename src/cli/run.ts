@@ -1,0 +1,150 @@
+/**
+ * `faultline run`: plays one input in one configuration and prints facts, a view, its events, or each step.
+ */
+import { type Command, Option } from 'commander';
+import { UsageError } from '../base/assert.ts';
+import type { MmEvent } from '../mm/index.ts';
+import type { VerifyWhen } from '../replay/play/player.ts';
+import { eventText } from '../report/index.ts';
+import { openInput } from './inputs.ts';
+import {
+  addFeatureOptions,
+  EXIT_TEXT,
+  type FeatureFlags,
+  featuresOf,
+  INPUT_TEXT,
+  jsonOption,
+  quietOption,
+  seedOption,
+  verifyOption,
+  wholeNumber,
+} from './options.ts';
+import { note, print } from './output.ts';
+import { factsJson, factsText } from './run/facts.ts';
+import { type Playback, type PlaybackOptions, playInput } from './run/playback.ts';
+import { Stepper } from './run/steps.ts';
+import { LACKING, VIEWS, type View, viewText } from './run/views.ts';
+
+interface Flags extends FeatureFlags {
+  readonly print?: View | 'events';
+  readonly pid?: number;
+  readonly step?: true;
+  readonly json?: true;
+  readonly verify: VerifyWhen;
+  readonly seed: number;
+  readonly quiet?: true;
+}
+
+const DESCRIPTION = `Play one input in one configuration and print the facts: operations, vmas, merges and why not, refusals.
+With --print the view alone is printed, with --step every operation, its answer and what it changes in maps.`;
+
+/** Adds `faultline run` to the command line. */
+export function registerRunCommand(program: Command): void {
+  const command = program
+    .command('run')
+    .summary('one configuration: facts, views, events; --step walks through the operations')
+    .description(DESCRIPTION)
+    .argument('<input>', INPUT_TEXT);
+  addFeatureOptions(command)
+    .addOption(
+      new Option(
+        '--print <view>',
+        'Print this instead of the facts: maps, smaps, status as /proc has them, vmas as a table, internals (page offsets, anon_vmas) as recordings have them, or events as they happen.',
+      ).choices([...VIEWS, 'events']),
+    )
+    .option(
+      '--pid <number>',
+      'The process whose view is printed. Defaults to the one that was recorded.',
+      wholeNumber,
+    )
+    .option('--step', 'Print each operation; on a terminal stop after each.')
+    .addOption(verifyOption())
+    .addOption(seedOption())
+    .addOption(jsonOption())
+    .addOption(quietOption())
+    .addHelpText('after', EXIT_TEXT)
+    .action((input: string, flags: Flags) => run(input, flags));
+}
+
+function run(text: string, flags: Flags): void {
+  const quiet = flags.quiet === true;
+  if (flags.step && (flags.json || flags.print))
+    throw new UsageError('--step prints operations, and --json and --print something else', 'one of them');
+  const input = openInput(text, { quiet: quiet || flags.step === true, seed: flags.seed });
+  const options = { features: featuresOf(flags), verify: flags.verify };
+  const title = { input: text, profile: flags.profile, set: flags.set, seed: flags.seed };
+  if (flags.step) {
+    const playback = stepped(input.name, options, (more) => playInput(input, more));
+    if (!playback.isStopped) print(`\n${factsText(title, playback)}`);
+    return;
+  }
+  if (flags.print === 'events') {
+    printEvents(options, flags.json === true, (more) => playInput(input, more));
+    return;
+  }
+  const playback = playInput(input, options);
+  if (!quiet)
+    for (const { text: warning, count } of playback.warnings)
+      note(`${warning}${count > 1 ? ` (${count})` : ''}`);
+  if (flags.print !== undefined) printView(flags.print, playback, flags);
+  else if (flags.json) print(`${JSON.stringify(factsJson(title, playback))}\n`);
+  else print(factsText(title, playback));
+}
+
+type Play = (options: PlaybackOptions) => Playback;
+
+function stepped(name: string, options: PlaybackOptions, play: Play): Playback {
+  const stepper = new Stepper(name);
+  try {
+    return play({
+      ...options,
+      events: (event) => stepper.event(event),
+      onStart: ({ state }) => {
+        if (state !== null && state.window !== null) stepper.showOnly(state.window);
+      },
+      onOp: (played) => stepper.step(played),
+    });
+  } finally {
+    stepper.end();
+  }
+}
+
+const LINES_AT_ONCE = 500;
+
+function printEvents(options: PlaybackOptions, json: boolean, play: Play): void {
+  let lines: string[] = [];
+  const flush = (): void => {
+    if (lines.length > 0) print(`${lines.join('\n')}\n`);
+    lines = [];
+  };
+  const events = (event: MmEvent): void => {
+    lines.push(json ? JSON.stringify(event) : `op ${event.op} ${eventText(event)}`);
+    if (lines.length === LINES_AT_ONCE) flush();
+  };
+  try {
+    play({ ...options, events });
+  } finally {
+    flush();
+  }
+}
+
+function printView(view: View, { machine, main }: Playback, flags: Flags): void {
+  const living = machine.processes;
+  const process = flags.pid === undefined ? main : machine.process(flags.pid);
+  const mm = process?.mm ?? null;
+  if (mm === null) {
+    const pids = living.filter((each) => each.mm !== null).map(({ pid }) => String(pid));
+    throw new UsageError(
+      `process ${flags.pid ?? 'that was recorded'} has no address space at the end: it ended or called execve`,
+      pids.length === 0 ? 'an input whose process lives at its end' : `--pid with one of ${pids.join(', ')}`,
+    );
+  }
+  const others = living.filter((each) => each !== process && each.mm !== null).map(({ pid }) => pid);
+  if (!flags.quiet) {
+    const lacking = LACKING[view];
+    if (lacking !== null) note(lacking);
+    if (flags.pid === undefined && others.length > 0) note(`also alive (--pid): ${others.join(', ')}`);
+  }
+  const text = viewText(view, mm);
+  print(flags.json ? `${JSON.stringify({ view, pid: process?.pid, text })}\n` : text);
+}
