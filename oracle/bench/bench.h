@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every reference program of the benchmarks needs: the clock, and a look at a part of the own address space.
+ *
+ * Each program does one benchmark's work once and prints `name value` lines: `ns` (time of the work), `vmas` and `hash` (the
+ * address space afterwards, as bench/endState.ts computes it of the model).
+ */
+#ifndef FAULTLINE_BENCH_H
+#define FAULTLINE_BENCH_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+typedef unsigned long ulong_t;
+enum { PAGE = 4096 };
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static inline void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+struct end_state {
+	unsigned vmas;
+	uint32_t hash;
+};
+
+/* FNV-1a over `start-end perms\n`, addresses without leading zeroes and counted from `origin`. */
+static inline void look(struct end_state *state, ulong_t low, ulong_t high, ulong_t origin)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[8192], text[128], perms[8];
+	ulong_t start, end;
+
+	if (!maps) die("/proc/self/maps");
+	while (fgets(line, sizeof line, maps)) {
+		if (sscanf(line, "%lx-%lx %4s", &start, &end, perms) != 3) continue;
+		if (start < low || end > high) continue;
+		snprintf(text, sizeof text, "%lx-%lx %s\n", start - origin, end - origin, perms);
+		for (const char *c = text; *c; c++) state->hash = (state->hash ^ (unsigned char)*c) * 16777619u;
+		state->vmas++;
+	}
+	fclose(maps);
+}
+
+static inline struct end_state nothing_seen(void)
+{
+	return (struct end_state){ 0, 2166136261u };
+}
+
+static inline void print_result(uint64_t ns, struct end_state state)
+{
+	printf("ns %lu\nvmas %u\nhash %08x\n", (ulong_t)ns, state.vmas, state.hash);
+}
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The two things a case may change for the whole machine: the overcommit mode, and swap space. Before anything is changed
+ * a helper process is started that ignores signals and waits for the end of a pipe; it puts things back when the pipe
+ * closes, which happens at the end of the case and also when this program is killed, whatever the signal. A lock, held
+ * until then, keeps a second run from taking our change for what it has to put back.
+ */
+#include "guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/swap.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OVERCOMMIT "/proc/sys/vm/overcommit_memory"
+#define LOCK "/tmp/faultline-oracle.lock"
+#define ZRAM "/sys/class/zram-control"
+enum { SWAP_BYTES = 64 << 20, SWAP_PAGE = 4096 };
+
+static int helper_pipe = -1, lock = -1;
+static pid_t helper;
+
+static int read_text(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
+	if (fd >= 0) close(fd);
+	buf[n > 0 ? n : 0] = '\0';
+	return n > 0 ? 0 : -1;
+}
+static int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
+	if (fd >= 0) close(fd);
+	return n == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+void guard_lock(void)
+{
+	if (lock >= 0) return;
+	lock = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	flock(lock, LOCK_EX);
+}
+
+/* Returns 1 in the helper process, once there is something to undo; 0 in this one. */
+static int start_helper(void)
+{
+	int ends[2];
+	char byte;
+
+	if (pipe2(ends, O_CLOEXEC) != 0) return 0;
+	helper = fork();
+	if (helper != 0) {
+		close(ends[0]);
+		helper_pipe = ends[1];
+		return 0;
+	}
+	setsid();
+	for (int sig = 1; sig < NSIG; sig++) signal(sig, SIG_IGN);
+	close(ends[1]);
+	while (read(ends[0], &byte, 1) < 0 && errno == EINTR) {}
+	return 1;
+}
+
+void guard_undo(void)
+{
+	if (helper_pipe >= 0) {
+		close(helper_pipe);
+		waitpid(helper, NULL, 0);
+	}
+	if (lock >= 0) close(lock);
+	helper_pipe = lock = -1;
+}
+
+/* In mode 2 every process of the machine is refused memory beyond the limit: stay far from it. */
+static int far_below_limit(void)
+{
+	static char info[8192];
+	if (read_text("/proc/meminfo", info, sizeof(info)) != 0) return 0;
+	char *limit = strstr(info, "CommitLimit:"), *used = strstr(info, "Committed_AS:");
+	return limit && used && atol(limit + 12) > atol(used + 13) + (2L << 20);
+}
+
+void guard_overcommit(int mode)
+{
+	char old[16], new[16];
+
+	guard_lock();
+	if (helper_pipe >= 0 || read_text(OVERCOMMIT, old, sizeof(old)) != 0 || (mode == 2 && !far_below_limit())) {
+		printf("-> cannot be set here\n");
+		return;
+	}
+	if (start_helper()) {
+		write_text(OVERCOMMIT, old);
+		_exit(0);
+	}
+	snprintf(new, sizeof(new), "%d\n", mode);
+	printf(write_text(OVERCOMMIT, new) == 0 ? "-> 0\n" : "-> cannot be set here\n");
+}
+
+/* Writes what mkswap writes: a version, the last page, and the mark at the end of the first page. */
+static int make_swap(const char *device)
+{
+	static char page[SWAP_PAGE];
+	unsigned info[2] = { 1, SWAP_BYTES / SWAP_PAGE - 1 };
+
+	memcpy(page + 1024, info, sizeof(info));
+	memcpy(page + SWAP_PAGE - 10, "SWAPSPACE2", 10);
+	int fd = open(device, O_WRONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : write(fd, page, sizeof(page));
+	if (fd >= 0) close(fd);
+	return n == SWAP_PAGE && swapon(device, 0) == 0 ? 0 : -1;
+}
+
+void guard_swap(void)
+{
+	char swaps[512], number[16], device[32], path[64];
+
+	guard_lock();
+	if (read_text("/proc/swaps", swaps, sizeof(swaps)) == 0 && strchr(swaps, '\n')[1] != '\0') {
+		printf("-> 0\n");
+		return;
+	}
+	if (helper_pipe >= 0 || read_text(ZRAM "/hot_add", number, sizeof(number)) != 0) {
+		printf("-> no swap space and no zram\n");
+		return;
+	}
+	number[strcspn(number, "\n")] = '\0';
+	snprintf(device, sizeof(device), "/dev/zram%s", number);
+	snprintf(path, sizeof(path), "/sys/block/zram%s/disksize", number);
+	if (start_helper()) {
+		swapoff(device);
+		write_text(ZRAM "/hot_remove", number);
+		_exit(0);
+	}
+	snprintf(swaps, sizeof(swaps), "%d", SWAP_BYTES);
+	printf(write_text(path, swaps) == 0 && make_swap(device) == 0 ? "-> 0\n" : "-> no swap space and no zram\n");
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lines of the protocol (README.md) as struct step. A line is a word and numbers: addresses and lengths in bytes,
+ * flags as the system call takes them; `brk+N` counts from the first break the case has seen, `last+N` from the address
+ * that the last mapping outside the window got.
+ */
+#include "case.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct { const char *name; int at_least, at_most; } ops[NR_OPS] = {
+	[OP_MAP] = { "map", 6, 6 },               /* addr len prot flags fd offset; fd: slot, or -1 */
+	[OP_UNMAP] = { "unmap", 2, 2 },           /* addr len */
+	[OP_PROT] = { "prot", 3, 3 },             /* addr len prot */
+	[OP_REMAP] = { "remap", 5, 5 },           /* addr old_len new_len flags new_addr */
+	[OP_TOUCH] = { "touch", 2, 2 },           /* addr pages */
+	[OP_READ] = { "read", 2, 2 },             /* addr pages */
+	[OP_VAL] = { "val", 2, 2 },               /* addr pages */
+	[OP_PFN] = { "pfn", 2, 2 },               /* addr pages */
+	[OP_ADV] = { "adv", 3, 3 },               /* addr len advice */
+	[OP_PADV] = { "padv", 3, MAX_ARGS },      /* advice (addr len)... */
+	[OP_PADVPARENT] = { "padvparent", 3, MAX_ARGS },
+	[OP_LOCK] = { "lock", 2, 2 },             /* addr len */
+	[OP_LOCK2] = { "lock2", 3, 3 },           /* addr len flags */
+	[OP_UNLOCK] = { "unlock", 2, 2 },         /* addr len */
+	[OP_LOCKALL] = { "lockall", 1, 1 },       /* flags */
+	[OP_UNLOCKALL] = { "unlockall", 0, 0 },
+	[OP_SEAL] = { "seal", 2, 2 },             /* addr len */
+	[OP_MBIND] = { "mbind", 3, 3 },           /* addr len mode; the node mask names node 0 */
+	[OP_MBIND0] = { "mbind0", 2, 2 },         /* addr len; default policy, no node mask */
+	[OP_MINCORE] = { "mincore", 2, 2 },       /* addr len */
+	[OP_MSYNC] = { "msync", 3, 3 },           /* addr len flags */
+	[OP_BRK] = { "brk", 1, 1 },               /* bytes from the first break seen */
+	[OP_LIMIT] = { "limit", 2, 2 },           /* resource bytes */
+	[OP_LIMITPLUS] = { "limitplus", 2, 2 },   /* resource pages: current use plus these */
+	[OP_UID] = { "uid", 0, 0 },
+	[OP_FILL] = { "fill", 1, 1 },             /* k: until map_count is max_map_count - k */
+	[OP_COUNT] = { "count", 0, 0 },
+	[OP_FORK] = { "fork", 0, 0 },
+	[OP_FORKHOLD] = { "forkhold", 0, 0 },
+	[OP_FORKDROP] = { "forkdrop", 0, 0 },
+	[OP_ENDCHILD] = { "endchild", 0, 0 },
+	[OP_EXITED] = { "exited", 0, 0 },
+	[OP_MEMFD] = { "memfd", 2, 2 },           /* slot pages */
+	[OP_FILLFD] = { "fillfd", 2, 2 },         /* slot pages */
+	[OP_FILE] = { "file", 3, 3 },             /* slot pages access: O_RDWR, O_RDONLY, O_WRONLY */
+	[OP_DIR] = { "dir", 1, 1 },               /* slot */
+	[OP_SHMGET] = { "shmget", 2, 2 },         /* slot pages */
+	[OP_SHMAT] = { "shmat", 2, 2 },           /* slot addr */
+	[OP_UFFD] = { "uffd", 0, 0 },
+	[OP_UFFDREG] = { "uffdreg", 3, 3 },       /* addr len mode */
+	[OP_UFFDUNREG] = { "uffdunreg", 2, 2 },   /* addr len */
+	[OP_KSMALL] = { "ksmall", 1, 1 },
+	[OP_MDWE] = { "mdwe", 0, 0 },
+	[OP_COMM] = { "comm", 1, 1 },             /* unit in pages the change is rounded to; 0: only start counting */
+	[OP_VMAS] = { "vmas", 0, 0 },
+	[OP_VMACOUNT] = { "vmacount", 0, 0 },
+	[OP_SMAPS] = { "smaps", 0, 0 },
+	[OP_OVERCOMMIT] = { "overcommit", 1, 1 }, /* mode; undone after the case */
+	[OP_PLUG] = { "plug", 1, 1 },             /* pages mapped at the top of the highest gap */
+	[OP_SWAP] = { "swap", 0, 0 },             /* there is swap space until the end of the case */
+	[OP_TOUCHTO] = { "touchto", 2, 2 },       /* addr pages: as touch, but the first trap ends it */
+	[OP_READTO] = { "readto", 2, 2 },         /* addr pages */
+	[OP_TABLES] = { "tables", 2, 2 },         /* addr pages */
+	[OP_AT] = { "at", 1, 1 },                 /* which process goes on: 0 the first, else the forkholds from 1 */
+	[OP_DROP] = { "drop", 1, 1 },             /* that process ends; it is not the one that goes on */
+	[OP_NAME] = { "name", 2, 2 },             /* addr len: PR_SET_VMA_ANON_NAME */
+	[OP_SEALS] = { "seals", 2, 2 },           /* slot F_SEAL_* */
+	[OP_DEVNULL] = { "devnull", 1, 1 },       /* slot */
+	[OP_DEVZERO] = { "devzero", 1, 1 },       /* slot */
+};
+
+int step_parse(char *line, struct step *step, const char **why)
+{
+	char *rest, *word = strtok_r(line, " \t\n", &rest);
+
+	memset(step, 0, sizeof(*step));
+	*why = "an empty line";
+	if (!word) return -1;
+	*why = "an unknown operation";
+	int op = 0;
+	while (op < NR_OPS && strcmp(ops[op].name, word) != 0) op++;
+	if (op == NR_OPS) return -1;
+	step->op = op;
+	while ((word = strtok_r(NULL, " \t\n", &rest))) {
+		char *end;
+		*why = "too many arguments";
+		if (step->nr_args == MAX_ARGS) return -1;
+		if (strncmp(word, "brk+", 4) == 0) step->from_brk |= 1u << step->nr_args, word += 4;
+		else if (strncmp(word, "last+", 5) == 0) step->from_last |= 1u << step->nr_args, word += 5;
+		errno = 0;
+		step->arg[step->nr_args++] = strtoull(word, &end, 0);
+		*why = "not a number";
+		if (*end || end == word || errno) return -1;
+	}
+	*why = "the wrong number of arguments";
+	return step->nr_args < ops[op].at_least || step->nr_args > ops[op].at_most ? -1 : 0;
+}
