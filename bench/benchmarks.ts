@@ -1,0 +1,12 @@
+/**
+ * All benchmarks, in the order they run.
+ */
+import type { Benchmark } from './benchmark.ts';
+import { compareCold } from './compareCold.ts';
+import { mapUnmap } from './mapUnmap.ts';
+import { millionVmas } from './millionVmas.ts';
+import { replays } from './replay.ts';
+import { vmaPair } from './vmaPair.ts';
+
+/** All benchmarks. */
+export const BENCHMARKS: readonly Benchmark[] = [vmaPair, mapUnmap, ...replays, compareCold, millionVmas];
