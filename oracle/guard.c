@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define OVERCOMMIT "/proc/sys/vm/overcommit_memory"
+#define OVERCOMMIT_RATIO "/proc/sys/vm/overcommit_ratio"
+#define OVERCOMMIT_KBYTES "/proc/sys/vm/overcommit_kbytes"
 #define LOCK "/tmp/faultline-oracle.lock"
 #define ZRAM "/sys/class/zram-control"
 enum { SWAP_BYTES = 64 << 20, SWAP_PAGE = 4096 };
@@ -79,30 +81,42 @@ void guard_undo(void)
 	helper_pipe = lock = -1;
 }
 
-/* In mode 2 every process of the machine is refused memory beyond the limit: stay far from it. */
-static int far_below_limit(void)
+/*
+ * In mode 2 every process of the machine is refused memory beyond the limit, whatever else runs here. The limit is therefore first
+ * raised to 512 GiB: far from what a machine has promised, and still below the terabyte that a case asks for.
+ */
+static int raise_limit(void)
 {
-	static char info[8192];
-	if (read_text("/proc/meminfo", info, sizeof(info)) != 0) return 0;
-	char *limit = strstr(info, "CommitLimit:"), *used = strstr(info, "Committed_AS:");
-	return limit && used && atol(limit + 12) > atol(used + 13) + (2L << 20);
+	char text[32];
+	snprintf(text, sizeof(text), "%ld\n", 512L << 20);
+	return write_text(OVERCOMMIT_KBYTES, text);
+}
+
+/* The ratio and the kilobytes exclude each other: writing one sets the other to 0. */
+static void restore_limit(const char *ratio, const char *kbytes)
+{
+	if (atol(kbytes) != 0) write_text(OVERCOMMIT_KBYTES, kbytes);
+	else write_text(OVERCOMMIT_RATIO, ratio);
 }
 
 void guard_overcommit(int mode)
 {
-	char old[16], new[16];
+	char old[16], new[16], ratio[16], kbytes[32];
 
 	guard_lock();
-	if (helper_pipe >= 0 || read_text(OVERCOMMIT, old, sizeof(old)) != 0 || (mode == 2 && !far_below_limit())) {
+	if (helper_pipe >= 0 || read_text(OVERCOMMIT, old, sizeof(old)) != 0 || read_text(OVERCOMMIT_RATIO, ratio, sizeof(ratio)) != 0 ||
+	    read_text(OVERCOMMIT_KBYTES, kbytes, sizeof(kbytes)) != 0) {
 		printf("-> cannot be set here\n");
 		return;
 	}
 	if (start_helper()) {
 		write_text(OVERCOMMIT, old);
+		restore_limit(ratio, kbytes);
 		_exit(0);
 	}
 	snprintf(new, sizeof(new), "%d\n", mode);
-	printf(write_text(OVERCOMMIT, new) == 0 ? "-> 0\n" : "-> cannot be set here\n");
+	if ((mode == 2 && raise_limit() != 0) || write_text(OVERCOMMIT, new) != 0) printf("-> cannot be set here\n");
+	else printf("-> 0\n");
 }
 
 /* Writes what mkswap writes: a version, the last page, and the mark at the end of the first page. */
