@@ -9,6 +9,7 @@ import type { EventSink } from './events.ts';
 import { type Features, LINUX_6_18 } from './features.ts';
 import { Frames } from './frames.ts';
 import type { FileObject, MappedFile } from './vma.ts';
+import { Work } from './work.ts';
 
 /** The settings of a machine that memory management reads. Pages unless a name says otherwise. */
 export interface KernelConfig {
@@ -47,6 +48,8 @@ export class Kernel {
   readonly features: Features;
   readonly config: KernelConfig;
   readonly frames = new Frames();
+  /** What was done so far: facts and charges. */
+  readonly work = new Work();
   /** Pages of shared memory and files by object and page offset: frame numbers. */
   readonly #pageCache = new Map<number, Map<number, number>>();
   /** Number of the operation being carried out; events carry it. */

@@ -1,0 +1,367 @@
+/**
+ * Work: what the memory manager did, as counters. Facts are exact counts of things done to pages, tables and vmas; charges say how often each priced
+ * path was taken, and over how many pages. Nothing here knows a time: machine/cost.ts multiplies charges with a table.
+ *
+ * Who counts       a fact is counted by the function that does the thing, once
+ *                  a fault is counted by the one who served it, with `fault()`, which charges its path too
+ *                  a system call is charged once, at its end, from the facts it caused (workOfCall.ts)
+ * Invariants       [work-tables] tables allocated less tables freed are the tables there are
+ *                  [work-faults] every fault charges one path, for one page, or for one huge page
+ * Cost             an addition to a typed array a count; nothing is allocated
+ * Linux            vm_event_item, the tracepoints of mm/; no single place
+ * Left out         who caused it: one Work serves all address spaces of a kernel
+ */
+
+/** Things that are counted, and what one of them is. */
+const FACT_NAMES = [
+  // Pages, 4 KiB each: a huge page is 512.
+  'pagesAllocated',
+  'pagesZeroed',
+  'pagesCopied',
+  'pagesFreed',
+  'hugePagesAllocated',
+  // Entries of the lowest level.
+  'ptesSet',
+  'anonPtesZapped',
+  'zeroPtesZapped',
+  'filePtesZapped',
+  'swapPtesZapped',
+  'markersZapped',
+  'markersSet',
+  'ptesMoved',
+  // fork: entries copied into the child, and those write-protected in the parent on the way.
+  'ptesCopied',
+  'ptesWriteProtected',
+  // mprotect: entries rewritten.
+  'ptesReprotected',
+  // Entries that map 2 MiB.
+  'pmdsSet',
+  'pmdsZapped',
+  'pmdsMoved',
+  'pmdsCopied',
+  'pmdsReprotected',
+  'pmdsSplit',
+  'foliosSplit',
+  'windowsCollapsed',
+  // Tables: of the lowest level, of the levels above, and lowest ones that changed their place as a whole.
+  'pteTablesAllocated',
+  'pteTablesFreed',
+  'upperTablesAllocated',
+  'upperTablesFreed',
+  'tablesMoved',
+  // Vmas.
+  'vmasCreated',
+  'vmasSplit',
+  'vmasMerged',
+  'vmasRemoved',
+  'writtenVmasRemoved',
+  'vmasMoved',
+  'vmasCopied',
+  'writtenVmasCopied',
+  // Pages that an operation walked over and changed the state of.
+  'pagesLazyFreed',
+  'pagesDeactivated',
+  'pagesLocked',
+  'pagesUnlocked',
+  'pagesSwappedOut',
+  'pagesSwappedIn',
+  'pagesFoundResident',
+  'pagesPunched',
+  'pagesCopiedByKernel',
+  'pagesLookedUp',
+  // Flushes of the TLB: calls, pages in them, and those that drop everything.
+  'tlbFlushes',
+  'tlbPagesFlushed',
+  'tlbFullFlushes',
+  // Seed 004: pages asked whether somebody shares them, pages given a new index or anon_vma, and what is locked for it.
+  'pagesAskedForSharing',
+  'indexesRewritten',
+  'anonVmasRewritten',
+  'pageLocksTaken',
+  'rmapLocksTaken',
+  'migrationsWaitedFor',
+] as const;
+
+/** How a fault was served. */
+const FAULT_NAMES = [
+  'anon',
+  'zero-page',
+  'zero-to-write',
+  'huge',
+  'huge-zero',
+  'huge-zero-to-write',
+  'cow',
+  'reuse',
+  'shmem-new',
+  'shmem-cached',
+  'shmem-around',
+  'shmem-cow',
+  'file',
+  'file-cow',
+  'swap-in',
+  /** Nothing was left to do. */
+  'spurious',
+  'guard',
+  /** SIGSEGV or SIGBUS but for a guard marker. */
+  'signal',
+] as const;
+
+/** Priced paths. What each is worth, and from which figures of a calibration, is the table in machine/costTable.ts. */
+const PATH_NAMES = [
+  'syscall',
+  // Faults of the program. Hot: the page was freed a moment ago and is in the cache.
+  'fault-anon-hot',
+  'fault-anon-cold',
+  'fault-zero-page',
+  'fault-zero-to-write',
+  'fault-huge',
+  'fault-huge-zero',
+  'fault-huge-zero-to-write',
+  'fault-cow',
+  'fault-reuse',
+  'fault-shmem-new',
+  'fault-shmem-cached',
+  'fault-shmem-around',
+  'fault-shmem-cow',
+  'fault-file',
+  'fault-file-cow',
+  'fault-swap-in',
+  'fault-spurious',
+  'fault-signal',
+  /** A page table that a fault had to make first. */
+  'fault-table',
+  // Pages that the kernel brings in by itself: MADV_POPULATE, MAP_POPULATE, mlock.
+  'populate-read',
+  'populate-write-hot',
+  'populate-write-cold',
+  'populate-huge-zero',
+  'populate-huge',
+  'populate-resident',
+  'mmap-new',
+  'mmap-new-placed',
+  'mmap-merge',
+  'mmap-merge-both',
+  'brk-grow',
+  'munmap-whole',
+  'munmap-trim',
+  'munmap-split',
+  'munmap-more-vmas',
+  'munmap-more-written-vmas',
+  'munmap-pages',
+  'mprotect',
+  'mprotect-read-only',
+  'mprotect-writable',
+  // Splits and merges of vmas by mprotect, madvise, mlock and their like, one each.
+  'split',
+  'split-written',
+  'merge',
+  'merge-written',
+  'dontneed',
+  'dontneed-empty',
+  'dontneed-large',
+  'dontneed-unmapped',
+  'dontneed-swapped',
+  'dontneed-tables',
+  'pmd-split',
+  'madv-free',
+  'madv-free-folio-split',
+  'madv-cold',
+  'madv-pageout',
+  'madv-pageout-zero',
+  'madv-remove',
+  'madv-collapse',
+  'guard-install',
+  'guard-remove',
+  'mlock-absent',
+  'mlock-resident',
+  'munlock',
+  'mremap-grow',
+  'mremap-shrink',
+  'mremap-move-empty',
+  'mremap-move-entries',
+  'mremap-move-tables',
+  'mremap-split',
+  'mremap-dontunmap',
+  'fork',
+  'fork-vmas',
+  'fork-written-vmas',
+  'fork-pages',
+  'fork-huge-pages',
+  'exit',
+  'exit-vmas',
+  'exit-shared-pages',
+  'exit-pages',
+  'mincore',
+  'kernel-copy',
+  // Seed 004: asking a page whether it is shared, and rewriting where it belongs.
+  'sharing-check',
+  'rehome',
+] as const;
+
+declare const unit: unique symbol;
+type Index<U extends string> = number & { readonly [unit]: U };
+/** One of the counted things. */
+export type Fact = Index<'fact'>;
+/** One of the ways a fault is served. */
+export type FaultKind = Index<'fault'>;
+/** One of the priced paths. */
+export type Path = Index<'path'>;
+/** What the counters are called in output. */
+export type FactName = (typeof FACT_NAMES)[number];
+/** What kinds of faults are called in output. */
+export type FaultName = (typeof FAULT_NAMES)[number];
+/** What paths are called in output. */
+export type PathName = (typeof PATH_NAMES)[number];
+
+const numbered = <N extends string, I>(names: readonly N[]): Readonly<Record<N, I>> =>
+  Object.fromEntries(names.map((name, i) => [name, i])) as Record<N, I>;
+
+/** The number of each fact, by name. */
+export const FACT = numbered<FactName, Fact>(FACT_NAMES);
+/** The number of each kind of fault, by name. */
+export const FAULTED = numbered<FaultName, FaultKind>(FAULT_NAMES);
+/** The number of each path, by name. */
+export const PATH = numbered<PathName, Path>(PATH_NAMES);
+
+/** On whose behalf pages come in: the program touched them, or the kernel populates. */
+export type Origin = 'program' | 'populate' | 'mlock';
+
+/** The path of each kind of fault by the program; those that take a new page have a cold one too. */
+const PROGRAM_PATH: Readonly<Record<FaultName, PathName>> = {
+  anon: 'fault-anon-hot',
+  'zero-page': 'fault-zero-page',
+  'zero-to-write': 'fault-zero-to-write',
+  huge: 'fault-huge',
+  'huge-zero': 'fault-huge-zero',
+  'huge-zero-to-write': 'fault-huge-zero-to-write',
+  cow: 'fault-cow',
+  reuse: 'fault-reuse',
+  'shmem-new': 'fault-shmem-new',
+  'shmem-cached': 'fault-shmem-cached',
+  'shmem-around': 'fault-shmem-around',
+  'shmem-cow': 'fault-shmem-cow',
+  file: 'fault-file',
+  'file-cow': 'fault-file-cow',
+  'swap-in': 'fault-swap-in',
+  spurious: 'fault-spurious',
+  guard: 'fault-signal',
+  signal: 'fault-signal',
+};
+/** Where the kernel populates, these come cheaper; the others cost what the program would have paid. */
+const POPULATE_PATH: Readonly<Record<FaultName, PathName>> = {
+  ...PROGRAM_PATH,
+  anon: 'populate-write-hot',
+  'zero-page': 'populate-read',
+  huge: 'populate-huge',
+  'huge-zero': 'populate-huge-zero',
+  guard: 'syscall',
+  signal: 'syscall',
+};
+const MLOCK_PATH: Readonly<Record<FaultName, PathName>> = { ...POPULATE_PATH, anon: 'mlock-absent' };
+
+const pathsOf = (byName: Readonly<Record<FaultName, PathName>>): readonly Path[] =>
+  FAULT_NAMES.map((name) => PATH[byName[name]]);
+const PATHS: Readonly<Record<Origin, readonly Path[]>> = {
+  program: pathsOf(PROGRAM_PATH),
+  populate: pathsOf(POPULATE_PATH),
+  mlock: pathsOf(MLOCK_PATH),
+};
+
+/** Pages given back that are still in the cache when they are taken again. The calibration knows 512 (hot) and 65536 (cold). */
+const WARM_PAGES = 512;
+
+const { pagesFreed, pteTablesAllocated, pteTablesFreed, upperTablesAllocated, upperTablesFreed } = FACT;
+const ANON = FAULTED.anon;
+
+/** The counters of one kernel. Read through the arrays, which are indexed by FACT, FAULTED and PATH. */
+export class Work {
+  /** By Fact. */
+  readonly facts = new Float64Array(FACT_NAMES.length);
+  /** Faults served, by FaultKind. */
+  readonly faults = new Float64Array(FAULT_NAMES.length);
+  /** Times each path was taken, by Path. */
+  readonly calls = new Float64Array(PATH_NAMES.length);
+  /** Pages (or vmas, tables, windows: what the path is about) that it was taken over, by Path. */
+  readonly pages = new Float64Array(PATH_NAMES.length);
+  /** The most tables there were at once. */
+  peakTables = 0;
+  /** On whose behalf faults come; set and put back by who populates. */
+  origin: Origin = 'program';
+  #warm = 0;
+  #freedSeen = 0;
+  #tablesSeen = 0;
+
+  /** Counts `n` more of `fact`. Tables are counted with `tablesMade` and `tablesGone`. */
+  count(fact: Fact, n = 1): void {
+    this.facts[fact] = (this.facts[fact] as number) + n;
+  }
+
+  /** Counts tables that now exist. @param pte  of the lowest level; @param upper  of the levels above, without the topmost */
+  tablesMade(pte: number, upper = 0): void {
+    this.count(pteTablesAllocated, pte);
+    this.count(upperTablesAllocated, upper);
+    const now = this.nrTables;
+    if (now > this.peakTables) this.peakTables = now;
+  }
+  /** Counts tables that are gone; arguments as for `tablesMade`. */
+  tablesGone(pte: number, upper = 0): void {
+    this.count(pteTablesFreed, pte);
+    this.count(upperTablesFreed, upper);
+  }
+  /** Tables of all address spaces, of all levels but the topmost. */
+  get nrTables(): number {
+    const { facts } = this;
+    return (
+      (facts[pteTablesAllocated] as number) -
+      (facts[pteTablesFreed] as number) +
+      (facts[upperTablesAllocated] as number) -
+      (facts[upperTablesFreed] as number)
+    );
+  }
+
+  /**
+   * Counts `n` faults that were served as `kind`, and charges their path. Called last in a fault, once its table and page are counted.
+   * @param n  more than one where the kernel populates many pages in one go
+   */
+  fault(kind: FaultKind, n = 1): void {
+    this.faults[kind] = (this.faults[kind] as number) + n;
+    const path = PATHS[this.origin][kind] as Path;
+    const hot = kind === ANON ? this.#takeWarm(n) : n;
+    if (hot > 0) this.charge(path, hot, hot);
+    if (hot < n) this.charge(this.#coldPath(path), n - hot, n - hot);
+    const tables = this.facts[pteTablesAllocated] as number;
+    if (tables === this.#tablesSeen) return;
+    // The figures of cold and populated pages have their tables in them.
+    if (this.origin === 'program' && hot > 0) this.charge(PATH['fault-table'], tables - this.#tablesSeen, 0);
+    this.#tablesSeen = tables;
+  }
+
+  /** Returns how many of `n` new pages come out of the cache. */
+  #takeWarm(n: number): number {
+    const freed = this.facts[pagesFreed] as number;
+    const warm = Math.min(WARM_PAGES, this.#warm + freed - this.#freedSeen);
+    this.#freedSeen = freed;
+    const hot = Math.min(n, warm);
+    this.#warm = warm - hot;
+    return hot;
+  }
+
+  #coldPath(path: Path): Path {
+    if (path === PATH['fault-anon-hot']) return PATH['fault-anon-cold'];
+    return path === PATH['populate-write-hot'] ? PATH['populate-write-cold'] : path;
+  }
+
+  /** Charges `path`: taken `calls` times, over `pages` pages (or what else it is about). */
+  charge(path: Path, calls: number, pages = 0): void {
+    this.calls[path] = (this.calls[path] as number) + calls;
+    this.pages[path] = (this.pages[path] as number) + pages;
+  }
+
+  /** A system call ends: tables that it made are none that the next fault makes. */
+  settle(): void {
+    this.#tablesSeen = this.facts[pteTablesAllocated] as number;
+  }
+}
+
+/** Names in the order of the arrays. */
+export const WORK_NAMES = { facts: FACT_NAMES, faults: FAULT_NAMES, paths: PATH_NAMES } as const;
