@@ -4,9 +4,9 @@
  *
  * Who counts       a fact is counted by the function that does the thing, once
  *                  a fault is counted by the one who served it, with `fault()`, which charges its path too
- *                  a system call is charged once, at its end, from the facts it caused (workOfCall.ts)
- * Invariants       [work-tables] tables allocated less tables freed are the tables there are
- *                  [work-faults] every fault charges one path, for one page, or for one huge page
+ *                  a system call is charged once, at its end, from the facts it caused (callCharges.ts)
+ * Invariants       [work-tables] `nrTables` is the number of tables of all address spaces, of all levels but the topmost
+ *                  [work-faults] every fault charges one path, once
  * Cost             an addition to a typed array a count; nothing is allocated
  * Linux            vm_event_item, the tracepoints of mm/; no single place
  * Left out         who caused it: one Work serves all address spaces of a kernel
@@ -49,10 +49,12 @@ const FACT_NAMES = [
   'upperTablesAllocated',
   'upperTablesFreed',
   'tablesMoved',
-  // Vmas.
+  // Vmas; written ones have an anon_vma. Made for new memory, split in two, merged away, unmapped, moved by mremap, copied by fork.
   'vmasCreated',
   'vmasSplit',
+  'writtenVmasSplit',
   'vmasMerged',
+  'writtenVmasMerged',
   'vmasRemoved',
   'writtenVmasRemoved',
   'vmasMoved',
@@ -137,6 +139,7 @@ const PATH_NAMES = [
   'populate-huge-zero',
   'populate-huge',
   'populate-resident',
+  'mlock-absent',
   'mmap-new',
   'mmap-new-placed',
   'mmap-merge',
@@ -148,31 +151,33 @@ const PATH_NAMES = [
   'munmap-more-vmas',
   'munmap-more-written-vmas',
   'munmap-pages',
-  'mprotect',
+  /** What every call pays that changes attributes of vmas: mprotect, advice, locks, names. */
+  'vma-attributes',
   'mprotect-read-only',
   'mprotect-writable',
-  // Splits and merges of vmas by mprotect, madvise, mlock and their like, one each.
+  // Splits and merges of vmas, one each, and what they cost more where there is an anon_vma.
   'split',
   'split-written',
   'merge',
   'merge-written',
   'dontneed',
-  'dontneed-empty',
   'dontneed-large',
-  'dontneed-unmapped',
-  'dontneed-swapped',
+  'dontneed-empty',
   'dontneed-tables',
+  // Entries that go without their page being freed, or together with a slot of swap.
+  'zap-file',
+  'zap-zero',
+  'zap-swap',
+  'zap-huge',
   'pmd-split',
+  'folio-split',
   'madv-free',
-  'madv-free-folio-split',
   'madv-cold',
   'madv-pageout',
-  'madv-pageout-zero',
   'madv-remove',
   'madv-collapse',
   'guard-install',
   'guard-remove',
-  'mlock-absent',
   'mlock-resident',
   'munlock',
   'mremap-grow',
@@ -189,8 +194,9 @@ const PATH_NAMES = [
   'fork-huge-pages',
   'exit',
   'exit-vmas',
-  'exit-shared-pages',
+  'exit-written-vmas',
   'exit-pages',
+  'exit-shared-pages',
   'mincore',
   'kernel-copy',
   // Seed 004: asking a page whether it is shared, and rewriting where it belongs.
@@ -271,6 +277,7 @@ const PATHS: Readonly<Record<Origin, readonly Path[]>> = {
 const WARM_PAGES = 512;
 
 const { pagesFreed, pteTablesAllocated, pteTablesFreed, upperTablesAllocated, upperTablesFreed } = FACT;
+const HOT = PATH['fault-anon-hot'];
 const ANON = FAULTED.anon;
 
 /** The counters of one kernel. Read through the arrays, which are indexed by FACT, FAULTED and PATH. */
@@ -283,7 +290,9 @@ export class Work {
   readonly calls = new Float64Array(PATH_NAMES.length);
   /** Pages (or vmas, tables, windows: what the path is about) that it was taken over, by Path. */
   readonly pages = new Float64Array(PATH_NAMES.length);
-  /** The most tables there were at once. */
+  /** Tables of all address spaces now, of all levels but the topmost. */
+  nrTables = 0;
+  /** The most there were at once. */
   peakTables = 0;
   /** On whose behalf faults come; set and put back by who populates. */
   origin: Origin = 'program';
@@ -300,23 +309,14 @@ export class Work {
   tablesMade(pte: number, upper = 0): void {
     this.count(pteTablesAllocated, pte);
     this.count(upperTablesAllocated, upper);
-    const now = this.nrTables;
-    if (now > this.peakTables) this.peakTables = now;
+    this.nrTables += pte + upper;
+    if (this.nrTables > this.peakTables) this.peakTables = this.nrTables;
   }
   /** Counts tables that are gone; arguments as for `tablesMade`. */
   tablesGone(pte: number, upper = 0): void {
     this.count(pteTablesFreed, pte);
     this.count(upperTablesFreed, upper);
-  }
-  /** Tables of all address spaces, of all levels but the topmost. */
-  get nrTables(): number {
-    const { facts } = this;
-    return (
-      (facts[pteTablesAllocated] as number) -
-      (facts[pteTablesFreed] as number) +
-      (facts[upperTablesAllocated] as number) -
-      (facts[upperTablesFreed] as number)
-    );
+    this.nrTables -= pte + upper;
   }
 
   /**
@@ -347,7 +347,7 @@ export class Work {
   }
 
   #coldPath(path: Path): Path {
-    if (path === PATH['fault-anon-hot']) return PATH['fault-anon-cold'];
+    if (path === HOT) return PATH['fault-anon-cold'];
     return path === PATH['populate-write-hot'] ? PATH['populate-write-cold'] : path;
   }
 
@@ -360,6 +360,15 @@ export class Work {
   /** A system call ends: tables that it made are none that the next fault makes. */
   settle(): void {
     this.#tablesSeen = this.facts[pteTablesAllocated] as number;
+  }
+
+  /** Forgets everything counted so far, but not the tables there are: a run begins with memory that is there already. */
+  reset(): void {
+    for (const counters of [this.facts, this.faults, this.calls, this.pages]) counters.fill(0);
+    this.peakTables = this.nrTables;
+    this.#warm = 0;
+    this.#freedSeen = 0;
+    this.#tablesSeen = 0;
   }
 }
 
