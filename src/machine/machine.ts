@@ -16,8 +16,9 @@ import type { Kernel } from '../mm/kernel.ts';
 import { Mm } from '../mm/mm.ts';
 import { OK, type SysResult, type Why } from '../mm/result.ts';
 import type { FileObject } from '../mm/vma.ts';
+import { CallCharges } from './callCharges.ts';
 import { fileCall } from './fileCalls.ts';
-import { memoryCall } from './memoryCalls.ts';
+import { type Caller, type MemoryOp, memoryCall } from './memoryCalls.ts';
 import type { Chosen, Op } from './op.ts';
 import { FileTable, Process, type Segment } from './process.ts';
 
@@ -57,11 +58,13 @@ export class Machine {
   readonly #tasks = new Map<number, Process>();
   readonly #processes = new Map<number, Process>();
   readonly #objects = new Map<string, FileObject>();
+  readonly #charges: CallCharges;
   #nextPid = 1000;
 
   /** @param kernel  switches, sysctls and everything the processes share */
   constructor(kernel: Kernel) {
     this.kernel = kernel;
+    this.#charges = new CallCharges(kernel.work);
   }
 
   /** The living processes in the order they appeared. */
@@ -160,8 +163,17 @@ export class Machine {
       case 'io_setup':
         return process.mm === null
           ? UNKNOWN
-          : memoryCall({ machine: this, process, mm: process.mm, tid }, op, chosen);
+          : this.#memory({ machine: this, process, mm: process.mm, tid }, op, chosen);
     }
+  }
+
+  #memory(caller: Caller, op: MemoryOp, chosen: Chosen): Outcome {
+    // Faults charge themselves.
+    if (op.call === 'touch') return memoryCall(caller, op, chosen);
+    this.#charges.begin();
+    const outcome = memoryCall(caller, op, chosen);
+    this.#charges.end(op, outcome.kind === 'errno');
+    return outcome;
   }
 
   #clone(process: Process, op: Extract<Op, { call: 'clone' }>): Outcome {
@@ -173,7 +185,9 @@ export class Machine {
     }
     let { mm } = process;
     if (mm !== null && (op.flags & CLONE_VM) === 0) {
+      this.#charges.begin();
       const copy = forkMm(mm);
+      this.#charges.endFork();
       if (!(copy instanceof Mm)) return outcomeOf(copy);
       mm = copy;
     }
@@ -188,7 +202,7 @@ export class Machine {
     for (const thread of process.threads) if (thread !== tid) this.#tasks.delete(thread);
     process.threads.clear();
     process.threads.add(tid);
-    this.#leaveMm(process);
+    this.#leaveMm(process, false);
     process.execed = true;
     return DONE;
   }
@@ -203,16 +217,18 @@ export class Machine {
     for (const thread of process.threads) this.#tasks.delete(thread);
     process.threads.clear();
     this.#processes.delete(process.pid);
-    this.#leaveMm(process);
+    this.#leaveMm(process, true);
     return DONE;
   }
 
-  #leaveMm(process: Process): void {
+  #leaveMm(process: Process, isExit: boolean): void {
     const { mm } = process;
     process.mm = null;
     if (mm === null) return;
     for (const other of this.#processes.values()) if (other.mm === mm) return;
+    this.#charges.begin();
     exitMm(mm);
+    this.#charges.endExit(isExit);
   }
 
   /** shmget(2): the segment of a key, or a new one. A recording that tells the id knows better than we whether there was one. */

@@ -20,6 +20,7 @@ const FACT_NAMES = [
   'pagesCopied',
   'pagesFreed',
   'hugePagesAllocated',
+  'hugePagesFreed',
   // Entries of the lowest level.
   'ptesSet',
   'anonPtesZapped',
@@ -60,7 +61,7 @@ const FACT_NAMES = [
   'vmasMoved',
   'vmasCopied',
   'writtenVmasCopied',
-  // Pages that an operation walked over and changed the state of.
+  // Pages that an operation walked over, and what it did with them. Locked: those that were there when mlock came.
   'pagesLazyFreed',
   'pagesDeactivated',
   'pagesLocked',
@@ -164,10 +165,11 @@ const PATH_NAMES = [
   'dontneed-large',
   'dontneed-empty',
   'dontneed-tables',
-  // Entries that go without their page being freed, or together with a slot of swap.
+  // Entries whose page is not freed with them, or that are not pages.
   'zap-file',
   'zap-zero',
   'zap-swap',
+  'zap-shared',
   'zap-huge',
   'pmd-split',
   'folio-split',
@@ -196,7 +198,6 @@ const PATH_NAMES = [
   'exit-vmas',
   'exit-written-vmas',
   'exit-pages',
-  'exit-shared-pages',
   'mincore',
   'kernel-copy',
   // Seed 004: asking a page whether it is shared, and rewriting where it belongs.
@@ -362,13 +363,18 @@ export class Work {
     this.#tablesSeen = this.facts[pteTablesAllocated] as number;
   }
 
-  /** Forgets everything counted so far, but not the tables there are: a run begins with memory that is there already. */
-  reset(): void {
-    for (const counters of [this.facts, this.faults, this.calls, this.pages]) counters.fill(0);
-    this.peakTables = this.nrTables;
-    this.#warm = 0;
-    this.#freedSeen = 0;
-    this.#tablesSeen = 0;
+  /**
+   * Runs `fill` without counting anything but the tables there are: a run begins with memory that is there already.
+   * @returns  what `fill` returns
+   */
+  uncounted<T>(fill: () => T): T {
+    const counters = [this.facts, this.faults, this.calls, this.pages];
+    const before = counters.map((each) => each.slice());
+    const result = fill();
+    for (const [i, each] of counters.entries()) each.set(before[i] as Float64Array);
+    this.#freedSeen = this.facts[pagesFreed] as number;
+    this.settle();
+    return result;
   }
 }
 

@@ -113,7 +113,8 @@ export class Player {
       case 'start':
         if (this.start === null) this.#machine = machineFor(this.#options, item);
         this.start ??= item;
-        seedProcess(this.machine, item);
+        // What is there at the start is nobody's work.
+        this.machine.kernel.work.uncounted(() => seedProcess(this.machine, item));
         this.#listener.other?.(item);
         return;
       case 'signal':

@@ -1,0 +1,320 @@
+/**
+ * What a system call is charged: the priced paths that it took, read off the facts that it caused.
+ *
+ * Facts are counted where things are done, deep in mm/; which path a call took is a matter of the whole call: a munmap that splits and one that
+ * takes a whole vma are measured calls of their own. So the facts are looked at before and after. Faults charge themselves (mm/work.ts); the
+ * pages that a call populates are faults.
+ *
+ *   mmap over an old mapping     a munmap and an mmap
+ *   mprotect, advice, locks      one change of attributes, its splits and merges, its pages
+ *   mremap                       a move of each vma: empty, entry by entry, or by tables; and its splits
+ *   refused, nothing done        the system call alone
+ *
+ * Cost    one pass over the facts a call
+ */
+import {
+  MADV_COLD,
+  MADV_COLLAPSE,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_REMOVE,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MREMAP_DONTUNMAP,
+  PROT_WRITE,
+} from '../abi/mman.ts';
+import { PAGE_SIZE } from '../base/units.ts';
+import { FACT, type Fact, PATH, type PathName, type Work } from '../mm/work.ts';
+import type { MemoryOp } from './memoryCalls.ts';
+
+const PAGES_OF_HUGE = 512;
+/** The calibration's slow rate for pages begins beyond the largest call that still had the fast one. */
+const LARGE_PAGES = 32768;
+
+/** Charges the calls of one kernel. */
+export class CallCharges {
+  readonly #work: Work;
+  readonly #before: Float64Array;
+
+  /** @param work  the counters that are read and charged */
+  constructor(work: Work) {
+    this.#work = work;
+    this.#before = new Float64Array(work.facts.length);
+  }
+
+  /** A call begins. */
+  begin(): void {
+    this.#before.set(this.#work.facts);
+  }
+
+  /** The call that began is over. @param isRefused  it returned an error */
+  end(op: MemoryOp, isRefused: boolean): void {
+    if (isRefused && this.#isIdle()) this.#charge('syscall', 1);
+    else this.#call(op);
+    this.#charge('sharing-check', 0, this.#since(FACT.pagesAskedForSharing));
+    // A page that gets both a new index and a new anon_vma is visited once.
+    const rewritten = Math.max(this.#since(FACT.indexesRewritten), this.#since(FACT.anonVmasRewritten));
+    this.#charge('rehome', 0, rewritten);
+    this.#work.settle();
+  }
+
+  /** The fork that began is over. */
+  endFork(): void {
+    const written = this.#since(FACT.writtenVmasCopied);
+    this.#charge('fork', 1);
+    this.#charge('fork-vmas', 0, this.#since(FACT.vmasCopied) - written);
+    this.#charge('fork-written-vmas', 0, written);
+    this.#charge('fork-pages', 0, this.#since(FACT.ptesCopied));
+    this.#charge('fork-huge-pages', 0, this.#since(FACT.pmdsCopied));
+    this.#work.settle();
+  }
+
+  /** The end of an address space is over. @param isExit  of its process, too; execve replaces the one by another */
+  endExit(isExit: boolean): void {
+    const written = this.#since(FACT.writtenVmasRemoved);
+    this.#charge('exit', isExit ? 1 : 0);
+    this.#charge('exit-vmas', 0, this.#since(FACT.vmasRemoved) - written);
+    this.#charge('exit-written-vmas', 0, written);
+    this.#charge('exit-pages', 0, this.#ownZapped());
+    this.#zapOthers();
+    this.#work.settle();
+  }
+
+  #since(fact: Fact): number {
+    return (this.#work.facts[fact] as number) - (this.#before[fact] as number);
+  }
+  #isIdle(): boolean {
+    return this.#work.facts.every((value, fact) => value === this.#before[fact]);
+  }
+  #charge(path: PathName, calls: number, pages = 0): void {
+    if (calls !== 0 || pages !== 0) this.#work.charge(PATH[path], calls, pages);
+  }
+
+  #call(op: MemoryOp): void {
+    switch (op.call) {
+      case 'touch':
+        return;
+      case 'mmap':
+        this.#map((op.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) === 0);
+        return;
+      case 'shmat':
+      case 'io_setup':
+        this.#map(true);
+        return;
+      case 'munmap':
+      case 'shmdt':
+        this.#unmap();
+        return;
+      case 'brk':
+        this.#brk();
+        return;
+      case 'mremap':
+        this.#remap(op);
+        return;
+      case 'mprotect':
+        this.#protect((op.prot & PROT_WRITE) !== 0);
+        return;
+      case 'madvise':
+      case 'process_madvise':
+        this.#advise(op.advice);
+        return;
+      case 'mlock':
+      case 'mlock2':
+      case 'munlock':
+      case 'mlockall':
+      case 'munlockall':
+        this.#attributes();
+        this.#charge('mlock-resident', 0, this.#since(FACT.pagesLocked));
+        this.#charge('munlock', 0, this.#since(FACT.pagesUnlocked));
+        this.#charge('populate-resident', 0, this.#since(FACT.pagesFoundResident));
+        return;
+      case 'mseal':
+      case 'mbind':
+      case 'set_vma_name':
+      case 'uffd_register':
+      case 'uffd_unregister':
+        this.#attributes();
+        return;
+      case 'mincore':
+        this.#charge('mincore', 1, Math.ceil(op.len / PAGE_SIZE));
+        return;
+      case 'msync':
+      case 'set_memory_merge':
+      case 'set_mdwe':
+      case 'set_thp_disable':
+      case 'setrlimit':
+      case 'set_uid':
+        this.#charge('syscall', 1);
+        return;
+    }
+  }
+
+  #map(isPlaced: boolean): void {
+    if (this.#since(FACT.vmasRemoved) > 0) this.#unmap();
+    if (this.#since(FACT.vmasCreated) > 0) this.#charge(isPlaced ? 'mmap-new-placed' : 'mmap-new', 1);
+    else this.#charge(this.#since(FACT.vmasMerged) > 0 ? 'mmap-merge-both' : 'mmap-merge', 1);
+    this.#charge('populate-resident', 0, this.#since(FACT.pagesFoundResident));
+  }
+
+  #unmap(): void {
+    const removed = this.#since(FACT.vmasRemoved);
+    if (removed === 0) {
+      this.#charge('syscall', 1);
+      return;
+    }
+    const splits = this.#since(FACT.vmasSplit);
+    this.#charge(splits === 0 ? 'munmap-whole' : splits === 1 ? 'munmap-trim' : 'munmap-split', 1);
+    this.#charge('split-written', 0, this.#since(FACT.writtenVmasSplit));
+    this.#moreRemoved(removed - 1);
+    this.#zapMapped();
+  }
+
+  /** Vmas beyond the first of an unmapping; the first is taken for a written one if there are any. */
+  #moreRemoved(more: number): void {
+    const written = Math.min(more, Math.max(0, this.#since(FACT.writtenVmasRemoved) - 1));
+    this.#charge('munmap-more-written-vmas', 0, written);
+    this.#charge('munmap-more-vmas', 0, more - written);
+  }
+
+  /** The pages and tables of an unmapping. */
+  #zapMapped(): void {
+    const own = this.#ownZapped();
+    if (own > 0 || this.#since(FACT.pteTablesFreed) > 0) this.#charge('munmap-pages', 1, own);
+    this.#zapOthers();
+  }
+
+  /** Anonymous pages that were unmapped and freed. */
+  #ownZapped(): number {
+    const freed = this.#since(FACT.pagesFreed) - PAGES_OF_HUGE * this.#since(FACT.hugePagesFreed);
+    return Math.min(this.#since(FACT.anonPtesZapped), Math.max(0, freed));
+  }
+
+  /** Whatever else than pages of one's own was taken out of tables. */
+  #zapOthers(): void {
+    this.#charge('zap-shared', 0, this.#since(FACT.anonPtesZapped) - this.#ownZapped());
+    this.#charge('zap-file', 0, this.#since(FACT.filePtesZapped));
+    this.#charge('zap-zero', 0, this.#since(FACT.zeroPtesZapped));
+    this.#charge('zap-swap', 0, this.#since(FACT.swapPtesZapped));
+    this.#charge('zap-huge', 0, this.#since(FACT.pmdsZapped));
+    this.#splitHuge();
+  }
+
+  #splitHuge(): void {
+    // Splitting a folio splits what maps it; that is in its price.
+    const folios = this.#since(FACT.foliosSplit);
+    this.#charge('folio-split', 0, folios);
+    this.#charge('pmd-split', 0, Math.max(0, this.#since(FACT.pmdsSplit) - folios));
+  }
+
+  #brk(): void {
+    if (this.#since(FACT.vmasRemoved) > 0) this.#unmap();
+    else if (this.#isIdle()) this.#charge('syscall', 1);
+    else this.#charge('brk-grow', 1);
+  }
+
+  /** A change of attributes: the call, its splits and merges. */
+  #attributes(): void {
+    this.#charge('vma-attributes', 1);
+    this.#charge('split', 0, this.#since(FACT.vmasSplit));
+    this.#charge('split-written', 0, this.#since(FACT.writtenVmasSplit));
+    this.#charge('merge', 0, this.#since(FACT.vmasMerged));
+    this.#charge('merge-written', 0, this.#since(FACT.writtenVmasMerged));
+  }
+
+  #protect(isWritable: boolean): void {
+    this.#attributes();
+    const entries = this.#since(FACT.ptesReprotected) + this.#since(FACT.pmdsReprotected);
+    if (entries > 0) this.#charge(isWritable ? 'mprotect-writable' : 'mprotect-read-only', 1, entries);
+    this.#splitHuge();
+  }
+
+  #advise(advice: number): void {
+    switch (advice) {
+      case MADV_DONTNEED:
+      case MADV_DONTNEED_LOCKED:
+        this.#discard();
+        return;
+      case MADV_FREE:
+        this.#charge('madv-free', 1, this.#since(FACT.pagesLazyFreed));
+        this.#charge('zap-swap', 0, this.#since(FACT.swapPtesZapped));
+        this.#splitHuge();
+        return;
+      case MADV_COLD:
+        this.#charge('madv-cold', 1, this.#since(FACT.pagesDeactivated));
+        this.#splitHuge();
+        return;
+      case MADV_PAGEOUT:
+        this.#charge('madv-pageout', 1, this.#since(FACT.pagesSwappedOut));
+        this.#splitHuge();
+        return;
+      case MADV_REMOVE:
+        this.#charge('madv-remove', 1, this.#since(FACT.pagesPunched));
+        return;
+      case MADV_COLLAPSE:
+        this.#charge('madv-collapse', 1, this.#since(FACT.windowsCollapsed));
+        return;
+      case MADV_GUARD_INSTALL:
+        this.#charge('guard-install', 1, this.#since(FACT.markersSet));
+        this.#charge('dontneed', 0, this.#ownZapped());
+        this.#zapOthers();
+        return;
+      case MADV_GUARD_REMOVE:
+        this.#charge('guard-remove', 1, this.#since(FACT.markersZapped));
+        return;
+      case MADV_POPULATE_READ:
+      case MADV_POPULATE_WRITE:
+        this.#charge('syscall', 1);
+        this.#charge('populate-resident', 0, this.#since(FACT.pagesFoundResident));
+        return;
+      default:
+        this.#attributes();
+        return;
+    }
+  }
+
+  #discard(): void {
+    const own = this.#ownZapped();
+    const path = own === 0 ? 'dontneed-empty' : own > LARGE_PAGES ? 'dontneed-large' : 'dontneed';
+    this.#charge(path, 1, own);
+    this.#charge('dontneed-tables', 0, this.#since(FACT.pteTablesFreed));
+    this.#zapOthers();
+  }
+
+  #remap(op: Extract<MemoryOp, { call: 'mremap' }>): void {
+    const moved = this.#since(FACT.vmasMoved);
+    if (moved > 0) this.#move(moved, (op.flags & MREMAP_DONTUNMAP) !== 0);
+    else if (this.#isIdle()) this.#charge('syscall', 1);
+    else if (this.#since(FACT.vmasRemoved) > 0) {
+      this.#charge('mremap-shrink', 1);
+      this.#charge('split-written', 0, this.#since(FACT.writtenVmasSplit));
+      this.#moreRemoved(this.#since(FACT.vmasRemoved) - 1);
+      this.#zapMapped();
+    } else this.#charge('mremap-grow', 1);
+  }
+
+  /** Moves of `moved` vmas, and what was unmapped to make room for them. */
+  #move(moved: number, isKept: boolean): void {
+    const entries = this.#since(FACT.ptesMoved);
+    const tables = this.#since(FACT.tablesMoved) + this.#since(FACT.pmdsMoved);
+    if (isKept) this.#charge('mremap-dontunmap', moved);
+    else if (tables > 0) this.#charge('mremap-move-tables', moved);
+    else this.#charge(entries > 0 ? 'mremap-move-entries' : 'mremap-move-empty', moved);
+    this.#charge('mremap-move-tables', 0, tables);
+    this.#charge('mremap-move-entries', 0, entries);
+    this.#charge('mremap-split', 0, this.#since(FACT.vmasSplit));
+    const cleared = this.#since(FACT.vmasRemoved) - (isKept ? 0 : moved);
+    if (cleared > 0) {
+      this.#charge('munmap-whole', 1);
+      this.#moreRemoved(cleared - 1);
+    }
+    const own = this.#ownZapped();
+    if (own > 0) this.#charge('munmap-pages', 1, own);
+    this.#zapOthers();
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Cost: charges times a table. The table is made from a calibration, the figures that were measured on one machine; nothing else is known here.
+ *
+ * A row of the table (costTable.ts) says which figures price a path: so much each time, and so much for each page (or vma, table, huge page). The
+ * figure used is the floor, the lowest of the run medians, because disturbance only adds; where there is none, the median.
+ *
+ * Invariant   [cost-linear] the time of a path is calls x callNs + pages x pageNs, so the time of a run of one task can be had again from its
+ *             charges under another calibration
+ * Left out    threads that wait for each other; everything that no figure of the calibration measures
+ */
+import { UsageError } from '../base/assert.ts';
+import { PATH, type PathName, WORK_NAMES, type Work } from '../mm/work.ts';
+import { PRICES } from './costTable.ts';
+
+/** The schema that is understood. */
+export const CALIBRATION_SCHEMA = 'mm-cost-calibration/1';
+
+/** One measured figure. Nanoseconds of what `unit` says. */
+export interface Figure {
+  readonly name: string;
+  readonly unit: string;
+  readonly median: number;
+  /** The lowest median of a run; not every figure has one. */
+  readonly floor?: number | null | undefined;
+}
+
+/** A straight line through two floors: nanoseconds a call, and for each page of it. */
+export interface CostLine {
+  readonly name: string;
+  readonly fixedNs: number;
+  readonly perPageNs: number;
+}
+
+/** A calibration as its file has it, as far as prices come from it. Whoever reads the file has checked it. */
+export interface Calibration {
+  /** What it is called in output: the name of the file without its ending. */
+  readonly name: string;
+  /** The day it was measured. */
+  readonly measured: string;
+  readonly primitives: readonly Figure[];
+  readonly models: readonly CostLine[];
+}
+
+/** What figures a price is made of can be asked for by name. */
+export interface Figures {
+  /** Nanoseconds of a figure. */
+  figure(name: string): number;
+  /** Nanoseconds a call of a line. */
+  fixed(name: string): number;
+  /** Nanoseconds a page of a line. */
+  perPage(name: string): number;
+}
+
+class FiguresOf implements Figures {
+  readonly #calibration: Calibration;
+  readonly #figures: ReadonlyMap<string, Figure>;
+  readonly #lines: ReadonlyMap<string, CostLine>;
+
+  constructor(calibration: Calibration) {
+    this.#calibration = calibration;
+    this.#figures = new Map(calibration.primitives.map((figure) => [figure.name, figure]));
+    this.#lines = new Map(calibration.models.map((line) => [line.name, line]));
+  }
+
+  figure(name: string): number {
+    const figure = this.#figures.get(name);
+    if (figure === undefined) return this.#lacks('primitives', name, '"unit": "ns", "median": …, "floor": …');
+    return figure.floor ?? figure.median;
+  }
+  fixed(name: string): number {
+    return this.#line(name).fixedNs;
+  }
+  perPage(name: string): number {
+    return this.#line(name).perPageNs;
+  }
+
+  #line(name: string): CostLine {
+    return this.#lines.get(name) ?? this.#lacks('models', name, '"fixedNs": …, "perPageNs": …');
+  }
+  #lacks(list: 'primitives' | 'models', name: string, fields: string): never {
+    throw new UsageError(
+      `calibration ${this.#calibration.name} has no ${name} in ${list}`,
+      `{ "name": "${name}", ${fields} } there`,
+    );
+  }
+}
+
+/** What a path costs, nanoseconds. */
+export interface Price {
+  /** Each time it is taken. */
+  readonly callNs: number;
+  /** For each page (or what else it goes over). */
+  readonly pageNs: number;
+}
+
+/** The time spent on one path. */
+export interface PathTime {
+  readonly path: PathName;
+  readonly calls: number;
+  readonly pages: number;
+  readonly ns: number;
+}
+
+/** The times of a run. */
+export interface WorkTime {
+  /** Name of the calibration. */
+  readonly calibration: string;
+  readonly totalNs: number;
+  /** Paths that were taken, the dearest first. */
+  readonly paths: readonly PathTime[];
+}
+
+/** Charges as plain numbers, in the order of the paths. */
+export type Charges = Pick<Work, 'calls' | 'pages'>;
+
+/** The prices of one calibration. */
+export class CostTable {
+  readonly calibration: Calibration;
+  readonly #prices: readonly Price[];
+
+  /** Prices every path. Throws UsageError, which names the figure, if the calibration lacks one. */
+  constructor(calibration: Calibration) {
+    this.calibration = calibration;
+    const figures = new FiguresOf(calibration);
+    this.#prices = WORK_NAMES.paths.map((path) => {
+      const { call, page } = PRICES[path];
+      return { callNs: call?.(figures) ?? 0, pageNs: page?.(figures) ?? 0 };
+    });
+  }
+
+  /** Returns what a path costs. */
+  priceOf(path: PathName): Price {
+    return this.#prices[PATH[path]] as Price;
+  }
+
+  /** Returns the time of all charges, by path. */
+  timeOf(charges: Charges): WorkTime {
+    const paths = WORK_NAMES.paths.flatMap((path, i): PathTime[] => {
+      const calls = charges.calls[i] as number;
+      const pages = charges.pages[i] as number;
+      if (calls === 0 && pages === 0) return [];
+      const { callNs, pageNs } = this.#prices[i] as Price;
+      return [{ path, calls, pages, ns: calls * callNs + pages * pageNs }];
+    });
+    paths.sort((a, b) => b.ns - a.ns || (a.path < b.path ? -1 : 1));
+    return {
+      calibration: this.calibration.name,
+      totalNs: paths.reduce((sum, { ns }) => sum + ns, 0),
+      paths,
+    };
+  }
+}
