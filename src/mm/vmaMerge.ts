@@ -32,6 +32,7 @@ import { duplicateVma, joinVma, linkVma, type Mm } from './mm.ts';
 import { countAnonPages } from './pages.ts';
 import type { MappedFile, UffdContext, Vma } from './vma.ts';
 import { VM_SPECIAL, VM_STICKY } from './vmFlags.ts';
+import { FACT } from './work.ts';
 
 /** Tells the listeners of one attempt: the verdicts of both sides, and who took the range. */
 function emitMerge(
@@ -66,6 +67,9 @@ function growVma(merge: Merge, vma: Vma, start: Addr, end: Addr): void {
 /** Folds `gone`, which touches `survivor`, into it: anon_vma links, range, count. */
 function absorb(merge: Merge, survivor: Vma, gone: Vma): void {
   rehome(merge, survivor, gone.anonVma, gone.start, gone.end);
+  const { work } = merge.mm.kernel;
+  work.count(FACT.vmasMerged);
+  if (survivor.anonVma !== null) work.count(FACT.writtenVmasMerged);
   unlinkAnonVmas(gone);
   joinVma(merge.mm, survivor, gone, merge.cause);
 }
@@ -215,6 +219,8 @@ export function splitVma(mm: Mm, vma: Vma, at: Addr, cause: Cause, newBelow = fa
   mm.vmas.splitAt(vma, other, at, newBelow);
   cloneAnonVma(other, vma);
   mm.mapCount++;
+  mm.kernel.work.count(FACT.vmasSplit);
+  if (vma.anonVma !== null) mm.kernel.work.count(FACT.writtenVmasSplit);
   if (other.file !== null) other.file.object.nrVmas++;
   mm.kernel.emit?.({
     kind: 'vmaSplit',
@@ -327,5 +333,6 @@ export function newRangeMerge(mm: Mm, range: NewRange, cause: Cause): Merge {
 /** Inserts a vma for a fresh range that no neighbour took. */
 export function insertVma(mm: Mm, vma: Vma, cause: Cause, from: Vma | null = null): Vma {
   linkVma(mm, vma, cause, from);
+  mm.kernel.work.count(FACT.vmasCreated);
   return vma;
 }
