@@ -12,6 +12,7 @@
 #include "case.h"
 #include "guard.h"
 #include "observe.h"
+#include "pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -97,6 +98,23 @@ static void make_heap(void)
 	for (size_t i = 0; i < HEAP_PAGES; i++) heap[i * PG] = 1;
 }
 
+/*
+ * The kernel's collapser starts to scan at once when a process asks for huge pages and nobody had before, which would be in the middle of
+ * a case. So there is always somebody: then it comes by every ten seconds only.
+ */
+static void always_somebody_with_huge_pages(void)
+{
+	pid_t parent = getpid();
+
+	if (fork() != 0) return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	madvise(mmap(NULL, TABLE_PAGES * PG, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), TABLE_PAGES * PG, MADV_HUGEPAGE);
+	while (getppid() == parent) pause();
+	_exit(0);
+}
+
 /* One CPU: a page just freed or waiting in a per-CPU list is then found again by the same case. */
 static void stay_on_one_cpu(void)
 {
@@ -121,6 +139,12 @@ static void answer(const struct message *m)
 	case ASK_COUNT: observe_count(m->pid); break;
 	case ASK_OVERCOMMIT: guard_overcommit((int)m->arg[0]); break;
 	case ASK_SWAP: guard_swap(); break;
+	case ASK_SETTLED: pages_settled(m->pid); printf("-> 0\n"); break;
+	case ASK_STATUS: pages_status(m->pid, (int)m->arg[0]); break;
+	case ASK_FIGURES: pages_figures(m->pid, m->arg[0], m->arg[1], m->arg[2]); break;
+	case ASK_PM: pages_states(m->pid, m->arg[0], m->arg[1]); break;
+	case ASK_WORD: pages_word(m->pid, m->arg[0]); break;
+	case ASK_FOLIO: pages_folios(m->pid, m->arg[0], m->arg[1]); break;
 	case ASK_LOCK:
 	case ASK_END: break;
 	}
@@ -196,6 +220,7 @@ int main(int argc, char **argv)
 	setvbuf(stdin, in, _IOFBF, sizeof(in)); /* no malloc: what a case finds shall not depend on it */
 	setvbuf(stdout, out, _IOFBF, sizeof(out));
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	always_somebody_with_huge_pages();
 	stay_on_one_cpu();
 	shared = mmap(NULL, PG, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	observe_open(use_bpf, &why);

@@ -52,12 +52,11 @@ static int label(uint64_t *seen, int *nr, uint64_t what)
 
 /* ---- VMAs ---- */
 
-/* Reads a file of /proc/PID line by line through a static buffer: next_line() returns NULL at its end. */
 static char chunk[65536];
 static size_t chunk_at, chunk_end;
 static int chunk_fd = -1;
 
-static void lines_of(pid_t pid, const char *name)
+void proc_lines(pid_t pid, const char *name)
 {
 	char path[64];
 
@@ -65,7 +64,7 @@ static void lines_of(pid_t pid, const char *name)
 	chunk_fd = open(path, O_RDONLY | O_CLOEXEC);
 	chunk_at = chunk_end = 0;
 }
-static char *next_line(void)
+char *proc_next_line(void)
 {
 	for (;;) {
 		char *begin = chunk + chunk_at, *newline = memchr(begin, '\n', chunk_end - chunk_at);
@@ -101,8 +100,8 @@ static long vmas_from_smaps(pid_t pid)
 	long n = 0;
 	int in_window = 0;
 
-	lines_of(pid, "smaps");
-	for (char *l; (l = next_line());) {
+	proc_lines(pid, "smaps");
+	for (char *l; (l = proc_next_line());) {
 		unsigned long start, end, offset, inode;
 		char perms[5];
 		if (sscanf(l, "%lx-%lx %4s %lx %*s %lu", &start, &end, perms, &offset, &inode) == 5) {
@@ -150,8 +149,8 @@ static long locked_pages(pid_t pid)
 {
 	long kib = 0;
 
-	lines_of(pid, "status");
-	for (char *l; (l = next_line());)
+	proc_lines(pid, "status");
+	for (char *l; (l = proc_next_line());)
 		if (strncmp(l, "VmLck:", 6) == 0) kib = atol(l + 6);
 	return kib / 4;
 }

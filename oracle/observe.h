@@ -18,6 +18,9 @@ void observe_pages(pid_t pid, uint64_t addr, uint64_t nr_pages);
 void observe_tables(pid_t pid, uint64_t addr, uint64_t nr_pages);
 /* Prints `map_count = max-3`. */
 void observe_count(pid_t pid);
+/* Reads a file of /proc/PID line by line through a static buffer; proc_next_line() returns NULL at its end. */
+void proc_lines(pid_t pid, const char *name);
+char *proc_next_line(void);
 /* Retires the labels of pages that were freed: the next page with such a number is another page. */
 void observe_freed_pages(void);
 

@@ -6,7 +6,7 @@
  * raw system calls (the C library refuses some arguments itself). Processes of one case run one at a time: a fork goes on
  * in the child, and the parent waits until the child has reached its `exited`.
  */
-#include "case.h"
+#include "steps.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +14,7 @@
 #include <linux/userfaultfd.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,40 +43,47 @@
 
 struct shared *shared;
 static int to_observer, at; /* `at`: the step being made */
-static int fds[NR_FDS] = { -1, -1, -1 }, shm_ids[NR_FDS], uffd = -1;
+int fds[NR_FDS] = { -1, -1, -1 }, uffd = -1;
+static int shm_ids[NR_FDS];
 static unsigned long brk0;
 static int me; /* number of this process among the held ones */
 
 /* ---- talking ---- */
 
-static void ask(enum ask what, uint64_t a, uint64_t b, const char *text)
+void ask(enum ask what, uint64_t a, uint64_t b, uint64_t c, const char *text)
 {
 	static struct message m;
 	char answer;
 
-	m.ask = what, m.step = at, m.pid = getpid(), m.arg[0] = a, m.arg[1] = b;
+	m.ask = what, m.step = at, m.pid = getpid(), m.arg[0] = a, m.arg[1] = b, m.arg[2] = c;
 	snprintf(m.text, sizeof(m.text), "%s", text);
 	if (send(to_observer, &m, sizeof(m), 0) != sizeof(m) || recv(to_observer, &answer, 1, 0) != 1) _exit(99);
 }
-static void say(const char *text) { ask(ASK_TEXT, 0, 0, text); }
+static void say(const char *text) { ask(ASK_TEXT, 0, 0, 0, text); }
 
 static char line[600];
 static size_t used;
-#define append(...) (used += snprintf(line + used, used < sizeof(line) ? sizeof(line) - used : 0, __VA_ARGS__))
 
-static void say_line(void)
+void append(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	used += vsnprintf(line + used, used < sizeof(line) ? sizeof(line) - used : 0, format, arguments);
+	va_end(arguments);
+}
+void say_line(void)
 {
 	say(line);
 	used = 0;
 }
-static void begin(const char *text)
+void begin(const char *text)
 {
 	used = 0;
 	append("%s", text);
 }
 
-/* `-> 0`, `-> -ENOMEM`, or a count of bytes. */
-static void say_result(long ret)
+void say_result(long ret)
 {
 	begin("-> ");
 	if (ret == -1) append("-%s", strerrorname_np(errno));
@@ -103,16 +111,17 @@ static void say_address(long ret, unsigned long wanted)
 /* ---- loads and stores that may trap ---- */
 
 static sigjmp_buf trapped;
-static volatile int trap_signal, trap_code;
+volatile int trap_signal;
+static volatile int trap_code;
+static void *volatile trap_address;
 
 static void on_trap(int sig, siginfo_t *info, void *context)
 {
 	(void)context;
-	trap_signal = sig, trap_code = info->si_code;
+	trap_signal = sig, trap_code = info->si_code, trap_address = info->si_addr;
 	siglongjmp(trapped, 1);
 }
-/* Loads or stores one byte; returns it, or -1 when the access trapped. */
-static int access_byte(unsigned long addr, int store, int value)
+int access_byte(unsigned long addr, int store, int value)
 {
 	volatile unsigned char *p = (void *)addr;
 
@@ -124,11 +133,15 @@ static void touch(const struct step *s)
 {
 	int store = s->op == OP_TOUCH || s->op == OP_TOUCHTO, only_one = s->op == OP_TOUCHTO || s->op == OP_READTO;
 
+	unsigned long stride = s->nr_args > 2 ? s->arg[2] : PG;
+
 	for (unsigned long i = 0, trapped_once = 0; i < s->arg[1] && !(trapped_once && only_one); i++) {
-		if (access_byte(s->arg[0] + i * PG, store, (int)i + 1) >= 0) continue;
+		unsigned long addr = s->arg[0] + i * stride;
+		if (access_byte(addr, store, (int)i + 1) >= 0) continue;
 		trapped_once = 1;
 		begin("");
 		append("page +%lu: %s code %d", i, trap_signal == SIGSEGV ? "SIGSEGV" : "SIGBUS", trap_code);
+		if (trap_address != (void *)addr) append(" at %p", trap_address);
 		say_line();
 	}
 }
@@ -287,7 +300,7 @@ static void committed(const struct step *s)
 	static long last;
 	long unit = s->arg[0];
 
-	if (unit == 0) ask(ASK_LOCK, 0, 0, "");
+	if (unit == 0) ask(ASK_LOCK, 0, 0, 0, "");
 	long now = keyed("/proc/meminfo", "Committed_AS:") / 4, change = now - last;
 	last = now;
 	if (unit == 0) return;
@@ -305,10 +318,12 @@ static int fork_and_wait(enum op op)
 	int status;
 
 	shared->dropped = 0;
+	long since = charged_faults();
 	pid_t child = fork();
 	if (child < 0) { say_result(-1); _exit(98); }
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		settle_child();
 		while (op == OP_FORKDROP && !shared->dropped) usleep(100);
 		say(op == OP_FORKDROP ? "[in child, parent dropped the range]" : "{child}");
 		return at + 1;
@@ -325,6 +340,7 @@ static int fork_and_wait(enum op op)
 		_exit(97);
 	}
 	at = shared->next_step - 1;
+	settle_again(since);
 	say("{child exited}");
 	return shared->next_step;
 }
@@ -344,12 +360,15 @@ static int fork_and_hold(void)
 {
 	if (shared->nr_held + 1 >= MAX_HELD) { say("-> -too many children"); return at + 1; }
 	int number = ++shared->nr_held;
+	long since = charged_faults();
 	pid_t child = fork();
 	if (child == 0) {
 		me = number;
+		settle_child();
 		return wait_for_turn();
 	}
 	shared->held[number] = child;
+	settle_again(since);
 	if (child < 0) say_result(-1);
 	else say("{child alive}");
 	return at + 1;
@@ -453,13 +472,13 @@ static int make(const struct step *s)
 	case OP_FILLFD: fill_file(s); break;
 	case OP_FILE: if (open_file(s) < 0) say_result(-1); break;
 	case OP_DIR: fds[s->arg[0]] = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC); break;
-	case OP_VMAS: ask(ASK_VMAS, 0, 0, ""); break;
-	case OP_VMACOUNT: ask(ASK_VMACOUNT, 0, 0, ""); break;
-	case OP_PFN: ask(ASK_PFN, s->arg[0], s->arg[1], ""); break;
-	case OP_TABLES: ask(ASK_TABLES, s->arg[0], s->arg[1], ""); break;
-	case OP_COUNT: ask(ASK_COUNT, 0, 0, ""); break;
-	case OP_OVERCOMMIT: ask(ASK_OVERCOMMIT, s->arg[0], 0, ""); break;
-	case OP_SWAP: ask(ASK_SWAP, 0, 0, ""); break;
+	case OP_VMAS: ask(ASK_VMAS, 0, 0, 0, ""); break;
+	case OP_VMACOUNT: ask(ASK_VMACOUNT, 0, 0, 0, ""); break;
+	case OP_PFN: ask(ASK_PFN, s->arg[0], s->arg[1], 0, ""); break;
+	case OP_TABLES: ask(ASK_TABLES, s->arg[0], s->arg[1], 0, ""); break;
+	case OP_COUNT: ask(ASK_COUNT, 0, 0, 0, ""); break;
+	case OP_OVERCOMMIT: ask(ASK_OVERCOMMIT, s->arg[0], 0, 0, ""); break;
+	case OP_SWAP: ask(ASK_SWAP, 0, 0, 0, ""); break;
 	case OP_FORK:
 	case OP_FORKDROP: return fork_and_wait(s->op);
 	case OP_FORKHOLD: return fork_and_hold();
@@ -471,7 +490,7 @@ static int make(const struct step *s)
 	case OP_PLUG: mmap(NULL, s->arg[0] * PG, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0); break;
 	case OP_ENDCHILD:
 	case OP_SMAPS: break;
-	default: say_result(plain_call(s));
+	default: if (!page_step(s)) say_result(plain_call(s));
 	}
 	return at + 1;
 }
@@ -503,6 +522,6 @@ void case_run(const struct step *steps, int nr_steps, int fd)
 			if (step.from_last & 1u << i) step.arg[i] += shared->last;
 		at = make(&step);
 	}
-	ask(ASK_END, 0, 0, "");
+	ask(ASK_END, 0, 0, 0, "");
 	_exit(0);
 }

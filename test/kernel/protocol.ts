@@ -3,13 +3,12 @@
  */
 import type { Case, CaseStep } from '../spec/caseFile.ts';
 import { TOP_ALIGNED, TOP_PAGES } from '../spec/caseSetup.ts';
-import { type CaseAddress, PAGE, type PlainStep, type Step } from '../spec/caseStep.ts';
+import { PAGE, type PlainStep, type Step } from '../spec/caseStep.ts';
 import { smallSteps } from '../spec/caseTarget.ts';
 import { type Expectation, parseTrap, parseVmas } from '../spec/expectation.ts';
+import { isPageStep } from '../spec/pageStep.ts';
+import { address, hex, pageLine } from './pageLines.ts';
 
-const hex = (n: bigint | number): string => `0x${n.toString(16)}`;
-const FROM = { zero: '', brk0: 'brk+', last: 'last+' } as const;
-const address = (a: CaseAddress): string => `${FROM[a.from]}${hex(a.bytes)}`;
 const OPEN = { rw: 2, ro: 0, wo: 1 } as const;
 
 /** Operations without operands are written as they are. */
@@ -20,6 +19,7 @@ const limitLine = (step: Extract<Step, { op: 'limit' }>): string =>
 
 /** Writes one step in the protocol of the oracle: usually one line. */
 function linesOf(step: Step): string[] {
+  if (isPageStep(step)) return [pageLine(step)];
   if (isPlain(step)) return [step.op];
   switch (step.op) {
     case 'map':
@@ -50,6 +50,9 @@ function linesOf(step: Step): string[] {
     case 'read':
     case 'touchto':
     case 'readto':
+      return [
+        `${step.op} ${address(step.addr)} ${step.nrPages}${step.stride === undefined ? '' : ` ${step.stride}`}`,
+      ];
     case 'val':
     case 'pfn':
     case 'tables':
@@ -92,6 +95,7 @@ function linesOf(step: Step): string[] {
 
 /** What a case needs besides its steps, as lines before them. */
 const setupOf = (c: Case): string[] => [
+  ...(c.steps.some(({ step }) => isPageStep(step)) ? ['settle'] : []),
   ...(c.steps.some((s) => s.expected.kind === 'answer' && s.expected.text.includes('swap')) ? ['swap'] : []),
   ...(TOP_ALIGNED.has(c.id) ? [`plug ${TOP_PAGES}`] : []),
 ];

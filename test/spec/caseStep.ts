@@ -3,31 +3,35 @@
  * nothing is left for the targets to interpret.
  *
  * Addresses and lengths are `bigint`, because some cases pass all 64 bits; a target that works with doubles converts them itself.
- * The notation is described at the top of vma.cases. Anything that is not in it throws a `CaseSyntaxError`.
+ * The notation is described at the top of vma.cases, what is about pages (pageStep.ts) at the top of pages.cases. Anything that is not in it throws a `CaseSyntaxError`.
  */
 import * as mman from '../../src/abi/mman.ts';
+import {
+  type CaseAddress,
+  CaseSyntaxError,
+  MAP,
+  PROT,
+  parseAddress,
+  parseAdvice,
+  parseCount,
+  parseInteger,
+  parseLength,
+  parseLetters,
+  REMAP,
+  RESOURCE,
+} from './operands.ts';
+import { PAGE_GRAMMAR, type PageStep } from './pageStep.ts';
 
-/** Bytes of a page. */
-export const PAGE = 4096n;
-/** B of the notation: the start of the window in which nothing else is mapped, and its end. */
-export const WINDOW = 0x1000_0000_0000n;
-export const WINDOW_END = WINDOW + (64n << 30n);
-
-/** Thrown for text that is not in the notation; the parser of the file adds the line. */
-export class CaseSyntaxError extends Error {}
-
-/** An address: absolute, counted from the first break that the case sees, or from the last mapping outside the window. */
-export interface CaseAddress {
-  readonly from: 'zero' | 'brk0' | 'last';
-  readonly bytes: bigint;
-}
+export { type CaseAddress, CaseSyntaxError, PAGE, WINDOW, WINDOW_END } from './operands.ts';
 
 /** Operations on a range, with nothing else to say. */
 export type RangeOp = 'unmap' | 'lock' | 'unlock' | 'seal' | 'mbind0' | 'mincore' | 'uffdunreg' | 'name';
 /** Operations on a range with one number: protection, advice, flags, policy or mode. */
 export type RangeArgOp = 'prot' | 'adv' | 'lock2' | 'mbind' | 'msync' | 'uffdreg';
-/** Accesses to pages, and questions about them. */
-export type PageOp = 'touch' | 'read' | 'touchto' | 'readto' | 'val' | 'pfn' | 'tables';
+/** Accesses to pages. */
+export type AccessOp = 'touch' | 'read' | 'touchto' | 'readto';
+/** Questions about pages. */
+export type PageOp = 'val' | 'pfn' | 'tables';
 /** Operations with one number. */
 export type NumberOp = 'brk' | 'lockall' | 'fill' | 'ksmall' | 'overcommit' | 'comm' | 'at' | 'drop';
 /** Operations without operands. `exited` is where a child has ended and its parent goes on. */
@@ -59,7 +63,10 @@ type Each<Op extends string, Operands> = Op extends unknown
 export type PlainStep = Each<PlainOp, object>;
 
 /** One operation with its operands. */
-export type Step =
+export type Step = VmaStep | PageStep;
+
+/** One operation of vma.cases. */
+export type VmaStep =
   | {
       readonly op: 'map';
       readonly addr: CaseAddress;
@@ -80,6 +87,8 @@ export type Step =
       readonly flags: number;
       readonly newAddr: CaseAddress;
     }
+  /** Pages `stride` bytes apart, by default neighbours. */
+  | Each<AccessOp, { addr: CaseAddress; nrPages: number; stride?: bigint }>
   | Each<PageOp, { addr: CaseAddress; nrPages: number }>
   | Each<
       'padv' | 'padvparent',
@@ -93,95 +102,6 @@ export type Step =
   | { readonly op: 'seals'; readonly slot: number; readonly arg: number }
   | { readonly op: 'commit'; readonly addr: CaseAddress; readonly nrPages: number; readonly seed: number }
   | { readonly op: 'gather'; readonly addr: CaseAddress; readonly nrPages: number };
-
-const PROT: Readonly<Record<string, number>> = {
-  '-': 0,
-  r: mman.PROT_READ,
-  w: mman.PROT_WRITE,
-  x: mman.PROT_EXEC,
-  d: mman.PROT_GROWSDOWN,
-  u: mman.PROT_GROWSUP,
-  q: 0x100,
-};
-const MAP: Readonly<Record<string, number>> = {
-  p: mman.MAP_PRIVATE,
-  s: mman.MAP_SHARED,
-  v: mman.MAP_SHARED_VALIDATE,
-  D: mman.MAP_DROPPABLE,
-  4: 4,
-  f: mman.MAP_FIXED,
-  r: mman.MAP_FIXED_NOREPLACE,
-  z: 0,
-  n: mman.MAP_NORESERVE,
-  P: mman.MAP_POPULATE,
-  N: mman.MAP_NONBLOCK,
-  L: mman.MAP_LOCKED,
-  g: mman.MAP_GROWSDOWN,
-  S: mman.MAP_STACK,
-  H: mman.MAP_HUGETLB,
-  Y: mman.MAP_SYNC,
-  3: mman.MAP_32BIT,
-  7: 0x40_0000,
-  t: 21 << 26,
-  G: 30 << 26,
-};
-const REMAP: Readonly<Record<string, number>> = {
-  '0': 0,
-  m: mman.MREMAP_MAYMOVE,
-  f: mman.MREMAP_FIXED,
-  d: mman.MREMAP_DONTUNMAP,
-  x: mman.MREMAP_RELOCATE_ANON,
-};
-const RESOURCE: Readonly<Record<string, number>> = {
-  as: mman.RLIMIT_AS,
-  data: mman.RLIMIT_DATA,
-  stack: mman.RLIMIT_STACK,
-  memlock: mman.RLIMIT_MEMLOCK,
-};
-const ADVICE = new Map<string, number>(
-  Object.entries(mman).flatMap(([name, value]) =>
-    name.startsWith('MADV_') ? [[name.slice('MADV_'.length), value as number]] : [],
-  ),
-);
-
-const parseLetters = (word: string, table: Readonly<Record<string, number>>): number => {
-  let bits = 0;
-  for (const letter of word) {
-    const bit = table[letter];
-    if (bit === undefined) throw new CaseSyntaxError(`unknown letter "${letter}" in "${word}"`);
-    bits |= bit;
-  }
-  return bits;
-};
-
-const parseInteger = (word: string): number => {
-  if (!/^(-?\d+|0x[0-9a-f]+)$/.test(word)) throw new CaseSyntaxError(`"${word}" is not a number`);
-  return Number(word);
-};
-
-const parseAddress = (word: string): CaseAddress => {
-  if (/^0x[0-9a-f]+$/.test(word)) return { from: 'zero', bytes: BigInt(word) };
-  const match = /^(?:(\d+)(?:\+(\d+))?|brk0\+(\d+)|last\+(\d+))$/.exec(word);
-  if (match === null) throw new CaseSyntaxError(`"${word}" is not an address`);
-  if (match[4] !== undefined) return { from: 'last', bytes: BigInt(match[4]) * PAGE };
-  if (match[3] !== undefined) return { from: 'brk0', bytes: BigInt(match[3]) * PAGE };
-  return { from: 'zero', bytes: WINDOW + BigInt(match[1] as string) * PAGE + BigInt(match[2] ?? '0') };
-};
-
-const UNIT: Readonly<Record<string, bigint>> = { '': PAGE, b: 1n, G: 1n << 30n, T: 1n << 40n };
-
-const parseLength = (word: string): bigint => {
-  if (/^0x[0-9a-f]+$/.test(word)) return BigInt(word);
-  const match = /^(\d+)([bGT]?)$/.exec(word);
-  if (match === null) throw new CaseSyntaxError(`"${word}" is not a length`);
-  return BigInt(match[1] as string) * (UNIT[match[2] as string] as bigint);
-};
-
-const parseAdvice = (word: string): number => {
-  const advice = ADVICE.get(word) ?? (/^\d+$/.test(word) ? Number(word) : undefined);
-  if (advice === undefined) throw new CaseSyntaxError(`unknown advice ${word}`);
-  return advice;
-};
 
 const parseMap = (a: readonly string[]): Step => {
   const letters = a[3] as string;
@@ -235,7 +155,7 @@ const parseSlot = (op: SlotOp, a: readonly string[]): Step => {
 const GRAMMAR = new Map<
   string,
   { readonly min: number; readonly max: number; readonly read: (a: readonly string[]) => Step }
->();
+>(PAGE_GRAMMAR);
 
 const define = (op: string, min: number, max: number, read: (a: readonly string[]) => Step): unknown =>
   GRAMMAR.set(op, { min, max, read });
@@ -266,8 +186,16 @@ for (const op of ['prot', 'adv', 'lock2', 'mbind', 'msync', 'uffdreg'] as const)
     arg: readArg(a[2] as string),
   }));
 }
-for (const op of ['touch', 'read', 'touchto', 'readto', 'val', 'pfn', 'tables'] as const) {
-  define(op, 1, 2, (a) => ({ op, addr: parseAddress(a[0] as string), nrPages: parseInteger(a[1] ?? '1') }));
+for (const op of ['touch', 'read', 'touchto', 'readto'] as const) {
+  define(op, 1, 3, (a) => ({
+    op,
+    addr: parseAddress(a[0] as string),
+    nrPages: parseCount(a[1] ?? '1'),
+    ...(a[2] === undefined ? {} : { stride: parseLength(a[2]) }),
+  }));
+}
+for (const op of ['val', 'pfn', 'tables'] as const) {
+  define(op, 1, 2, (a) => ({ op, addr: parseAddress(a[0] as string), nrPages: parseCount(a[1] ?? '1') }));
 }
 for (const op of ['padv', 'padvparent'] as const) define(op, 3, 13, (a) => parseRanges(op, a));
 for (const op of ['brk', 'lockall', 'fill', 'ksmall', 'overcommit', 'comm', 'at', 'drop'] as const) {

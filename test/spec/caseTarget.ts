@@ -6,8 +6,17 @@
  */
 import { Prng } from '../../src/base/prng.ts';
 import type { Case } from './caseFile.ts';
-import { type CaseAddress, PAGE, type Step, WINDOW, WINDOW_END } from './caseStep.ts';
+import {
+  type AccessOp,
+  type CaseAddress,
+  PAGE,
+  type Step,
+  type VmaStep,
+  WINDOW,
+  WINDOW_END,
+} from './caseStep.ts';
 import type { Expectation, ExpectedTrap, ExpectedVma } from './expectation.ts';
+import { isPageStep } from './pageStep.ts';
 
 /** What a call returned: a number, or an error by name. */
 export type CallResult = { readonly ret: number } | { readonly errno: string };
@@ -33,7 +42,7 @@ export interface TargetVma {
 
 /** Steps that are one call, whose result is a number or an error. */
 export type CallStep = Exclude<
-  Step,
+  VmaStep,
   {
     op:
       | 'touch'
@@ -161,6 +170,7 @@ export class Run {
   }
 
   #observe(step: Step): Expectation {
+    if (isPageStep(step)) throw new Error(`${step.op} is about pages`);
     switch (step.op) {
       case 'touch':
       case 'read':
@@ -236,12 +246,12 @@ export class Run {
     return addr % (512 * PG) === 0 ? 'elsewhere(2M-aligned)' : 'elsewhere';
   }
 
-  #touch(step: Extract<Step, { nrPages: number; addr: CaseAddress }>): ExpectedTrap[] {
+  #touch(step: Extract<VmaStep, { op: AccessOp }>): ExpectedTrap[] {
     const traps: ExpectedTrap[] = [];
     const stores = step.op === 'touch' || step.op === 'touchto';
     const most = step.op === 'touchto' || step.op === 'readto' ? 1 : Number.POSITIVE_INFINITY;
     for (let page = 0; page < step.nrPages && traps.length < most; page++) {
-      const addr = this.#at(step.addr) + page * PG;
+      const addr = this.#at(step.addr) + page * Number(step.stride ?? PAGE);
       const got = stores ? this.#target.store(addr, page + 1) : this.#target.load(addr);
       if ('signal' in got) traps.push({ page, ...got });
     }

@@ -5,7 +5,8 @@
  * question mark in an observed vma (`o=?`, anon `?`) means that the field cannot be seen there; it is then reported as model-only
  * and not compared.
  */
-import { CaseSyntaxError } from './caseStep.ts';
+import { CaseSyntaxError } from './operands.ts';
+import { PAGE_ANSWERS } from './pageStep.ts';
 
 /** An anon_vma in an expectation: its label, that of its root, and how long the chain of the vma is. */
 export interface ExpectedAnon {
@@ -94,6 +95,7 @@ const NUMBER = '0x[0-9a-f]+|0';
 const ERRNO = '-E[A-Z]+[0-9]?[A-Z]*';
 /** What may stand after each operation. */
 const ANSWERS: Readonly<Record<string, RegExp>> = {
+  ...PAGE_ANSWERS,
   map: new RegExp(`^(${ADDRESS}|${ERRNO})$`),
   remap: new RegExp(`^(${ADDRESS}|${ERRNO})$`),
   shmat: new RegExp(`^(${ADDRESS}|${ERRNO})$`),
