@@ -3,7 +3,7 @@
  */
 import type { Case, CaseStep } from '../spec/caseFile.ts';
 import { TOP_ALIGNED, TOP_PAGES } from '../spec/caseSetup.ts';
-import { PAGE, type PlainStep, type Step } from '../spec/caseStep.ts';
+import { type AccessOp, PAGE, type PlainStep, type Step } from '../spec/caseStep.ts';
 import { smallSteps } from '../spec/caseTarget.ts';
 import { type Expectation, parseTrap, parseVmas } from '../spec/expectation.ts';
 import { isPageStep } from '../spec/pageStep.ts';
@@ -17,15 +17,19 @@ const isPlain = (step: Step): step is PlainStep => Object.keys(step).length === 
 const limitLine = (step: Extract<Step, { op: 'limit' }>): string =>
   step.aboveUse ? `limitplus ${step.resource} ${step.bytes / PAGE}` : `limit ${step.resource} ${step.bytes}`;
 
+const mapLine = (step: Extract<Step, { op: 'map' }>): string =>
+  `map ${address(step.addr)} ${step.len} ${step.prot} ${hex(step.flags)} ${step.fd ?? -1} ${step.offset}`;
+
+const accessLine = (step: Extract<Step, { op: AccessOp }>): string =>
+  `${step.op} ${address(step.addr)} ${step.nrPages}${step.stride === undefined ? '' : ` ${step.stride}`}`;
+
 /** Writes one step in the protocol of the oracle: usually one line. */
 function linesOf(step: Step): string[] {
   if (isPageStep(step)) return [pageLine(step)];
   if (isPlain(step)) return [step.op];
   switch (step.op) {
     case 'map':
-      return [
-        `map ${address(step.addr)} ${step.len} ${step.prot} ${hex(step.flags)} ${step.fd ?? -1} ${step.offset}`,
-      ];
+      return [mapLine(step)];
     case 'unmap':
     case 'lock':
     case 'unlock':
@@ -50,9 +54,7 @@ function linesOf(step: Step): string[] {
     case 'read':
     case 'touchto':
     case 'readto':
-      return [
-        `${step.op} ${address(step.addr)} ${step.nrPages}${step.stride === undefined ? '' : ` ${step.stride}`}`,
-      ];
+      return [accessLine(step)];
     case 'val':
     case 'pfn':
     case 'tables':
