@@ -4,22 +4,25 @@
  * An input that cannot be read or asks for what is not modelled does not keep the others from being compared.
  */
 import { type Command, InvalidArgumentError } from 'commander';
+import type { CostTable } from '../machine/index.ts';
 import type { FeatureSetting } from '../mm/index.ts';
 import { LINUX_6_18, PROFILES } from '../mm/index.ts';
 import type { VerifyWhen } from '../replay/play/player.ts';
 import {
+  type ComparisonContext,
   comparisonJson,
   comparisonMarkdown,
   comparisonText,
-  type ReportContext,
 } from '../whatif/compareText.ts';
 import { type Configuration, configurations, parseVary, type Vary } from '../whatif/configurations.ts';
 import { REWRITES } from '../whatif/rewrites.ts';
 import { type RunResult, runInput } from '../whatif/run.ts';
+import { loadCosts } from './calibration.ts';
 import { DONE, failureOf, failureText, finish } from './exitStatus.ts';
 import { refuseWithoutCalls } from './explain/view.ts';
 import { openInput } from './inputs.ts';
 import {
+  calibrationOption,
   EXIT_TEXT,
   INPUT_TEXT,
   jsonOption,
@@ -39,6 +42,7 @@ interface Flags {
   readonly as: readonly string[];
   readonly seed: number;
   readonly verify: VerifyWhen;
+  readonly calibration?: string;
   readonly json?: true;
   readonly markdown?: true;
   readonly quiet?: true;
@@ -52,8 +56,12 @@ const LEGEND = `
   blocked pairs         neighbours that only offset (pgoff), anon_vma, both, or a history of forks keep from being one
   merges                neighbours joined; an operation that joins both sides counts twice
   merges not done       neighbours not joined, by the first obstacle that the merge met
-  pages rehomed         pages that came under another anon_vma
-  answered differently  calls whose result is not the baseline's`;
+  page tables           of all processes, without the topmost ones: what VmPTE adds up; moved: tables that mremap moved as a whole
+  faults                by how they were served
+  pages                 4 KiB pages allocated, zeroed, copied; rehomed: come under another anon_vma
+  answered differently  calls whose result is not the baseline's
+  modelled time         not measured: what was done, at the prices of the calibration; the dearest paths, the others summed (docs/costs.md)
+  extra time            modelled time more than the baseline's, of the user and system time of the recording`;
 
 /** What is compared when nothing is asked for. */
 const SEED_004: readonly FeatureSetting[] = [
@@ -80,6 +88,7 @@ export function registerCompareCommand(program: Command): void {
     .option('--as <rule>', `Change calls on their way: ${rules}.`, readRule, [])
     .addOption(seedOption())
     .addOption(verifyOption())
+    .addOption(calibrationOption())
     .addOption(jsonOption())
     .option('--markdown', 'Print Markdown, for a cover letter.')
     .addOption(quietOption())
@@ -106,6 +115,7 @@ function compare(texts: readonly string[], flags: Flags): void {
     rewrites: flags.as,
     vary: flags.vary,
   });
+  const costs = loadCosts(flags.calibration);
   const results: RunResult[] = [];
   let status = DONE;
   for (const text of texts) {
@@ -113,7 +123,7 @@ function compare(texts: readonly string[], flags: Flags): void {
     if (typeof result === 'number') status = Math.max(status, result);
     else results.push(result);
   }
-  if (results.length > 0) printReport(results, flags);
+  if (results.length > 0) printReport(results, costs, flags);
   finish(status);
 }
 
@@ -134,12 +144,13 @@ function compareOne(text: string, asked: readonly Configuration[], flags: Flags)
   }
 }
 
-function printReport(results: readonly RunResult[], flags: Flags): void {
-  const context: ReportContext = {
+function printReport(results: readonly RunResult[], costs: CostTable, flags: Flags): void {
+  const context: ComparisonContext = {
     version: packageVersion(),
     kernel: KERNEL_MODELLED,
     profile: flags.baseline,
     seed: flags.seed,
+    costs,
   };
   if (flags.json) print(`${JSON.stringify(comparisonJson(results, context))}\n`);
   else if (flags.markdown) print(`${comparisonMarkdown(results, context)}\n`);

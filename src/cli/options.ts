@@ -2,6 +2,7 @@
  * Options that several commands have, with the same name and meaning everywhere.
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { CALIBRATION_SCHEMA } from '../machine/index.ts';
 import {
   type FeatureSetting,
   type Features,
@@ -10,6 +11,7 @@ import {
   withSettings,
 } from '../mm/index.ts';
 import type { VerifyWhen } from '../replay/play/player.ts';
+import { BUNDLED_NAME } from './calibration.ts';
 import { DEFAULT_SEED } from './inputs.ts';
 
 /** What INPUT may be, for help texts. */
@@ -67,6 +69,13 @@ export const seedOption = (): Option =>
   new Option('--seed <integer>', 'Seed of everything random in a workload.')
     .default(DEFAULT_SEED)
     .argParser(wholeNumber);
+
+/** Makes `--calibration`. */
+export const calibrationOption = (): Option =>
+  new Option(
+    '--calibration <file>',
+    `Model times with the figures of this file (schema ${CALIBRATION_SCHEMA}). Defaults to those of ${BUNDLED_NAME}, which come with the program.`,
+  );
 
 /** Makes `--json`. */
 export const jsonOption = (text = 'Print the same numbers under the same names as JSON.'): Option =>

@@ -9,10 +9,12 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { UsageError } from '../base/assert.ts';
 import { EXPERIMENTS, type Experiment, type Recording, type Reproduction } from '../experiments/index.ts';
+import type { CostTable } from '../machine/index.ts';
 import { describeParam, type Param, type Params, settleParams } from '../workloads/index.ts';
+import { loadCosts } from './calibration.ts';
 import { DONE, FOUND, finish } from './exitStatus.ts';
 import { openInput } from './inputs.ts';
-import { EXIT_TEXT, jsonOption, quietOption } from './options.ts';
+import { calibrationOption, EXIT_TEXT, jsonOption, quietOption } from './options.ts';
 import { note, print } from './output.ts';
 import { withKernelLoads } from './reproduce/kernelLoads.ts';
 import { rowsText } from './reproduce/rowsText.ts';
@@ -20,6 +22,7 @@ import { rowsText } from './reproduce/rowsText.ts';
 interface Flags {
   readonly param: Readonly<Record<string, string>>;
   readonly measure?: true;
+  readonly calibration?: string;
   readonly markdown?: true;
   readonly json?: true;
   readonly quiet?: true;
@@ -46,8 +49,9 @@ export function registerReproduceCommand(program: Command): void {
     .argument('[seed]', `The number of the seed (${seeds()}), or all. Defaults to all.`, 'all')
     .option('--param <key=value>', paramsText(), readParam, {})
     .option('--measure', 'Run the loads on this kernel, too, instead of printing what was measured before.')
+    .addOption(calibrationOption())
     .option('--markdown', 'Print the table as Markdown, for a cover letter.')
-    .addOption(jsonOption('Print one line of JSON a seed: {seed, title, measuredOn, rows}.'))
+    .addOption(jsonOption('Print one line of JSON a seed: {seed, title, measuredOn, calibration, rows}.'))
     .addOption(quietOption())
     .addHelpText('after', EXIT_TEXT)
     .action((seed: string, flags: Flags) => reproduce(seed, flags));
@@ -91,30 +95,44 @@ function reproduce(seed: string, flags: Flags): void {
     experiment,
     params: settleParams({ name: `seed ${experiment.seed}`, params: paramsOf(experiment) }, flags.param),
   }));
+  const costs = loadCosts(flags.calibration);
   let allHold = true;
   for (const { experiment, params } of asked) {
-    const reproduction = run(experiment, params, flags);
+    const reproduction = run(experiment, params, costs, flags);
     const measuredOn = flags.measure ? `Linux ${release()} (this kernel)` : MEASURED_BEFORE;
-    if (flags.json) print(`${JSON.stringify(jsonOf(reproduction, measuredOn))}\n`);
-    else print(rowsText(reproduction, { markdown: flags.markdown === true, measuredOn }));
+    if (flags.json) print(`${JSON.stringify(jsonOf(reproduction, measuredOn, costs))}\n`);
+    else
+      print(
+        rowsText(reproduction, {
+          markdown: flags.markdown === true,
+          measuredOn,
+          calibration: costs.calibration.name,
+        }),
+      );
     allHold &&= reproduction.rows.every(({ holds }) => holds);
   }
   finish(allHold ? DONE : FOUND);
 }
 
-const jsonOf = ({ seed, title, rows }: Reproduction, measuredOn: string) => ({
+const jsonOf = ({ seed, title, rows }: Reproduction, measuredOn: string, { calibration }: CostTable) => ({
   seed,
   title,
   measuredOn,
+  calibration: { name: calibration.name, measured: calibration.measured },
   rows,
 });
 
-function run(experiment: Experiment, params: Params, { measure, quiet }: Flags): Reproduction {
+function run(
+  experiment: Experiment,
+  params: Params,
+  costs: CostTable,
+  { measure, quiet }: Flags,
+): Reproduction {
   const recordings = bundledRecordings(String(params['recordings']), quiet === true);
   const progress = (text: string): void => {
     if (!quiet) note(`seed ${experiment.seed}: ${text}`);
   };
-  const input = { params, recordings, progress };
+  const input = { params, recordings, costs, progress };
   return measure
     ? withKernelLoads((kernel) => experiment.run({ ...input, kernel }))
     : experiment.run({ ...input, kernel: null });

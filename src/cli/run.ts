@@ -6,9 +6,11 @@ import { UsageError } from '../base/assert.ts';
 import type { MmEvent } from '../mm/index.ts';
 import type { VerifyWhen } from '../replay/play/player.ts';
 import { eventText } from '../report/index.ts';
+import { loadCosts } from './calibration.ts';
 import { openInput } from './inputs.ts';
 import {
   addFeatureOptions,
+  calibrationOption,
   EXIT_TEXT,
   type FeatureFlags,
   featuresOf,
@@ -33,6 +35,7 @@ interface Flags extends FeatureFlags {
   readonly verify: VerifyWhen;
   readonly seed: number;
   readonly quiet?: true;
+  readonly calibration?: string;
 }
 
 const DESCRIPTION = `Play one input in one configuration and print the facts: operations, vmas, merges and why not, refusals.
@@ -59,6 +62,7 @@ export function registerRunCommand(program: Command): void {
     )
     .option('--step', 'Print each operation; on a terminal stop after each.')
     .addOption(verifyOption())
+    .addOption(calibrationOption())
     .addOption(seedOption())
     .addOption(jsonOption())
     .addOption(quietOption())
@@ -72,7 +76,8 @@ function run(text: string, flags: Flags): void {
     throw new UsageError('--step prints operations, and --json and --print something else', 'one of them');
   const input = openInput(text, { quiet: quiet || flags.step === true, seed: flags.seed });
   const options = { features: featuresOf(flags), verify: flags.verify };
-  const title = { input: text, profile: flags.profile, set: flags.set, seed: flags.seed };
+  const costs = loadCosts(flags.calibration);
+  const title = { costs, input: text, profile: flags.profile, set: flags.set, seed: flags.seed };
   if (flags.step) {
     const playback = stepped(input.name, options, (more) => playInput(input, more));
     if (!playback.isStopped) print(`\n${factsText(title, playback)}`);

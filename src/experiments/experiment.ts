@@ -1,6 +1,7 @@
 /**
  * An experiment: the figures of one seed, reproduced. It is handed what only the edge has: recordings to read, a kernel to measure.
  */
+import type { CostTable } from '../machine/index.ts';
 import type { ItemsRun } from '../whatif/runInput.ts';
 import type { Param, Params } from '../workloads/index.ts';
 import type { Row } from './row.ts';
@@ -26,6 +27,8 @@ export interface ExperimentInput {
   readonly recordings: readonly Recording[];
   /** The running kernel, or null: then what was measured before stands in. */
   readonly kernel: KernelLoads | null;
+  /** What times are modelled with. */
+  readonly costs: CostTable;
   /** Is told what comes next. */
   readonly progress: (text: string) => void;
 }

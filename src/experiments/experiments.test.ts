@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { COSTS } from '../../test/support/calibration.ts';
 import { LINUX_6_18, type MmEvent } from '../mm/index.ts';
 import { filesInMemory, vmaInternals } from '../replay/index.ts';
 import type { EndState } from '../replay/item.ts';
@@ -175,6 +176,7 @@ describe('seed 004', () => {
     SEED_004.run({
       params: settleParams({ name: 'seed 004', params: SEED_004.params }, given),
       recordings: [],
+      costs: COSTS,
       kernel,
       progress: () => {},
     });

@@ -9,7 +9,7 @@
  * Left out    threads that wait for each other; everything that no figure of the calibration measures
  */
 import { UsageError } from '../base/assert.ts';
-import { PATH, type PathName, WORK_NAMES, type Work } from '../mm/work.ts';
+import { PATH, type PathName, WORK_NAMES } from '../mm/work.ts';
 import { PRICES } from './costTable.ts';
 
 /** The schema that is understood. */
@@ -110,8 +110,11 @@ export interface WorkTime {
   readonly paths: readonly PathTime[];
 }
 
-/** Charges as plain numbers, in the order of the paths. */
-export type Charges = Pick<Work, 'calls' | 'pages'>;
+/** Charges, in the order of the paths: the arrays of a Work, or a copy of them. */
+export interface Charges {
+  readonly calls: ArrayLike<number>;
+  readonly pages: ArrayLike<number>;
+}
 
 /** The prices of one calibration. */
 export class CostTable {

@@ -6,7 +6,7 @@
 export type { AnonVma } from './anonVma.ts';
 export { brk } from './brk.ts';
 export type { Cause, EventSink, MmEvent, PgoffUpdate } from './events.ts';
-export { accessPage, type FaultAccess, type FaultResult, peekStamp } from './fault.ts';
+export { accessPage, type FaultAccess, type FaultResult } from './fault.ts';
 export {
   FEATURES,
   type FeatureInfo,
@@ -33,8 +33,19 @@ export { type MremapRequest, mremap } from './mremap.ts';
 export { mseal } from './mseal.ts';
 export { munmap } from './munmap.ts';
 export { type AnonVmaRow, mapsLine, mapsText, type VmaRow, vmaDisplayName, vmaRows } from './procfs.ts';
+export { type PageKind, type PageState, pageAt } from './pageState.ts';
 export { isRefused, type SysResult, type Why } from './result.ts';
 export { getUnmappedArea, type PlaceRequest } from './unmappedArea.ts';
 export { INVARIANT_NAMES, verifyAnonVmas, verifyAround, verifyKernel, verifyMm } from './verify.ts';
 export { type FileObject, isAnonymousVma, type MappedFile, nrPagesOf, Vma } from './vma.ts';
 export { kernelVmFlags, permsOf, VM_STICKY, vmFlagCodes, vmFlagsOfCodes } from './vmFlags.ts';
+export {
+  FACT,
+  FAULTED,
+  type FactName,
+  type FaultName,
+  PATH,
+  type PathName,
+  WORK_NAMES,
+  Work,
+} from './work.ts';

@@ -370,8 +370,10 @@ export class Work {
   uncounted<T>(fill: () => T): T {
     const counters = [this.facts, this.faults, this.calls, this.pages];
     const before = counters.map((each) => each.slice());
+    const warm = this.#warm;
     const result = fill();
     for (const [i, each] of counters.entries()) each.set(before[i] as Float64Array);
+    this.#warm = warm;
     this.#freedSeen = this.facts[pagesFreed] as number;
     this.settle();
     return result;

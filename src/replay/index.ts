@@ -4,6 +4,7 @@
  * Start with `requireFormat` and `fileItems` for a file, `recordingItems` for a directory; item.ts says what comes out.
  */
 export { bpftraceItems } from './bpftrace.ts';
+export { CpuTime } from './cpuTime.ts';
 export { detectFormat, NR_DETECT_LINES, requireFormat } from './detect.ts';
 export { fileItems } from './fileItems.ts';
 export { filesInMemory, type InputFiles, pathIn } from './input.ts';

@@ -16,6 +16,11 @@ export interface ProcStat {
   readonly comm: string;
   readonly minflt: number;
   readonly majflt: number;
+  /** Clock ticks in user mode and in the kernel, of the process and of its children that were waited for. */
+  readonly utime: number;
+  readonly stime: number;
+  readonly cutime: number;
+  readonly cstime: number;
   /** Bytes of address space. */
   readonly vsize: number;
   /** Resident pages. */
@@ -37,6 +42,10 @@ export interface ProcStat {
 const FIELD = {
   minflt: 10,
   majflt: 12,
+  utime: 14,
+  stime: 15,
+  cutime: 16,
+  cstime: 17,
   vsize: 23,
   rss: 24,
   startCode: 26,
@@ -87,6 +96,10 @@ export function scanStat(at: Scanner): ProcStat {
     comm,
     minflt: field(FIELD.minflt),
     majflt: field(FIELD.majflt),
+    utime: field(FIELD.utime),
+    stime: field(FIELD.stime),
+    cutime: field(FIELD.cutime),
+    cstime: field(FIELD.cstime),
     vsize: field(FIELD.vsize),
     rss: field(FIELD.rss),
     startCode: field(FIELD.startCode),

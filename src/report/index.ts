@@ -50,3 +50,4 @@ export {
   type VisibleVma,
   visibleNeighbours,
 } from './visible.ts';
+export { type WorkCounts, workCounts } from './workCounts.ts';

@@ -1,6 +1,7 @@
 /**
  * A comparison as text, as Markdown for a cover letter, and as JSON: the same numbers under the same names.
  */
+import type { CostTable } from '../machine/index.ts';
 import { markdownTable, textTable } from '../report/index.ts';
 import { comparisonTable, metricsOf, type Remark, remarksOf, sentenceOf } from './comparison.ts';
 import type { Configuration } from './configurations.ts';
@@ -17,17 +18,28 @@ export interface ReportContext {
   readonly seed: number;
 }
 
+/** What a report with times says about itself. */
+export interface ComparisonContext extends ReportContext {
+  /** What times are modelled with. */
+  readonly costs: CostTable;
+}
+
 /** How a line is set off; identity where there are no colours. */
 export type Emphasis = (text: string) => string;
 
 const plain: Emphasis = (text) => text;
 
 /** Returns the line at the foot of a report: all it takes to make it again. */
-export function footer(context: ReportContext, configurations: readonly Configuration[]): string {
+export function footer(
+  context: ReportContext | ComparisonContext,
+  configurations: readonly Configuration[],
+): string {
   const { version, profile, kernel, seed } = context;
+  const times =
+    'costs' in context ? `, times modelled with calibration ${context.costs.calibration.name}` : '';
   const changes = [...new Set(configurations.flatMap((each) => each.changes))];
   const baseline = profile === kernel ? '' : ` (profile ${profile})`;
-  return `faultline ${version}, model of ${kernel}${baseline}, seed ${seed}${changes.length === 0 ? '' : `; ${changes.join(', ')}`}`;
+  return `faultline ${version}, model of ${kernel}${baseline}, seed ${seed}${times}${changes.length === 0 ? '' : `; ${changes.join(', ')}`}`;
 }
 
 const configurationsOf = (results: readonly RunResult[]): Configuration[] =>
@@ -36,11 +48,11 @@ const configurationsOf = (results: readonly RunResult[]): Configuration[] =>
 /** Returns the comparison as aligned text without a newline at the end. */
 export function comparisonText(
   results: readonly RunResult[],
-  context: ReportContext,
+  context: ComparisonContext,
   emphasis: { readonly strong: Emphasis; readonly faint: Emphasis } = { strong: plain, faint: plain },
 ): string {
   const headings = new Set(results.map((result) => result.input));
-  const [header = '', ...lines] = textTable(comparisonTable(results)).split('\n');
+  const [header = '', ...lines] = textTable(comparisonTable(results, context.costs)).split('\n');
   const table = lines.map((line) => (line !== '' && !line.startsWith(' ') ? emphasis.strong(line) : line));
   const sentences = results.map(sentenceOf).filter((sentence) => sentence !== null);
   const parts = [
@@ -93,7 +105,7 @@ function differencesText(results: readonly RunResult[], withInput: boolean): str
 }
 
 /** Returns the comparison as Markdown without a newline at the end. */
-export function comparisonMarkdown(results: readonly RunResult[], context: ReportContext): string {
+export function comparisonMarkdown(results: readonly RunResult[], context: ComparisonContext): string {
   const remarks = results.flatMap((result) => {
     const sentence = sentenceOf(result);
     if (sentence !== null) return [`- ${sentence}`];
@@ -102,7 +114,7 @@ export function comparisonMarkdown(results: readonly RunResult[], context: Repor
     );
   });
   return [
-    markdownTable(comparisonTable(results)),
+    markdownTable(comparisonTable(results, context.costs)),
     remarks.join('\n'),
     `_${footer(context, configurationsOf(results))}_`,
   ]
@@ -111,42 +123,59 @@ export function comparisonMarkdown(results: readonly RunResult[], context: Repor
 }
 
 /** Returns the comparison as plain data for JSON. */
-export function comparisonJson(results: readonly RunResult[], context: ReportContext): unknown {
-  return { ...context, inputs: results.map(inputJson) };
+export function comparisonJson(results: readonly RunResult[], context: ComparisonContext): unknown {
+  const { costs, ...about } = context;
+  const { name, measured } = costs.calibration;
+  return {
+    ...about,
+    calibration: { name, measured },
+    inputs: results.map((result) => inputJson(result, costs)),
+  };
 }
 
-function inputJson(result: RunResult): unknown {
+function inputJson(result: RunResult, costs: CostTable): unknown {
   const [baseline] = result.lanes;
   return {
     input: result.input,
     operations: result.ops,
     sentence: sentenceOf(result),
     warnings: result.warnings.map(({ what, count, text }) => ({ what, count, text })),
-    configurations: result.lanes.map((lane) => laneJson(lane, baseline as LaneResult)),
+    configurations: result.lanes.map((lane) => laneJson(lane, baseline as LaneResult, { result, costs })),
   };
 }
 
-function laneJson(lane: LaneResult, baseline: LaneResult): unknown {
-  const { configuration, processes, counts, calls, firstDifference, results } = lane;
+function laneJson(
+  lane: LaneResult,
+  baseline: LaneResult,
+  of: { readonly result: RunResult; readonly costs: CostTable },
+): unknown {
+  const { configuration, processes, counts, calls, firstDifference, results, work, cpuNs } = lane;
+  const { pageTables, faults, facts, charges } = work;
   return {
     label: configuration.label,
     changes: configuration.changes,
     features: configuration.features,
     params: configuration.params,
-    numbers: numbersOf(lane),
+    numbers: numbersOf(lane, of),
     changesNothing: lane !== baseline && isUnchanged(lane) ? whyUnchanged(lane, baseline) : null,
     firstDifference: divergenceJson(firstDifference),
     answeredDifferently: { calls: results.differ, first: divergenceJson(results.first) },
     processes: processes.map(({ pid, isMain, vmas, pairs }) => ({ pid, isMain, vmas, pairs })),
     calls,
     counts,
+    work: { pageTables, faults, facts },
+    modelled: of.costs.timeOf(charges),
+    cpuNs,
   };
 }
 
 /** The rows of the table by their two words, zeros too. */
-function numbersOf(lane: LaneResult): Record<string, Record<string, number>> {
-  const numbers: Record<string, Record<string, number>> = {};
-  for (const { group, name, value } of metricsOf(lane)) {
+function numbersOf(
+  lane: LaneResult,
+  of: { readonly result: RunResult; readonly costs: CostTable },
+): Record<string, Record<string, number | null>> {
+  const numbers: Record<string, Record<string, number | null>> = {};
+  for (const { group, name, value } of metricsOf(lane, of.result, of.costs)) {
     const of = numbers[group] ?? {};
     of[name] = value;
     numbers[group] = of;

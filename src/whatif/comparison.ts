@@ -4,8 +4,10 @@
  * A row is named by two words, which are also the names in JSON: `vmas end` is `vmas.end`. Rows in which every column is 0 are left out, but for
  * the first ones of each input. A change stands beside its number where there is one.
  */
+import type { CostTable } from '../machine/index.ts';
 import type { RefusedVerdict } from '../report/index.ts';
 import { type Cell, counted, PAIR_KINDS, REFUSALS, type Row, type Table } from '../report/index.ts';
+import { modelledMetrics, workMetrics } from './costMetrics.ts';
 import { placeText } from './placeBook.ts';
 import type { Divergence, LaneResult, RunResult } from './run.ts';
 import { isUnchanged, nothingChanges, whyUnchanged } from './unchanged.ts';
@@ -14,7 +16,10 @@ import { isUnchanged, nothingChanges, whyUnchanged } from './unchanged.ts';
 export interface Metric {
   readonly group: string;
   readonly name: string;
-  readonly value: number;
+  /** Null where it is not known. */
+  readonly value: number | null;
+  /** What stands behind it in a table, which then shows no change. */
+  readonly unit?: '%';
   /** Printed even if it is 0 everywhere. */
   readonly always: boolean;
 }
@@ -29,8 +34,8 @@ const OWN_ROW: ReadonlySet<RefusedVerdict> = new Set<RefusedVerdict>([
   'flags-differ',
 ]);
 
-/** Returns the numbers of a lane in the order in which they are printed. */
-export function metricsOf(lane: LaneResult): Metric[] {
+/** Returns the numbers of a lane of `result` in the order in which they are printed; times are modelled with the prices of `costs`. */
+export function metricsOf(lane: LaneResult, result: RunResult, costs: CostTable): Metric[] {
   const { counts, pairs, processes } = lane;
   const main = processes.find(({ isMain }) => isMain);
   const metric = (group: string, name: string, value: number, always = false): Metric => ({
@@ -62,9 +67,11 @@ export function metricsOf(lane: LaneResult): Metric[] {
     metric('merges', 'done', total(Object.values(counts.merges.joined)), true),
     ...[...OWN_ROW].map((verdict) => metric('merges not done', verdict, refused[verdict] ?? 0)),
     metric('merges not done', 'other reasons', total(others.map((verdict) => refused[verdict] ?? 0))),
+    ...workMetrics(lane),
     metric('pages', 'rehomed', counts.rehomed.pages),
     metric('calls', 'answered differently', lane.results.differ),
     ...Object.entries(lane.rewritten).map(([rule, n]) => metric('rewritten', rule, n)),
+    ...modelledMetrics(lane, result, costs),
   ];
 }
 
@@ -79,33 +86,39 @@ const PAIR_NAMES = {
 const total = (numbers: readonly number[]): number => numbers.reduce((sum, n) => sum + n, 0);
 
 /** Returns the table of one or several inputs. All of them have the same configurations. */
-export function comparisonTable(results: readonly RunResult[]): Table {
+export function comparisonTable(results: readonly RunResult[], costs: CostTable): Table {
   const labels = results[0]?.lanes.map(({ configuration }) => configuration.label) ?? [];
   return {
     header: ['', '', ...labels],
     nrLabels: 2,
-    rows: results.flatMap((result) => inputRows(result, results.length > 1)),
+    rows: results.flatMap((result) => inputRows(result, costs, results.length > 1)),
   };
 }
 
-function inputRows(result: RunResult, separate: boolean): Row[] {
-  const columns = result.lanes.map(metricsOf);
+function inputRows(result: RunResult, costs: CostTable, separate: boolean): Row[] {
+  const columns = result.lanes.map((lane) => metricsOf(lane, result, costs));
   const [baseline = []] = columns;
   const rows: Row[] = [{ heading: headingOf(result) }];
   let group = '';
-  for (const { group: named, name, always } of namesOf(columns)) {
+  for (const { group: named, name, always, unit } of namesOf(columns)) {
     const found = columns.map((column) =>
       column.find((metric) => metric.group === named && metric.name === name),
     );
     const values = found.map((metric) => metric?.value ?? 0);
     if (!always && values.every((value) => value === 0)) continue;
     const before = baseline.find((metric) => metric.group === named && metric.name === name)?.value ?? 0;
-    const cells = values.map((value, i): Cell => ({ value, change: i === 0 ? null : value - before }));
+    const cells =
+      unit === '%'
+        ? found.map((metric) => percentText(metric?.value ?? null))
+        : values.map((value, i): Cell => ({ value, change: i === 0 ? null : value - before }));
     rows.push({ cells: [`  ${group === named ? '' : named}`, name, ...cells] });
     group = named;
   }
   return separate ? [{ heading: '' }, ...rows] : rows;
 }
+
+const percentText = (value: number | null): string =>
+  value === null ? '' : `${value > 0 ? '+' : ''}${value.toFixed(2)} %`;
 
 /** The names of all columns in order; a column may have one more than the first. */
 function namesOf(columns: readonly (readonly Metric[])[]): Metric[] {

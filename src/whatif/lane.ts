@@ -8,7 +8,7 @@
  */
 import type { Op, Outcome, Process } from '../machine/index.ts';
 import { type KernelConfig, type MmEvent, type VmaRow, vmaRows } from '../mm/index.ts';
-import type { ReplayItem, ReplayOp } from '../replay/index.ts';
+import { CpuTime, type ReplayItem, type ReplayOp } from '../replay/index.ts';
 import { Player, placeError, type VerifyWhen } from '../replay/play/player.ts';
 import {
   type Counts,
@@ -18,6 +18,8 @@ import {
   type Neighbours,
   neighboursOf,
   type PairCounts,
+  type WorkCounts,
+  workCounts,
 } from '../report/index.ts';
 import { FIRST_TASK } from '../workloads/index.ts';
 import type { Configuration } from './configurations.ts';
@@ -53,6 +55,10 @@ export interface LaneEnd {
   readonly counts: Counts;
   /** System calls by name, touches under `touch`. */
   readonly calls: Readonly<Record<string, number>>;
+  /** What was done, and the priced paths it took. */
+  readonly work: WorkCounts;
+  /** User and system time of the recorded program in nanoseconds; null where it was not recorded. */
+  readonly cpuNs: number | null;
   /** How often each rewrite was applied. */
   readonly rewritten: Readonly<Record<string, number>>;
 }
@@ -81,6 +87,7 @@ export class Lane {
   readonly #listener: ((event: MmEvent) => void) | null;
   readonly #calls = new Map<string, number>();
   #touches = 0;
+  readonly #cpuTime = new CpuTime();
   readonly #rewritten = new Map<string, number>();
   #mainPid: number | null = null;
   #left: Leaver | null = null;
@@ -126,6 +133,7 @@ export class Lane {
     } catch (error) {
       throw placeError(error, item);
     }
+    this.#cpuTime.add(item);
     if (item.kind === 'start') this.#mainPid ??= item.task;
   }
 
@@ -194,6 +202,8 @@ export class Lane {
         ...Object.fromEntries([...this.#calls].sort(([a], [b]) => (a < b ? -1 : 1))),
         touch: this.#touches,
       },
+      work: workCounts(this.#player.machine.kernel.work),
+      cpuNs: this.#cpuTime.ns,
       rewritten: Object.fromEntries(this.#rewritten),
     };
   }

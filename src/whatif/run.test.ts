@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { COSTS } from '../../test/support/calibration.ts';
 import { MREMAP_MAYMOVE } from '../abi/mman.ts';
 import { UsageError } from '../base/assert.ts';
 import type { Program } from '../machine/index.ts';
@@ -159,7 +160,9 @@ describe('what is said', () => {
 
   it('in numbers that are called by two words', () => {
     const result = runInput(workload('workload:slide,pages=50'), SEED_004);
-    const numbers = metricsOf(lane(result, 0)).map(({ group, name, value }) => `${group} ${name} ${value}`);
+    const numbers = metricsOf(lane(result, 0), result, COSTS).map(
+      ({ group, name, value }) => `${group} ${name} ${value}`,
+    );
     expect(numbers.slice(0, 4)).toEqual([
       'vmas end 50',
       'vmas peak 75',

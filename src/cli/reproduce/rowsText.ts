@@ -9,6 +9,8 @@ export interface RowsTextOptions {
   readonly markdown: boolean;
   /** What the figures of the kernel were taken on: `Linux 6.18.44`. */
   readonly measuredOn: string;
+  /** Name of the calibration that times are modelled with. */
+  readonly calibration: string;
 }
 
 const NONE = '–';
@@ -45,7 +47,7 @@ export function rowsText({ seed, title, rows }: Reproduction, options: RowsTextO
   const notes = [...new Set(rows.flatMap(({ note }) => note ?? []))];
   const table = tableOf(rows, new Map(notes.map((note, i) => [note, i + 1])));
   const holding = rows.filter(({ holds }) => holds).length;
-  const measured = `measured: ${options.measuredOn}; modelled: Linux 6.18, with the proposal where the row says so`;
+  const measured = `measured: ${options.measuredOn}; modelled: Linux 6.18, with the proposal where the row says so; times: calibration ${options.calibration}`;
   const heading = `seed ${seed}: ${title}`;
   const numbered = notes.map((note, i) => `[${i + 1}] ${note}`);
   const verdict = `${holding} of ${rows.length} rows hold`;

@@ -1,8 +1,10 @@
 /**
  * The facts about one run: as text and as JSON, the same numbers.
  */
+
+import type { CostTable } from '../../machine/index.ts';
 import type { FeatureSetting } from '../../mm/index.ts';
-import { counted, grouped, type Tally } from '../../report/index.ts';
+import { counted, grouped, type Tally, type WorkCounts, workCounts } from '../../report/index.ts';
 import { styled } from '../output.ts';
 import type { Playback } from './playback.ts';
 
@@ -12,11 +14,15 @@ export interface RunTitle {
   readonly profile: string;
   readonly set: readonly FeatureSetting[];
   readonly seed: number;
+  /** What times are modelled with. */
+  readonly costs: CostTable;
 }
 
 /** Returns the facts as data. */
 export function factsJson(title: RunTitle, playback: Playback): object {
   const { counts, machine } = playback;
+  const { pageTables, faults, facts, charges } = workCounts(machine.kernel.work);
+  const { measured } = title.costs.calibration;
   return {
     input: title.input,
     profile: title.profile,
@@ -25,6 +31,8 @@ export function factsJson(title: RunTitle, playback: Playback): object {
     ops: playback.ops,
     processes: machine.processes.map(({ pid, mm }) => ({ pid, vmas: mm?.mapCount ?? null })),
     ...counts,
+    work: { pageTables, faults, facts },
+    modelled: { ...title.costs.timeOf(charges), measured },
     refusals: playback.refusals,
     warnings: playback.warnings.map(({ what, text, count, file, line }) => ({
       what,
@@ -42,7 +50,8 @@ type Fact = readonly [name: string, value: string, more: string];
 export function factsText(title: RunTitle, playback: Playback): string {
   const set = title.set.map(({ name, value }) => ` ${name}=${value}`).join('');
   const lines = [styled('bold', `${title.input}  ${title.profile}${set}`)];
-  const facts = factsOf(playback);
+  const work = workCounts(playback.machine.kernel.work);
+  const facts = [...factsOf(playback), ...workFacts(work), ...timeFacts(work, title.costs)];
   const nameWidth = Math.max(...facts.map(([name]) => name.length));
   const valueWidth = Math.max(...facts.map(([, value]) => value.length));
   for (const [name, value, more] of facts)
@@ -84,6 +93,61 @@ function factsOf({ ops, counts, machine, refusals }: Playback): Fact[] {
   if (placed > 0)
     facts.push(['placements', grouped(placed), `${grouped(placements.right)} as we would have placed them`]);
   return facts;
+}
+
+/** What was done to tables and pages; what did not occur is left out. */
+function workFacts({ pageTables, faults, nrFaults, facts }: WorkCounts): Fact[] {
+  const kB = (bytes: number): string => `${grouped(bytes / 1024)} kB`;
+  const moved = facts.tablesMoved === 0 ? '' : `; ${counted(facts.tablesMoved, 'table')} moved as a whole`;
+  const found: (readonly [n: number, fact: Fact])[] = [
+    [
+      pageTables.peak,
+      ['page tables at the end', kB(pageTables.end), `${kB(pageTables.peak)} at the peak${moved}`],
+    ],
+    [nrFaults, ['faults', grouped(nrFaults), tallyText(withoutZeros(faults))]],
+    [facts.pagesAllocated, ['pages allocated', grouped(facts.pagesAllocated), '']],
+    [facts.pagesZeroed, ['pages zeroed', grouped(facts.pagesZeroed), '']],
+    [facts.pagesCopied, ['pages copied', grouped(facts.pagesCopied), '']],
+  ];
+  return found.flatMap(([n, fact]) => (n === 0 ? [] : [fact]));
+}
+
+const withoutZeros = (tally: Readonly<Record<string, number>>): Tally<string> =>
+  Object.fromEntries(Object.entries(tally).filter(([, n]) => n > 0));
+
+/** So many paths have lines of their own. */
+const NR_PATHS = 8;
+
+/** Where the modelled time goes: the dearest paths, the rest. */
+function timeFacts({ charges }: WorkCounts, costs: CostTable): Fact[] {
+  const { totalNs, paths } = costs.timeOf(charges);
+  if (paths.length === 0) return [];
+  const shown = paths.slice(0, NR_PATHS);
+  const rest = paths.slice(NR_PATHS);
+  const microseconds = (ns: number): string => `${grouped(Math.round(ns / 1000))} µs`;
+  const { name, measured } = costs.calibration;
+  return [
+    ['modelled time', microseconds(totalNs), `calibration ${name}, measured ${measured}`],
+    ...shown.map(
+      ({ path, calls, pages, ns }): Fact => [`  ${path}`, microseconds(ns), timesText(calls, pages)],
+    ),
+    ...(rest.length === 0
+      ? []
+      : [
+          [
+            '  other paths',
+            microseconds(rest.reduce((all, { ns }) => all + ns, 0)),
+            `${grouped(rest.length)} of them`,
+          ] satisfies Fact,
+        ]),
+  ];
+}
+
+/** `12 times`, `12 times over 6,144`, `over 6,144`: pages, or what else the path goes over. */
+function timesText(calls: number, pages: number): string {
+  const over = pages === 0 || pages === calls ? '' : `over ${grouped(pages)}`;
+  const times = calls === 0 ? '' : counted(calls, 'time');
+  return [times, over].filter((part) => part !== '').join(' ');
 }
 
 const sum = (tally: Tally<string>): number =>
