@@ -6,7 +6,14 @@
  */
 import { UsageError } from '../base/assert.ts';
 import { DEFAULT_CONFIG, type KernelConfig } from '../mm/index.ts';
-import { fileItems, type InputFormat, KeptFaults, type ReplayItem } from '../replay/index.ts';
+import {
+  fileItems,
+  type InputFormat,
+  KeptCalls,
+  KeptFaults,
+  type ReadingOptions,
+  type ReplayItem,
+} from '../replay/index.ts';
 import { readMeta } from '../replay/meta.ts';
 import { parseWorkloadSpec, settleParams, type WorkloadSpec } from '../workloads/index.ts';
 import { openBytes, STDIN, statOf } from './input/byteSource.ts';
@@ -35,8 +42,8 @@ export interface ItemsInput {
   readonly isComparable: boolean;
   /** Settings of the machine it was recorded on, where it tells. */
   readonly config: Partial<KernelConfig>;
-  /** Returns its items from the start. @param placements  other moments for calls that overlap, by line (replay/order.ts) */
-  items(placements?: ReadonlyMap<number, number>): Iterable<ReplayItem>;
+  /** Returns its items from the start. @param reading  which, and in which order (replay/order.ts) */
+  items(reading?: ReadingOptions): Iterable<ReplayItem>;
 }
 
 /** An input that is a program of ours. */
@@ -81,19 +88,16 @@ function recordingInput(text: string, options: OpenOptions): ItemsInput {
       `${directory} has no ${CALLS}`,
       `a recording directory with ${CALLS} (or ${CALLS}.gz) and maps.start, as faultline record makes one`,
     );
-  const keptFaults = new KeptFaults();
+  const kept = { keptCalls: new KeptCalls(), keptFaults: new KeptFaults() };
   return {
     kind: 'items',
     name: directory,
     format: 'recording',
     isComparable: findFile(directory, 'maps.start') !== null,
     config: configOf(directory),
-    items: (placements) =>
+    items: (reading) =>
       watched(directory, recordingBytes(directory), options, (onRead) =>
-        fileItems(directoryFiles(directory, onRead), 'recording', {
-          ...(placements ? { placements } : {}),
-          keptFaults,
-        }),
+        fileItems(directoryFiles(directory, onRead), 'recording', { ...reading, ...kept }),
       ),
   };
 }
@@ -108,10 +112,8 @@ function fileInput(path: string, options: OpenOptions): ItemsInput {
     // A bpftrace recording begins while the program runs: its start snapshot and its events overlap.
     isComparable: format === 'opfuzz',
     config: {},
-    items: (placements) =>
-      watched(path, source.size, options, (onRead) =>
-        fileItems(singleFile(source, onRead), format, placements ? { placements } : {}),
-      ),
+    items: (reading) =>
+      watched(path, source.size, options, (onRead) => fileItems(singleFile(source, onRead), format, reading)),
   };
 }
 
@@ -133,17 +135,21 @@ function configOf(directory: string): Partial<KernelConfig> {
   };
 }
 
-/** Returns the items, showing how far they are. */
-function* watched(
+/** Returns the items, showing how far they are unless that is not wanted. */
+function watched(
   name: string,
   bytes: number,
   options: OpenOptions,
   open: (onRead: (bytes: number) => void) => Iterable<ReplayItem>,
+): Iterable<ReplayItem> {
+  return options.quiet ? open(() => {}) : showing(name, bytes, open);
+}
+
+function* showing(
+  name: string,
+  bytes: number,
+  open: (onRead: (bytes: number) => void) => Iterable<ReplayItem>,
 ): Generator<ReplayItem> {
-  if (options.quiet) {
-    yield* open(() => {});
-    return;
-  }
   const progress = new Progress(name, bytes);
   try {
     for (const item of open((read) => progress.read(read))) {

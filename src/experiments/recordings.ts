@@ -2,10 +2,11 @@
  * What seed 004 does to a recording: its blocked pairs on the baseline, with each half of the proposal and with both, the kernel's own
  * count of them, and how many merges fail because of sharing.
  *
- * Cost   the recording is read once (again while the kernel's choice of addresses shows another order of overlapping calls); four machines
+ * Cost   the recording is read once, its calls twice (to settle the order of those that overlap); four machines
  */
 import { type Features, LINUX_6_18, type MmEvent } from '../mm/index.ts';
-import { PlacementOrder } from '../replay/play/placementOrder.ts';
+import type { ReplayItem } from '../replay/index.ts';
+import { type Pass, playInSettledOrder } from '../replay/play/settledOrder.ts';
 import { Lane, type LaneEnd } from '../whatif/lane.ts';
 import { type ProgramRun, ProgramSteps, programOf } from '../whatif/runInput.ts';
 import type { Recording } from './experiment.ts';
@@ -67,28 +68,37 @@ const ends = (lanes: Lanes): Record<Half, HalfEnd> => ({
   both: lanes.both.end(),
 });
 
-/** More passes than this are not made to find the order of calls. */
-const MAX_PASSES = 4;
+/** One pass over a recording. */
+class RecordingPass implements Pass {
+  readonly #lanes: Lanes;
+  kernel: KernelPairs | null = null;
+
+  constructor(config: Recording['input']['config']) {
+    this.#lanes = lanesOf(config);
+  }
+
+  lead(item: ReplayItem): boolean {
+    if (item.kind === 'end' && item.isMain) this.kernel = kernelPairs(item);
+    const { lane } = this.#lanes.baseline;
+    lane.feed(item);
+    return lane.isMisplaced;
+  }
+
+  follow(item: ReplayItem): void {
+    for (const half of ['patch4', 'patch5', 'both'] as const) this.#lanes[half].lane.feed(item);
+  }
+
+  /** Returns what the configurations came to. */
+  ends(): Record<Half, HalfEnd> {
+    return ends(this.#lanes);
+  }
+}
 
 /** Plays a recording under every configuration. */
 export function playRecording({ name, input }: Recording): RecordingFigures {
-  let placements: ReadonlyMap<number, number> = new Map();
-  for (let pass = 1; ; pass++) {
-    const lanes = lanesOf(input.config);
-    const order = new PlacementOrder(placements);
-    const isSearching = pass < MAX_PASSES;
-    let kernel: KernelPairs | null = null;
-    for (const item of input.items(placements)) {
-      if (item.kind === 'end' && item.isMain) kernel = kernelPairs(item);
-      lanes.baseline.lane.feed(item);
-      if (item.kind === 'op' && isSearching) order.took(item, lanes.baseline.lane.isMisplaced);
-      // Another order was found, so this pass counts for nothing but finding the rest.
-      if (isSearching && order.nrFound > 0) continue;
-      for (const half of ['patch4', 'patch5', 'both'] as const) lanes[half].lane.feed(item);
-    }
-    if (!isSearching || order.nrFound === 0) return { name, kernel, halves: ends(lanes) };
-    ({ placements } = order);
-  }
+  const { config } = input;
+  const pass = playInSettledOrder(input, { config }, () => new RecordingPass(config));
+  return { name, kernel: pass.kernel, halves: pass.ends() };
 }
 
 /** Runs a workload under every configuration. */

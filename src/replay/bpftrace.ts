@@ -7,7 +7,7 @@
 import { BpftraceReader, type BpftraceSnapshot, filePaths } from './bpftraceReader.ts';
 import { type InputFiles, pathIn } from './input.ts';
 import type { EndState, ReplayItem, StartState, Summary } from './item.ts';
-import type { OrderOptions } from './order.ts';
+import type { OrderOptions } from './reading.ts';
 import { Timeline } from './timeline.ts';
 import { Warnings } from './warnings.ts';
 

@@ -31,19 +31,44 @@ export function readEnd(files: InputFiles, task: number, directory: string, afte
     vmas: path('vmas.end'),
     pagemap: path('pagemap.end.rle'),
   };
-  const optional = <T>(name: string, read: (files: InputFiles, file: string) => T): T | null =>
-    files.has(name) ? read(files, name) : null;
+  const optional = <T>(name: string, read: (files: InputFiles, file: string) => T): (() => T | null) =>
+    once(() => (files.has(name) ? read(files, name) : null));
+  const maps = once(() => [...mapsLines(files, names.maps, 'as-is')]);
+  const smaps = optional(names.smaps, (from, file) => [...smapsEntries(from, file)]);
+  const vmas = optional(names.vmas, (from, file) => [...vmaInternals(from, file)]);
+  const status = optional(path('status.end'), readStatus);
+  const stat = optional(path('stat.end'), readStat);
+  // Read when asked for: only a check looks into them.
   return {
     kind: 'end',
     task,
     isMain: directory === '',
     afterExec,
     files: names,
-    maps: [...mapsLines(files, names.maps, 'as-is')],
-    smaps: optional(names.smaps, (from, file) => [...smapsEntries(from, file)]),
-    vmas: optional(names.vmas, (from, file) => [...vmaInternals(from, file)]),
-    status: optional(path('status.end'), readStatus),
-    stat: optional(path('stat.end'), readStat),
+    get maps() {
+      return maps();
+    },
+    get smaps() {
+      return smaps();
+    },
+    get vmas() {
+      return vmas();
+    },
+    get status() {
+      return status();
+    },
+    get stat() {
+      return stat();
+    },
     pages: () => (files.has(names.pagemap) ? pageRuns(files, names.pagemap) : []),
+  };
+}
+
+/** Makes a function that computes its value at the first call and returns it at every one. */
+function once<T>(compute: () => T): () => T {
+  let computed: { readonly value: T } | null = null;
+  return () => {
+    computed ??= { value: compute() };
+    return computed.value;
   };
 }

@@ -9,7 +9,7 @@ import { type RecordingOptions, recordingItems } from './recording.ts';
 import { mapsItems, perfItems } from './singleFiles.ts';
 import { straceItems } from './strace.ts';
 
-/** Returns the items of an input of a known format. @param options  other orders to try where the input has several threads */
+/** Returns the items of an input of a known format. @param options  other orders to try where the input has several threads, and what to leave out */
 export function fileItems(
   files: InputFiles,
   format: InputFormat,
@@ -22,7 +22,8 @@ export function fileItems(
       return straceItems(files, '', options);
     case 'opfuzz':
     case 'opfuzz-uffd':
-      return opsItems(files);
+      // Its operations come one after the other.
+      return options.isForOrder === true ? nothing() : opsItems(files);
     case 'perf':
       return perfItems(files);
     case 'maps':
@@ -33,3 +34,5 @@ export function fileItems(
       return bpftraceItems(files, '', options);
   }
 }
+
+function* nothing(): Generator<ReplayItem> {}

@@ -27,13 +27,14 @@ export type {
   Warning,
   WarningKind,
 } from './item.ts';
+export { KeptCalls } from './keptCalls.ts';
 export { KeptFaults } from './keptFaults.ts';
 export type { Limit } from './limits.ts';
 export { type MapsLine, mapsLines } from './maps.ts';
 export { opsItems } from './ops.ts';
 export { CHILD, SELF } from './opsSnapshot.ts';
-export type { OrderOptions } from './order.ts';
 export { type PageRun, pageRuns } from './pagemapRle.ts';
+export type { OrderOptions, ReadingOptions } from './reading.ts';
 export { type RecordingOptions, recordingItems } from './recording.ts';
 export { mapsItems, perfItems } from './singleFiles.ts';
 export { type SmapsEntry, smapsEntries } from './smaps.ts';

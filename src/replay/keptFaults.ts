@@ -1,6 +1,6 @@
 /**
- * The faults of a recording, kept as numbers once they were read: another pass over the input, for another order of its calls, does
- * not unzip and parse the long file again.
+ * The faults of a recording, kept as numbers once they are read for the second time: where many orders of its calls are tried, the long
+ * file is not unzipped and parsed each time. Most recordings are read once, and then nothing is kept.
  *
  * Cost   48 bytes a fault; of a recording with more than MAX_KEPT faults nothing is kept, so that memory stays bounded
  */
@@ -15,12 +15,15 @@ const KERNEL = 4;
 /** What remembers the faults of one input. */
 export class KeptFaults {
   #numbers: number[] = [];
-  /** Lines of the file once it was read to its end; null before. */
+  #nrOpened = 0;
+  /** Lines of the file once it was kept to its end; null before. */
   #nrLines: number | null = null;
 
   /** Returns the faults: from memory if they are all there, else from `read`, remembering them on the way. */
   open(read: () => FaultSource): FaultSource {
     if (this.#nrLines !== null) return new Remembered(this.#numbers, this.#nrLines);
+    this.#nrOpened++;
+    if (this.#nrOpened === 1) return read();
     this.#numbers = [];
     return new Remembering(read(), this.#numbers, (nrLines) => {
       this.#nrLines = nrLines;

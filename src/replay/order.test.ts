@@ -7,7 +7,7 @@
 import { describe, expect, it } from 'vitest';
 import { filesInMemory } from './input.ts';
 import type { ReplayItem, ReplayOp } from './item.ts';
-import type { OrderOptions } from './order.ts';
+import type { OrderOptions } from './reading.ts';
 import { recordingItems } from './recording.ts';
 
 interface Call {

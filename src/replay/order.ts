@@ -22,15 +22,10 @@ import type { Chosen, Op, Recorded } from '../machine/op.ts';
 import { freedRange, gainedRange, intersects, type Range, takesAway } from './effects.ts';
 import type { ReplayOp, SignalItem } from './item.ts';
 import type { Fault } from './perf.ts';
+import type { OrderOptions } from './reading.ts';
 import type { StraceCall, StraceEvent } from './straceReader.ts';
 import { TimeHeap } from './timeHeap.ts';
 import type { Warnings } from './warnings.ts';
-
-/** How to order. */
-export interface OrderOptions {
-  /** Moments at which calls take effect, by the line of their entry; a moment outside [entry, exit] is moved to the nearer end. */
-  readonly placements?: ReadonlyMap<number, number>;
-}
 
 /** Files and counters the window reports with. */
 export interface OrderContext extends OrderOptions {

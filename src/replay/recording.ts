@@ -10,10 +10,11 @@ import { UsageError } from '../base/assert.ts';
 import { otherPids, PROCS, readEnd } from './endState.ts';
 import { type InputFiles, pathIn } from './input.ts';
 import type { Meta, ReplayItem, Summary } from './item.ts';
+import { callsOf, type KeptCalls } from './keptCalls.ts';
 import type { KeptFaults } from './keptFaults.ts';
 import { readMeta } from './meta.ts';
-import type { OrderOptions } from './order.ts';
 import { PerfReader } from './perf.ts';
+import type { ReadingOptions } from './reading.ts';
 import { Scanner } from './scanner.ts';
 import { readStart, START } from './startState.ts';
 import { StraceLine } from './straceLine.ts';
@@ -26,8 +27,9 @@ const FAULTS = 'faults.perf.txt';
 const META = 'meta.json';
 
 /** How to read a recording. */
-export interface RecordingOptions extends OrderOptions {
-  /** Remembers the faults from one pass over the same recording to the next. */
+export interface RecordingOptions extends ReadingOptions {
+  /** Remember the calls and the faults from one pass over the same recording to the next. */
+  readonly keptCalls?: KeptCalls;
   readonly keptFaults?: KeptFaults;
 }
 
@@ -47,22 +49,25 @@ export function* recordingItems(files: InputFiles, options: RecordingOptions = {
     ...others.map((pid) => `${PROCS}/${pid}/maps.end`),
   ];
   const state = readStart(files, meta, ends);
-  const task = state?.stat?.pid ?? meta?.pid ?? firstThread(files);
+  const first = firstLine(files);
+  const task = state?.stat?.pid ?? meta?.pid ?? first.tid;
   warnAboutFiles(files, meta, warnings);
-  const beginsWithExec = firstLine(files).name === 'execve';
+  const beginsWithExec = first.name === 'execve';
   // Without a snapshot that execve begins the address space, and the timeline says so.
   if (state !== null || !beginsWithExec)
     yield { kind: 'start', task, format: 'recording', state, program: meta?.argv[0] ?? null };
 
-  const calls = new StraceReader(files.lines(CALLS), {
-    file: pathIn(files, CALLS),
-    clock: 'ns',
-    strict: true,
-    warnings,
-  });
-  const readFaults = () =>
-    new PerfReader(files.lines(FAULTS), pathIn(files, FAULTS), secondsOfFirstLine(files));
-  const faults = files.has(FAULTS) ? (options.keptFaults?.open(readFaults) ?? readFaults()) : null;
+  const readCalls = (toldOfCalls: Warnings) =>
+    new StraceReader(files.lines(CALLS), {
+      file: pathIn(files, CALLS),
+      clock: 'ns',
+      strict: true,
+      warnings: toldOfCalls,
+    });
+  const calls = options.keptCalls?.open(readCalls) ?? callsOf(readCalls);
+  const readFaults = () => new PerfReader(files.lines(FAULTS), pathIn(files, FAULTS), secondsOf(first));
+  const hasFaults = files.has(FAULTS) && options.isForOrder !== true;
+  const faults = hasFaults ? (options.keptFaults?.open(readFaults) ?? readFaults()) : null;
   const timeline = new Timeline(calls, faults, {
     ...options,
     format: 'recording',
@@ -77,6 +82,7 @@ export function* recordingItems(files: InputFiles, options: RecordingOptions = {
     const directory = pid === task ? '' : `${PROCS}/${pid}/`;
     if (files.has(`${directory}maps.end`)) yield readEnd(files, pid, directory, timeline.hasExeced(pid));
   }
+  yield* calls.warnings.items();
   yield* warnings.items();
   yield {
     kind: 'summary',
@@ -122,8 +128,5 @@ function firstLine(files: InputFiles): StraceLine {
   return line;
 }
 
-const firstThread = (files: InputFiles): number => firstLine(files).tid;
-const secondsOfFirstLine = (files: InputFiles): number => {
-  const line = firstLine(files);
-  return line.clock === 'epoch' || line.clock === 'day' ? line.seconds : 0;
-};
+const secondsOf = (line: StraceLine): number =>
+  line.clock === 'epoch' || line.clock === 'day' ? line.seconds : 0;

@@ -7,7 +7,7 @@
  */
 import { type InputFiles, pathIn } from './input.ts';
 import type { ReplayItem, Summary } from './item.ts';
-import type { OrderOptions } from './order.ts';
+import type { OrderOptions } from './reading.ts';
 import { StraceReader } from './straceReader.ts';
 import { Timeline } from './timeline.ts';
 import { Warnings } from './warnings.ts';

@@ -9,8 +9,9 @@
  */
 import { PAGE_SIZE } from '../base/units.ts';
 import type { VmaRow } from '../mm/index.ts';
-import { PlacementOrder } from '../replay/play/placementOrder.ts';
+import type { ReplayItem } from '../replay/index.ts';
 import type { VerifyWhen } from '../replay/play/player.ts';
+import { type Pass, playInSettledOrder } from '../replay/play/settledOrder.ts';
 import {
   type Blocker,
   type BlockerKind,
@@ -189,18 +190,28 @@ function play(input: RunInput, configurations: readonly Configuration[], withLiv
     for (const { lane } of told) playProgram(input, lane);
     return told;
   }
-  let order = new PlacementOrder();
-  for (;;) {
-    const told = begin(input.config);
-    const first = (told[0] as Told).lane;
-    const { placements } = order;
-    order = new PlacementOrder(placements);
-    for (const item of input.items(placements)) {
-      // Once another order of calls is found, only the first lane goes on, to find the rest.
-      for (const { lane } of order.nrFound === 0 ? told : told.slice(0, 1)) lane.feed(item);
-      if (item.kind === 'op') order.took(item, first.isMisplaced);
-    }
-    if (order.nrFound === 0) return told;
+  const { config } = input;
+  const { features } = configurations[0] as Configuration;
+  return playInSettledOrder(input, { features, config }, () => new TellingPass(begin(config))).told;
+}
+
+/** All lanes over the items of an input. */
+class TellingPass implements Pass {
+  readonly told: Told[];
+  readonly #first: Lane;
+
+  constructor(told: Told[]) {
+    this.told = told;
+    this.#first = (told[0] as Told).lane;
+  }
+
+  lead(item: ReplayItem): boolean {
+    this.#first.feed(item);
+    return this.#first.isMisplaced;
+  }
+
+  follow(item: ReplayItem): void {
+    for (const { lane } of this.told) if (lane !== this.#first) lane.feed(item);
   }
 }
 

@@ -178,7 +178,7 @@ export class Lane {
 
   /** Returns what the lane came to. The input has ended. */
   end(verify: VerifyWhen = 'never'): LaneEnd {
-    if (verify !== 'never') this.#player.verifyAll();
+    if (verify !== 'never') this.#player.verifyOnce();
     const counts = this.#counts.counts();
     const peaks = new Map(counts.addressSpaces.map(({ mm, peak }) => [mm, peak]));
     const processes = this.#leavers().map(({ pid, mm, rows }): ProcessEnd => {

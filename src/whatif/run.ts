@@ -5,13 +5,13 @@
  * another number of vmas, or gave the program another answer. Results are held against those of the first configuration: a program
  * that was told something else might have gone on differently, and a recording cannot know.
  *
- * Cost   the input is read once (twice if the kernel's choice of addresses shows another order of overlapping calls); one machine a lane
+ * Cost   the input is read once, its calls twice (to settle the order of those that overlap); one machine a lane
  */
 import type { Outcome } from '../machine/index.ts';
 import type { ReplayItem, ReplayOp, Summary, Warning } from '../replay/index.ts';
 import { outcomeText } from '../replay/play/difference.ts';
-import { PlacementOrder } from '../replay/play/placementOrder.ts';
 import type { VerifyWhen } from '../replay/play/player.ts';
+import { type Pass, playInSettledOrder } from '../replay/play/settledOrder.ts';
 import { type MergeEvent, sidesOf } from '../report/index.ts';
 import type { Configuration } from './configurations.ts';
 import { Lane, type LaneEnd } from './lane.ts';
@@ -139,18 +139,11 @@ export function runSideBySide(
     : runProgramLanes(input, configurations, options);
 }
 
-/** More passes than this are not made to find the order of calls. */
-const MAX_PASSES = 4;
-
 function runItems(input: ItemsRun, configurations: readonly Configuration[], options: RunOptions): RunResult {
-  let placements: ReadonlyMap<number, number> = new Map();
-  for (let pass = 1; ; pass++) {
-    const run = new SideBySide(configurations, { ...options, config: input.config });
-    const order = new PlacementOrder(placements);
-    for (const item of input.items(placements)) run.feed(item, order, pass < MAX_PASSES);
-    if (order.nrFound === 0 || pass === MAX_PASSES) return run.result(input);
-    ({ placements } = order);
-  }
+  const { config } = input;
+  const { features } = configurations[0] as Configuration;
+  const begin = (): SideBySide => new SideBySide(configurations, { ...options, config });
+  return playInSettledOrder(input, { features, config }, begin).result(input);
 }
 
 function runProgramLanes(
@@ -164,7 +157,7 @@ function runProgramLanes(
 }
 
 /** The lanes of one pass over one input. */
-class SideBySide {
+class SideBySide implements Pass {
   readonly #baseline: Lane;
   readonly #followers: Follower[];
   readonly #verify: VerifyWhen;
@@ -184,16 +177,15 @@ class SideBySide {
     this.#verify = options.verify ?? 'never';
   }
 
-  /** Takes an item. Once another order of calls is found, only the baseline goes on, to find the rest. */
-  feed(item: ReplayItem, order: PlacementOrder, isSearching: boolean): void {
+  lead(item: ReplayItem): boolean {
     if (item.kind === 'warning') this.#warnings.push(item);
     else if (item.kind === 'summary') this.#summary = item;
+    else if (item.kind === 'op') this.#ops++;
     this.#baseline.feed(item);
-    if (item.kind === 'op') {
-      this.#ops++;
-      if (isSearching) order.took(item, this.#baseline.isMisplaced);
-    }
-    if (isSearching && order.nrFound > 0) return;
+    return this.#baseline.isMisplaced;
+  }
+
+  follow(item: ReplayItem): void {
     for (const follower of this.#followers) {
       follower.lane.feed(item);
       if (item.kind === 'op') follower.look(this.#baseline, item);

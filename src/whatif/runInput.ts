@@ -5,7 +5,7 @@ import { UsageError } from '../base/assert.ts';
 import { Prng } from '../base/prng.ts';
 import type { Outcome, Program, Step } from '../machine/index.ts';
 import type { KernelConfig } from '../mm/index.ts';
-import type { ReplayItem, ReplayOp } from '../replay/index.ts';
+import type { ReadingOptions, ReplayItem, ReplayOp } from '../replay/index.ts';
 import { settleParams, type WorkloadSpec } from '../workloads/index.ts';
 
 /** An input that is a record of what a program did; it can be read any number of times. */
@@ -15,8 +15,8 @@ export interface ItemsRun {
   readonly name: string;
   /** Settings of the machine it was recorded on. */
   readonly config: Partial<KernelConfig>;
-  /** Returns its items from the start. @param placements  other moments for calls that overlap, by line */
-  items(placements?: ReadonlyMap<number, number>): Iterable<ReplayItem>;
+  /** Returns its items from the start. @param reading  which, and in which order */
+  items(reading?: ReadingOptions): Iterable<ReplayItem>;
 }
 
 /** An input that is a program of ours, each time the same. */

@@ -76,7 +76,7 @@ function checkOpened(text: string, input: CliInput, settings: CheckSettings): Ch
     return { ...EMPTY, input: text, format: 'workload', nothing };
   }
   if (!input.isComparable) return { ...played(input, settings), input: text };
-  const report = checkInput(input.name, (placements) => input.items(placements), { features, verify });
+  const report = checkInput(input.name, (placements) => input.items({ placements }), { features, verify });
   const nothing =
     report.compared.results + report.compared.vmas === 0 ? 'it holds no answer of a kernel' : null;
   return {

@@ -5,8 +5,9 @@
  * by the checksum and the length behind it. Several gzip files one behind the other are one file, as for zcat; of these the last
  * checksum is checked.
  */
+import { createRequire } from 'node:module';
 import { crc32, gunzipSync } from 'node:zlib';
-import { Gunzip } from 'fflate';
+import type { Gunzip } from 'fflate';
 import { UsageError } from '../../base/assert.ts';
 import type { ByteSource } from './byteSource.ts';
 
@@ -69,7 +70,9 @@ class Unzipper {
 
   constructor(name: string) {
     this.#name = name;
-    this.#gunzip = new Gunzip((data) => {
+    // Loaded only for what Node's own library is not asked to unzip.
+    const library = createRequire(import.meta.url)('fflate') as typeof import('fflate');
+    this.#gunzip = new library.Gunzip((data) => {
       if (data.length === 0) return;
       this.#out.push(data);
       this.#bytesOut += data.length;
