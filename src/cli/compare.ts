@@ -56,11 +56,11 @@ const LEGEND = `
   blocked pairs         neighbours that only offset (pgoff), anon_vma, both, or a history of forks keep from being one
   merges                neighbours joined; an operation that joins both sides counts twice
   merges not done       neighbours not joined, by the first obstacle that the merge met
-  page tables           of all processes, without the topmost ones: what VmPTE adds up; moved: tables that mremap moved as a whole
+  page tables           of all processes, what VmPTE adds up; moved: tables that mremap moved as a whole
   faults                by how they were served
   pages                 4 KiB pages allocated, zeroed, copied; rehomed: come under another anon_vma
   answered differently  calls whose result is not the baseline's
-  modelled time         not measured: what was done, at the prices of the calibration; the dearest paths, the others summed (docs/costs.md)
+  modelled time         what was done at the prices of the calibration (docs/costs.md): the dearest paths, the others summed
   extra time            modelled time more than the baseline's, of the user and system time of the recording`;
 
 /** What is compared when nothing is asked for. */

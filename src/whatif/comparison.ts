@@ -118,7 +118,7 @@ function inputRows(result: RunResult, costs: CostTable, separate: boolean): Row[
 }
 
 const percentText = (value: number | null): string =>
-  value === null ? '' : `${value > 0 ? '+' : ''}${value.toFixed(2)} %`;
+  value === null ? '' : `${value > 0 ? '+' : ''}${value.toFixed(4)} %`;
 
 /** The names of all columns in order; a column may have one more than the first. */
 function namesOf(columns: readonly (readonly Metric[])[]): Metric[] {

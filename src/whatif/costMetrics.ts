@@ -79,7 +79,7 @@ function extraMetric(
   if (!result.lanes.some((each) => isOfSeed004(each, baseline))) return [];
   const share = isOfSeed004(lane, baseline) ? extraShare(lane, baseline, costs) : null;
   // Rounded as it is printed, so that JSON has the same number.
-  const value = share === null ? null : Math.round(share * 10_000) / 100;
+  const value = share === null ? null : Math.round(share * 1_000_000) / 10_000;
   return [{ group: 'extra time', name: 'of user+system', value, unit: '%', always: baseline.cpuNs !== null }];
 }
 
