@@ -178,7 +178,7 @@ function keyOf(state: State): string {
   }
   // The map grows while it is walked: ancestors that hang on nothing any more count, too.
   for (const [anonVma, n] of anonVmas)
-    key += `/${n}<${label(anonVmas, anonVma.parent)}:${anonVma.nrChildren},${anonVma.nrActiveVmas},${anonVma.nrAttached}`;
+    key += `/${n}<${label(anonVmas, anonVma.parent)}:${anonVma.nrChildren},${anonVma.nrActiveVmas},${anonVma.attached.size}`;
   return key;
 }
 

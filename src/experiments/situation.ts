@@ -149,7 +149,7 @@ class Run {
 
   #share(addr: Addr): void {
     const { pages, kernel } = this.#mm;
-    kernel.frames.addMapping(pages.frame(addr), 1);
+    kernel.frames.addPte(pages.high(addr));
   }
 
   /** Translates one operation on a range. */

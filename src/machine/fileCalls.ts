@@ -10,7 +10,8 @@ import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
 } from '../abi/fcntl.ts';
-import { type Addr, PAGE_SIZE } from '../base/units.ts';
+import { PAGE_SIZE } from '../base/units.ts';
+import { punchObject, truncateObject } from '../mm/pageCache.ts';
 import type { FileObject } from '../mm/vma.ts';
 import { VM_MAYWRITE, VM_SHARED } from '../mm/vmFlags.ts';
 import { DONE, failure, type Machine, type Outcome } from './machine.ts';
@@ -149,7 +150,7 @@ function addSeals(machine: Machine, process: Process, op: Extract<Op, { call: 'a
 
 /** Tells whether a shared mapping of `object` may be written now or after mprotect. Linux: mapping_writably_mapped() */
 function isMappedWritable(machine: Machine, object: FileObject): boolean {
-  if (object.nrVmas === 0) return false;
+  if (object.vmas.size === 0) return false;
   const mayWrite = VM_SHARED | VM_MAYWRITE;
   return machine.processes.some(({ mm }) =>
     [...(mm?.vmas ?? [])].some((v) => v.file?.object === object && (v.flags & mayWrite) === mayWrite),
@@ -201,35 +202,17 @@ function resizeFile(
 
 /** The bytes of [start, end) become zero: whole pages leave the page cache and every mapping; copies of private mappings stay. */
 function punchFile(machine: Machine, object: FileObject, start: number, end: number): void {
+  const { kernel } = machine;
   const first = Math.ceil(start / PAGE_SIZE);
   const last = Math.floor(end / PAGE_SIZE);
-  for (const { mm } of machine.processes)
-    for (const vma of mm?.vmas ?? []) {
-      if (mm === null || vma.file?.object !== object) continue;
-      const shared: Addr[] = [];
-      const at = (pgoff: number): Addr => vma.start + (pgoff - vma.pgoff) * PAGE_SIZE;
-      mm.pages.forEach(Math.max(vma.start, at(first)), Math.min(vma.end, at(last)), (addr, kind) => {
-        if (kind === 'file') shared.push(addr);
-      });
-      for (const addr of shared) mm.pages.zap(addr, addr + PAGE_SIZE, { keepGuards: true });
-    }
-  machine.kernel.dropCached(object, first, last);
+  if (last > first) punchObject(kernel, object, first, last);
   // Only the first word of a page is kept: of the pages cut by an edge, the last one loses it.
-  if (last >= first && end % PAGE_SIZE !== 0 && machine.kernel.isCached(object, last))
-    machine.kernel.frames.setStamp(machine.kernel.cachedPage(object, last), 0);
+  if (last >= first && end % PAGE_SIZE !== 0 && kernel.isCached(object, last))
+    kernel.frames.setStamp(kernel.cachedPage(object, last), 0);
 }
 
 /** What lies beyond the new end leaves the mappings of every process and the page cache. */
 function shrinkTo(machine: Machine, object: FileObject, size: number): void {
   if (object.size === null || size >= object.size) return;
-  const firstGone = Math.ceil(size / PAGE_SIZE);
-  for (const { mm } of machine.processes) {
-    if (mm === null) continue;
-    for (const vma of mm.vmas) {
-      if (vma.file?.object !== object) continue;
-      const start = Math.max(vma.start, vma.start + (firstGone - vma.pgoff) * PAGE_SIZE);
-      if (start < vma.end) mm.pages.zap(start, vma.end, { keepGuards: true });
-    }
-  }
-  machine.kernel.dropCached(object, firstGone, Number.POSITIVE_INFINITY);
+  truncateObject(machine.kernel, object, Math.ceil(size / PAGE_SIZE));
 }

@@ -13,7 +13,7 @@ import {
 } from '../abi/mman.ts';
 import { must } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
-import { Kernel, type KernelConfig, type Mm, peekStamp, verifyKernel, verifyMm } from '../mm/index.ts';
+import { Kernel, type KernelConfig, type Mm, pageAt, verifyKernel, verifyMm } from '../mm/index.ts';
 import { Machine, type Outcome } from './machine.ts';
 import type { Op } from './op.ts';
 
@@ -52,7 +52,7 @@ const mmOf = (machine: Machine, tid: number): Mm =>
 const run = (machine: Machine, tid: number, ...ops: readonly Op[]): Outcome[] =>
   ops.map((op) => machine.apply(tid, op));
 const stampAt = (machine: Machine, tid: number, page: number): number =>
-  peekStamp(mmOf(machine, tid), B + page * PAGE_SIZE);
+  pageAt(mmOf(machine, tid), B + page * PAGE_SIZE).stamp;
 const isMapped = (machine: Machine, tid: number, page: number): boolean =>
   mmOf(machine, tid).vmas.at(B + page * PAGE_SIZE) !== null;
 
@@ -142,7 +142,7 @@ describe('descriptors', () => {
     run(machine, PARENT, open('/a'), open('/a'), map(0, 1, MAP_PRIVATE, 3), map(1, 1, MAP_PRIVATE, 4));
     const [a, b] = [...mmOf(machine, PARENT).vmas].map(({ file }) => file);
     expect([a?.object === b?.object, a === b]).toEqual([true, false]);
-    expect(a?.object.nrVmas).toBe(2);
+    expect(a?.object.vmas.size).toBe(2);
   });
   it('duplicated are one open file', () => {
     const machine = started();

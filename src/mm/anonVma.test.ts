@@ -43,7 +43,7 @@ const of = (vma: Vma | undefined): AnonVma => must(vma?.anonVma, 'it was prepare
 function comeByFork(kernel: Kernel, vma: Vma): void {
   const parent = vmaAt(kernel, 50);
   prepareAnonVma(kernel, parent);
-  unlinkAnonVmas(vma);
+  unlinkAnonVmas(kernel, vma);
   forkAnonVma(kernel, vma, parent);
 }
 
@@ -55,7 +55,7 @@ describe('the first write in a vma', () => {
     prepareAnonVma(kernel, vma);
     const anonVma = of(vma);
     expect([anonVma.root, anonVma.parent, vma.chain]).toEqual([anonVma, anonVma, [anonVma]]);
-    expect([anonVma.nrActiveVmas, anonVma.nrAttached, anonVma.nrChildren]).toEqual([1, 1, 1]);
+    expect([anonVma.nrActiveVmas, anonVma.attached.size, anonVma.nrChildren]).toEqual([1, 1, 1]);
     expect(events.map(({ kind }) => kind)).toEqual(['anonVmaCreate']);
   });
   it('shares that of a neighbour that differs in access alone, the one above first', () => {
@@ -128,7 +128,7 @@ describe('fork', () => {
     const { kernel, line } = family(2);
     const [, middle, last] = line as [Vma, Vma, Vma];
     const left = of(middle);
-    unlinkAnonVmas(middle);
+    unlinkAnonVmas(kernel, middle);
     const child = vmaAt(kernel, 16);
     forkAnonVma(kernel, child, last);
     expect([of(child), child.chain.length]).toEqual([left, 3]);
@@ -139,17 +139,17 @@ describe('fork', () => {
     const children = [vmaAt(kernel, 16), vmaAt(kernel, 16)];
     for (const child of children) forkAnonVma(kernel, child, middle);
     const left = of(middle);
-    unlinkAnonVmas(middle);
+    unlinkAnonVmas(kernel, middle);
     const grandchild = vmaAt(kernel, 16);
     forkAnonVma(kernel, grandchild, children[0] as Vma);
     expect(of(grandchild)).not.toBe(left);
     expect(grandchild.chain.length).toBe(4);
   });
   it('makes the parent shared until the child is gone, and the child for ever', () => {
-    const { line } = family(1);
+    const { kernel, line } = family(1);
     const [parent, child] = line as [Vma, Vma];
     expect([isUnsharedAnonVma(of(parent)), isUnsharedAnonVma(of(child))]).toEqual([false, false]);
-    unlinkAnonVmas(child);
+    unlinkAnonVmas(kernel, child);
     expect(isUnsharedAnonVma(of(parent))).toBe(true);
     expect(of(parent).nrChildren).toBe(1);
   });
@@ -161,7 +161,7 @@ describe('splits and merges', () => {
     const [from, to] = vmas as [Vma, Vma];
     prepareAnonVma(kernel, from);
     cloneAnonVma(to, from);
-    expect([to.chain, of(to).nrActiveVmas, of(to).nrAttached]).toEqual([from.chain, 2, 2]);
+    expect([to.chain, of(to).nrActiveVmas, of(to).attached.size]).toEqual([from.chain, 2, 2]);
     expect(isUnsharedAnonVma(of(to))).toBe(true);
   });
   it('give a survivor an anon_vma only if it has none', () => {

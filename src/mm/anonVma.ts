@@ -2,17 +2,17 @@
  * Anonymous reverse mapping, its topology: which anon_vmas there are, which vmas hang on them, who is whose parent.
  *
  * A vma that was written has an `anonVma` (its new pages belong there) and a chain of all anon_vmas its pages may belong to:
- * its own and, after fork, those of its ancestors. A folio will point to one AnonVma; a walk from there visits the vmas attached to it.
+ * its own and, after fork, those of its ancestors. A folio points to one AnonVma; a walk from there (rmap.ts) visits the vmas attached to it.
  * Splits clone the chain, merges drop the absorbed vma's links, fork adds one.
  *
  * Invariants (verify.ts recounts them)
  *   [anon-vma-active]    `nrActiveVmas` is the number of vmas whose `anonVma` is this one
- *   [anon-vma-attached]  `nrAttached` is the number of vmas in whose chain it is
+ *   [anon-vma-attached]  `attached` are the vmas in whose chain it is
  *   [anon-vma-children]  `nrChildren` is the number of living anon_vmas whose parent it is; a root counts itself once
  *   [anon-vma-chain]     a vma's own anon_vma is in its chain; all of a chain share one root; no chain holds one twice
  * Cost    a chain has one entry per generation of forks; everything here is linear in it
  * Linux   mm/rmap.c: __anon_vma_prepare, anon_vma_clone, anon_vma_fork, unlink_anon_vmas; mm/vma.c: find_mergeable_anon_vma
- * Left out   the interval tree over attached vmas (a count is all that vmas need), locks
+ * Left out   the interval tree over attached vmas (a set: walks are linear in it), locks
  */
 import type { Kernel } from './kernel.ts';
 import { NO_CHAIN, nrPagesOf, type Vma } from './vma.ts';
@@ -24,7 +24,8 @@ export class AnonVma {
   readonly root: AnonVma;
   readonly parent: AnonVma;
   nrActiveVmas = 0;
-  nrAttached = 0;
+  /** The vmas in whose chain it is: those that may map its pages. */
+  readonly attached = new Set<Vma>();
   nrChildren = 0;
 
   /** @param parent  the anon_vma of the vma that forked, or null for a new root */
@@ -36,10 +37,17 @@ export class AnonVma {
   }
 }
 
+/** Makes an anon_vma that pages of `kernel` can point to. */
+function newAnonVma(kernel: Kernel, parent: AnonVma | null): AnonVma {
+  const anonVma = new AnonVma(kernel.nextAnonVmaId(), parent);
+  kernel.anonVmas.set(anonVma.id, anonVma);
+  return anonVma;
+}
+
 /** Links `anonVma` as the newest entry of the chain of `vma`. */
 function attach(vma: Vma, anonVma: AnonVma): void {
   vma.chain = [...vma.chain, anonVma];
-  anonVma.nrAttached++;
+  anonVma.attached.add(vma);
 }
 
 /**
@@ -53,7 +61,7 @@ export const isForkChild = (vma: Vma): boolean => vma.chain.length > 1;
  * Linux: the vma-level test of seed 004, patches 4 and 5. Cost: two comparisons, because both counts are kept.
  */
 export const isUnsharedAnonVma = (anonVma: AnonVma): boolean =>
-  anonVma === anonVma.root && anonVma.nrAttached === anonVma.nrActiveVmas;
+  anonVma === anonVma.root && anonVma.attached.size === anonVma.nrActiveVmas;
 
 /** Tells whether two touching vmas (`a` below `b`) differ in nothing but access, so that they may share an anon_vma. */
 function isAnonVmaCompatible(a: Vma, b: Vma): boolean {
@@ -84,7 +92,7 @@ function sharableNeighbour(vma: Vma): Vma | null {
 export function prepareAnonVma(kernel: Kernel, vma: Vma): void {
   if (vma.anonVma !== null) return;
   const neighbour = sharableNeighbour(vma);
-  const anonVma = neighbour?.anonVma ?? new AnonVma(kernel.nextAnonVmaId(), null);
+  const anonVma = neighbour?.anonVma ?? newAnonVma(kernel, null);
   attach(vma, anonVma);
   anonVma.nrActiveVmas++;
   vma.anonVma = anonVma;
@@ -97,7 +105,7 @@ export function prepareAnonVma(kernel: Kernel, vma: Vma): void {
 
 /** Gives `to`, which has no chain yet, the chain and the anon_vma of `from`: what a split or a duplicate does. */
 export function cloneAnonVma(to: Vma, from: Vma): void {
-  for (const anonVma of from.chain) anonVma.nrAttached++;
+  for (const anonVma of from.chain) anonVma.attached.add(to);
   to.chain = from.chain;
   to.anonVma = from.anonVma;
   if (to.anonVma !== null) to.anonVma.nrActiveVmas++;
@@ -122,7 +130,7 @@ export function forkAnonVma(kernel: Kernel, child: Vma, parent: Vma): void {
     if (own === null && anonVma.nrChildren < 2 && anonVma.nrActiveVmas === 0) own = anonVma;
   }
   if (own === null) {
-    own = new AnonVma(kernel.nextAnonVmaId(), parent.anonVma);
+    own = newAnonVma(kernel, parent.anonVma);
     attach(child, own);
     kernel.emit?.({
       kind: 'anonVmaCreate',
@@ -137,11 +145,13 @@ export function forkAnonVma(kernel: Kernel, child: Vma, parent: Vma): void {
 }
 
 /** Takes `vma` off every anon_vma of its chain; it is unfaulted afterwards. An anon_vma without vmas leaves its parent. */
-export function unlinkAnonVmas(vma: Vma): void {
+export function unlinkAnonVmas(kernel: Kernel, vma: Vma): void {
   if (vma.anonVma === null) return;
   for (const anonVma of vma.chain) {
-    anonVma.nrAttached--;
-    if (anonVma.nrAttached === 0) anonVma.parent.nrChildren--;
+    anonVma.attached.delete(vma);
+    if (anonVma.attached.size > 0) continue;
+    anonVma.parent.nrChildren--;
+    kernel.anonVmas.delete(anonVma.id);
   }
   vma.chain = NO_CHAIN;
   vma.anonVma.nrActiveVmas--;

@@ -1,32 +1,52 @@
 /**
  * Accesses: which vma, whether it allows them, what page comes in.
  *
- * An access to a page that is there and allows it leaves no trace. Anything else is a fault: it may grow the stack, give a vma its anon_vma,
- * map a page, copy one, or end in a signal.
+ * An access that the entry allows marks it young (and dirty) and leaves no other trace. Anything else is a fault: it may grow the stack, give
+ * a vma its anon_vma, map a page, copy one, break a huge mapping, or end in a signal. docs/life-of-a-page-fault.md follows one through.
+ *
+ *   pmd maps 2 MiB ......... hugeMemory.ts: hit, copy of the huge zero page, reuse, or break it and go on below
+ *   pmd none, huge allowed . hugeMemory.ts: 2 MiB at once
+ *   pte none ............... anonymous: zero page or new page; file: fileFault.ts
+ *   pte present, no write .. writeFault.ts: reuse or copy
+ *   pte swap ............... swapFault.ts
+ *   pte marker ............. SIGSEGV (guard), SIGBUS (poison)
  *
  * Invariants   [fault-anon] an anonymous page is only ever mapped into a vma that has an anon_vma
- * Cost         one tree look-up (the last vma is tried first) and one table look-up a page
- * Linux        mm/memory.c: handle_mm_fault, do_anonymous_page, wp_page_copy; arch/x86/mm/fault.c; spec/vma.md 13.3, 14.4
- * Left out     fault-around, huge pages as a unit, swap-in costs, userfaultfd messages
+ *              [fault-count] `minFlt` and `majFlt` count faults that were served; one that ends in a signal is not counted
+ * Cost         one tree look-up (the last vma is tried first) and one table walk
+ * Linux        mm/memory.c: handle_mm_fault, do_anonymous_page; arch/x86/mm/fault.c; spec/vma.md 13.3, 14.4
+ * Left out     userfaultfd messages (docs/scope.md#userfaultfd)
  */
 import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR } from '../abi/mman.ts';
 import { Unmodelled } from '../base/assert.ts';
-import { type Addr, floorTo, nrPagesIn, PAGE_SIZE, PMD_SIZE, pageFloor } from '../base/units.ts';
+import { type Addr, pageFloor } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
+import { fileFault } from './fileFault.ts';
+import { accessHuge, canFaultHuge, faultHuge } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
-import { expandStack } from './stack.ts';
-import { isAnonymousVma, type Vma } from './vma.ts';
 import {
-  VM_EXEC,
-  VM_GROWSDOWN,
-  VM_HUGEPAGE,
-  VM_MAYSHARE,
-  VM_NOHUGEPAGE,
-  VM_READ,
-  VM_SHARED,
-  VM_UFFD_MASK,
-  VM_WRITE,
-} from './vmFlags.ts';
+  DIRTY,
+  EXCLUSIVE,
+  HUGE,
+  KIND_MASK,
+  MARKER,
+  MARKER_GUARD,
+  MARKER_POISON,
+  MIGRATION,
+  NONE,
+  PRESENT,
+  SWAP,
+  WRITE,
+  YOUNG,
+  ZERO_PAGE,
+} from './pte.ts';
+import { mapNewAnon } from './rmap.ts';
+import { expandStack } from './stack.ts';
+import { swapIn } from './swapFault.ts';
+import { isAnonymousVma, type Vma } from './vma.ts';
+import { VM_EXEC, VM_GROWSDOWN, VM_READ, VM_UFFD_MASK, VM_WRITE } from './vmFlags.ts';
+import { FACT, FAULTED, type FaultName } from './work.ts';
+import { replaceZeroPage, writeFault } from './writeFault.ts';
 
 /** How memory is accessed. */
 export type FaultAccess = 'read' | 'write' | 'exec';
@@ -36,10 +56,7 @@ export type FaultResult =
   /** The page was there and allowed it. */
   | { readonly kind: 'hit' }
   /** A fault that was served; `what` says how. */
-  | {
-      readonly kind: 'fault';
-      readonly what: 'zero-page' | 'anon' | 'huge' | 'copy' | 'reuse' | 'file' | 'swap-in';
-    }
+  | { readonly kind: 'fault'; readonly what: FaultName }
   | {
       readonly kind: 'signal';
       readonly signal: 'SIGSEGV' | 'SIGBUS';
@@ -48,20 +65,14 @@ export type FaultResult =
     };
 
 const HIT: FaultResult = { kind: 'hit' };
-const FAULT = {
-  zeroPage: { kind: 'fault', what: 'zero-page' },
-  anon: { kind: 'fault', what: 'anon' },
-  huge: { kind: 'fault', what: 'huge' },
-  copy: { kind: 'fault', what: 'copy' },
-  reuse: { kind: 'fault', what: 'reuse' },
-  file: { kind: 'fault', what: 'file' },
-  swapIn: { kind: 'fault', what: 'swap-in' },
-} as const satisfies Record<string, FaultResult>;
 const MAPERR: FaultResult = { kind: 'signal', signal: 'SIGSEGV', code: SEGV_MAPERR, codeName: 'SEGV_MAPERR' };
 const ACCERR: FaultResult = { kind: 'signal', signal: 'SIGSEGV', code: SEGV_ACCERR, codeName: 'SEGV_ACCERR' };
 const BUS: FaultResult = { kind: 'signal', signal: 'SIGBUS', code: BUS_ADRERR, codeName: 'BUS_ADRERR' };
+const served = Object.fromEntries(
+  Object.keys(FAULTED).map((what) => [what, { kind: 'fault', what } as FaultResult]),
+) as Readonly<Record<FaultName, FaultResult>>;
 
-/** An access of `stamp.length` bytes, at most the rest of a page. `stamp` is what a write leaves in the first word of the page. */
+/** An access of at most the rest of a page. `stamp` is what a write leaves in the first word of the page; null leaves it. */
 export interface AccessRequest {
   readonly addr: Addr;
   readonly access: FaultAccess;
@@ -84,7 +95,7 @@ export function vmaForAccess(mm: Mm, addr: Addr): Vma | null {
 }
 
 /**
- * Carries out one access by the program.
+ * Carries out one access by the program (or by the kernel on its behalf, through the program's mapping).
  *
  * @returns  hit, the fault that was served, or the signal
  * Events    anonVmaCreate or anonVmaShare, vmaResize (stack)
@@ -96,110 +107,90 @@ export function accessPage(mm: Mm, request: AccessRequest): FaultResult {
   return faultIn(mm, vma, request);
 }
 
-/** Brings in the page of an access that `vma` allows. Also used for what the kernel populates. */
+/** Counts `n` faults of `mm` that were served as `what`. */
+export function countFaults(mm: Mm, what: FaultName, n = 1): void {
+  if (what === 'swap-in') mm.majFlt += n;
+  else mm.minFlt += n;
+  mm.kernel.work.fault(FAULTED[what], n);
+  const resident = mm.rssAnon + mm.rssFile + mm.rssShmem;
+  if (resident > mm.hiwaterRss) mm.hiwaterRss = resident;
+}
+
+function count(mm: Mm, what: FaultName): FaultResult {
+  countFaults(mm, what);
+  return served[what];
+}
+
+/** Brings in the page of an access that `vma` allows, unless it is there. Also used for what the kernel populates. */
 export function faultIn(mm: Mm, vma: Vma, request: AccessRequest): FaultResult {
   const page = pageFloor(request.addr);
-  const kind = mm.pages.kind(page);
-  if (kind === 'guard') return MAPERR;
   const write = request.access === 'write';
-  if (vma.flags & VM_UFFD_MASK && (kind === 'none' || write))
-    throw new Unmodelled('a userfaultfd fault', 'docs/scope.md#userfaultfd');
-  if (isAnonymousVma(vma)) return anonymousFault(mm, vma, request, page);
+  const { pages } = mm;
+  const pmd = pages.pmd(page);
+  if (pmd & HUGE) {
+    const came = accessHuge(mm, vma, page, request);
+    if (came === 'hit') return HIT;
+    if (came !== 'broken') return count(mm, came);
+  } else if (pmd === NONE && canFaultHuge(mm, vma, page)) return count(mm, faultHuge(mm, vma, page, request));
+  const low = pages.low(page);
+  switch (low & KIND_MASK) {
+    case PRESENT:
+      if (!write || low & WRITE) return hit(mm, page, low, request);
+      if (vma.flags & VM_UFFD_MASK) refuseUserfault();
+      return count(mm, writeFault(mm, vma, page, request.stamp));
+    case ZERO_PAGE:
+      if (!write) return HIT;
+      if (vma.flags & VM_UFFD_MASK) refuseUserfault();
+      return count(mm, replaceZeroPage(mm, vma, page, request.stamp));
+    case SWAP:
+      return count(mm, swapIn(mm, vma, page, request));
+    case MARKER:
+      return markerFault(pages.high(page));
+    case MIGRATION:
+      throw new Unmodelled('a fault on a page that is being moved', 'docs/scope.md#migration');
+    default:
+      return missing(mm, vma, page, request);
+  }
+}
+
+/** The entry allows the access: the processor marks it. */
+function hit(mm: Mm, page: Addr, low: number, request: AccessRequest): FaultResult {
+  if (request.access === 'write') {
+    if ((low & (DIRTY | YOUNG)) !== (DIRTY | YOUNG)) mm.pages.setLow(page, low | DIRTY | YOUNG);
+    if (request.stamp !== null) mm.kernel.frames.setStamp(mm.pages.high(page), request.stamp);
+  } else if ((low & YOUNG) === 0) mm.pages.setLow(page, low | YOUNG);
+  return HIT;
+}
+
+function markerFault(marker: number): FaultResult {
+  if (marker & MARKER_GUARD) return MAPERR;
+  if (marker & MARKER_POISON) return BUS;
+  return refuseUserfault();
+}
+
+function refuseUserfault(): never {
+  throw new Unmodelled('a userfaultfd fault', 'docs/scope.md#userfaultfd');
+}
+
+function missing(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultResult {
+  if (vma.flags & VM_UFFD_MASK) refuseUserfault();
+  if (isAnonymousVma(vma)) return count(mm, anonymousFault(mm, vma, page, request));
   if (vma.file === null) return HIT;
-  return fileFault(mm, vma, request, page);
+  const came = fileFault(mm, vma, page, request);
+  return came === 'beyond-end' ? BUS : count(mm, came);
 }
 
-function anonymousFault(mm: Mm, vma: Vma, request: AccessRequest, page: Addr): FaultResult {
-  const { pages, kernel } = mm;
-  const write = request.access === 'write';
-  const kind = pages.kind(page);
-  if (kind === 'swap') return swapIn(mm, vma, request, page);
-  if (kind === 'anon') return write ? writeAnonymous(mm, vma, request, page) : HIT;
-  if (kind === 'zero') {
-    if (!write) return HIT;
-    prepareAnonVma(kernel, vma);
-    pages.set(page, 'anon', kernel.frames.allocate(request.stamp ?? 0));
-    return FAULT.copy;
-  }
-  if (isHugeFaultPossible(mm, vma, page)) return hugeFault(mm, vma, request, page);
-  if (!write) {
-    pages.set(page, 'zero');
-    return FAULT.zeroPage;
-  }
-  prepareAnonVma(kernel, vma);
-  pages.set(page, 'anon', kernel.frames.allocate(request.stamp ?? 0));
-  return FAULT.anon;
-}
-
-/** A store to an anonymous page that is there: in place when nobody else maps it, else a copy that belongs to this vma. */
-function writeAnonymous(mm: Mm, vma: Vma, request: AccessRequest, page: Addr): FaultResult {
-  const { frames } = mm.kernel;
-  const frame = mm.pages.frame(page);
-  const stamp = request.stamp ?? frames.stamp(frame);
-  if (frames.mapcount(frame) === 1) {
-    frames.setStamp(frame, stamp);
-    return HIT;
+/** Maps the zero page for a load, a new page for a store. Linux: do_anonymous_page(). */
+function anonymousFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultName {
+  const { work } = mm.kernel;
+  if (request.access !== 'write') {
+    mm.pages.set(page, ZERO_PAGE | YOUNG, 0);
+    work.count(FACT.ptesSet);
+    return 'zero-page';
   }
   prepareAnonVma(mm.kernel, vma);
-  mm.pages.set(page, 'anon', frames.allocate(stamp));
-  return FAULT.copy;
-}
-
-function swapIn(mm: Mm, vma: Vma, request: AccessRequest, page: Addr): FaultResult {
-  mm.pages.retype(page, 'anon');
-  if (request.access === 'write') writeAnonymous(mm, vma, request, page);
-  return FAULT.swapIn;
-}
-
-/** Tells whether the first access to a 2 MiB range brings a huge page. Linux: thp_vma_allowable_order, pmd_none. */
-function isHugeFaultPossible(mm: Mm, vma: Vma, page: Addr): boolean {
-  const { thp } = mm.kernel.features;
-  if (thp === 'never' || mm.thpDisabled || vma.flags & VM_NOHUGEPAGE) return false;
-  if (thp === 'madvise' && (vma.flags & VM_HUGEPAGE) === 0) return false;
-  const base = floorTo(page, PMD_SIZE);
-  return base >= vma.start && base + PMD_SIZE <= vma.end && !mm.pages.hasTable(page);
-}
-
-/** Fills 2 MiB: with a page when written, with the huge zero page when read. Both give the vma its anon_vma first. */
-function hugeFault(mm: Mm, vma: Vma, request: AccessRequest, page: Addr): FaultResult {
-  prepareAnonVma(mm.kernel, vma);
-  const base = floorTo(page, PMD_SIZE);
-  for (let addr = base; addr < base + PMD_SIZE; addr += PAGE_SIZE) {
-    if (request.access === 'write')
-      mm.pages.set(addr, 'anon', mm.kernel.frames.allocate(addr === page ? (request.stamp ?? 0) : 0));
-    else mm.pages.set(addr, 'zero');
-  }
-  return FAULT.huge;
-}
-
-function fileFault(mm: Mm, vma: Vma, request: AccessRequest, page: Addr): FaultResult {
-  const { kernel, pages } = mm;
-  const object = vma.file?.object;
-  if (object === undefined) return HIT;
-  const kind = pages.kind(page);
-  const write = request.access === 'write';
-  if (kind === 'anon') return write ? writeAnonymous(mm, vma, request, page) : HIT;
-  if (kind === 'swap') return swapIn(mm, vma, request, page);
-  const pgoff = vma.pgoff + nrPagesIn(page - vma.start);
-  const shared = (vma.flags & (VM_SHARED | VM_MAYSHARE)) !== 0;
-  // The anon_vma is made before the file is asked for the page, so it stays when there is none.
-  if (write && !shared) prepareAnonVma(kernel, vma);
-  if (kind === 'none' && object.size !== null && pgoff * PAGE_SIZE >= object.size) return BUS;
-  const frame = kernel.cachedPage(object, pgoff);
-  if (write && !shared) {
-    pages.set(page, 'anon', kernel.frames.allocate(request.stamp ?? kernel.frames.stamp(frame)));
-    return FAULT.copy;
-  }
-  if (write && request.stamp !== null) kernel.frames.setStamp(frame, request.stamp);
-  if (kind === 'file') return HIT;
-  pages.set(page, 'file', frame);
-  return FAULT.file;
-}
-
-/** Returns the first word of the page at `addr`, which is present (0 for the zero page). Does not fault. */
-export function peekStamp(mm: Mm, addr: Addr): number {
-  const kind = mm.pages.kind(addr);
-  return kind === 'anon' || kind === 'file' || kind === 'swap'
-    ? mm.kernel.frames.stamp(mm.pages.frame(addr))
-    : 0;
+  const pfn = mapNewAnon(mm, vma, page, WRITE | DIRTY | YOUNG | EXCLUSIVE);
+  work.count(FACT.pagesZeroed);
+  if (request.stamp !== null) mm.kernel.frames.setStamp(pfn, request.stamp);
+  return 'anon';
 }

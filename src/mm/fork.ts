@@ -8,7 +8,9 @@
  * Linux   mm/mmap.c: dup_mmap, exit_mmap; mm/memory.c: vma_needs_copy; spec/vma.md 13
  */
 import { ENOMEM } from '../abi/errno.ts';
+import { TASK_SIZE } from '../base/units.ts';
 import { forkAnonVma, unlinkAnonVmas } from './anonVma.ts';
+import { copyPages } from './copyPages.ts';
 import { accountVm, duplicateVma, linkVma, Mm, mayCommit, unlinkVma } from './mm.ts';
 import { refused, type SysResult } from './result.ts';
 import { nrPagesOf, type Vma } from './vma.ts';
@@ -23,6 +25,7 @@ import {
   VM_UFFD_WP,
   VM_WIPEONFORK,
 } from './vmFlags.ts';
+import { UNMAP, zapRange } from './zap.ts';
 
 /** Tells whether page tables of `vma` are copied. Linux: vma_needs_copy(). */
 const isTableCopied = (vma: Vma): boolean =>
@@ -78,19 +81,20 @@ function copyForChild(parent: Mm, child: Mm, vma: Vma): void {
   const wiped = (vma.flags & VM_WIPEONFORK) !== 0;
   if (!wiped) forkAnonVma(child.kernel, copy, vma);
   accountVm(child, copy.flags, nrPagesOf(copy));
-  if (!wiped && isTableCopied(vma)) parent.pages.copyTo(child.pages, vma.start, vma.end);
+  if (!wiped && isTableCopied(vma)) copyPages(parent, child, vma);
 }
 
 /** Takes everything down: pages, anon_vma links, promises. The Mm is empty afterwards. */
 export function exitMm(mm: Mm): void {
   for (const vma of mm.vmas) {
-    mm.pages.zap(vma.start, vma.end, { keepGuards: false });
+    zapRange(mm, vma, vma.start, vma.end, UNMAP);
     if (vma.flags & VM_ACCOUNT) mm.kernel.commit(-nrPagesOf(vma));
     accountVm(mm, vma.flags, -nrPagesOf(vma));
-    unlinkAnonVmas(vma);
+    unlinkAnonVmas(mm.kernel, vma);
     unlinkVma(mm, vma, 'exit');
   }
-  mm.pages.freeTables(0, Number.MAX_SAFE_INTEGER, 0, Number.MAX_SAFE_INTEGER);
+  mm.pages.freeTables(0, TASK_SIZE, 0, Number.MAX_SAFE_INTEGER);
+  mm.pages.freeRoot();
   mm.lockedVm = 0;
   mm.lockedLeak = 0;
 }

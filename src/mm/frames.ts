@@ -1,69 +1,280 @@
 /**
- * Physical pages as far as address spaces need them: how often each is mapped and what its first word is.
+ * Physical pages: who maps each, what it belongs to, what it holds.
  *
- * Struct of arrays indexed by frame number; freed numbers are used again, lowest cost first. Frame 0 is the zero page and is never
- * counted or freed. A page of the page cache stays while unmapped; an anonymous page dies with its last mapping.
- * Invariants   [frame-mapcount] `mapcount` is the number of ptes (and swap entries) that hold the frame
- *              [frame-used] a frame in use is mapped or in the page cache
- * Cost        12 bytes a frame
- * Left out    folios, flags, LRU, reference counts of pins
+ * Struct of arrays indexed by frame number (pfn). A folio is one frame, or 512 aligned ones that came as a huge page. The mapcount of a frame is
+ * the number of entries that map just it; a huge mapping counts once for the folio (`entire`). Reference counts are derived: an unpinned page is
+ * referenced by its mappings, the page cache and the swap cache. An anonymous folio points to its anon_vma (by id) and page offset, a file
+ * page to its object and page offset.
+ *
+ * Frame 0 is the zero page (and, mapped at once, the huge one): never counted, never freed.
+ *
+ * Invariants
+ *   [frame-mapcount]   `mapcount` and `entire` are the numbers of ptes and of huge pmds that map the frame
+ *   [frame-used]       a frame in use is mapped, or in the page cache, or part of a folio of which another page is mapped
+ *   [frame-exclusive]  a page that an entry holds exclusively is mapped once
+ * Cost    29 bytes a frame with fingerprint contents; a growth step copies, at most 25 % are spare above a million frames
+ * Linux   struct folio (include/linux/mm_types.h), mm/rmap.c
+ * Left out   pins, LRU links (docs/scope.md)
  */
+import type { Pgoff } from '../base/units.ts';
+import { FingerprintContents, type FrameContents } from './frameContents.ts';
+
+/** The number of a frame. */
+export type Pfn = number & { readonly unit?: 'pfn' };
 
 /** The frame number of the zero page. */
-export const ZERO_FRAME = 0;
+export const ZERO_FRAME: Pfn = 0;
+/** Frames of a huge page. */
+export const HUGE_PAGES = 512;
+
+/** Belongs to an anon_vma. */
+export const FRAME_ANON = 1;
+/** Has to be kept when memory gets short; an anonymous page without it is lazyfree. */
+export const FRAME_SWAPBACKED = 2;
+/** Written since it was last clean; entries have bits of their own. */
+export const FRAME_DIRTY = 4;
+/** In the page cache. */
+export const FRAME_CACHED = 8;
+/** Of shared memory, not of a file on a disk. */
+export const FRAME_SHMEM = 16;
+/** Part of a huge folio. */
+export const FRAME_LARGE = 32;
+/** In the swap cache: its slot still holds the same content. */
+export const FRAME_SWAPCACHE = 64;
+
+/** Given out. */
+const FRAME_USED = 128;
+
+/** A huge folio, kept for its first frame. */
+interface LargeFolio {
+  /** Huge pmds that map all of it. */
+  entire: number;
+  /** Ptes that map single pages of it. */
+  nrPtes: number;
+}
+
+const FIRST_SIZE = 1024;
 
 /** All frames of one kernel. */
 export class Frames {
-  #mapcount = new Int32Array(1024);
-  #stamp = new Float64Array(1024);
-  #free: number[] = [];
-  #used = 1;
+  #mapcount = new Int32Array(FIRST_SIZE);
+  #flags = new Uint8Array(FIRST_SIZE);
+  /** Id of the anon_vma, or of the file object. */
+  #owner = new Int32Array(FIRST_SIZE);
+  #index = new Float64Array(FIRST_SIZE);
+  readonly #free: Pfn[] = [];
+  readonly #freeLarge: Pfn[] = [];
+  readonly #large = new Map<Pfn, LargeFolio>();
+  #next = 1;
+  #nrUsed = 0;
+  readonly contents: FrameContents;
 
-  /** Takes a frame whose first word is `stamp` and that nothing maps yet. Returns its number. */
-  allocate(stamp: number): number {
-    const frame = this.#free.pop() ?? this.#used++;
-    if (frame >= this.#mapcount.length) this.#grow();
-    this.#mapcount[frame] = 0;
-    this.#stamp[frame] = stamp;
-    return frame;
+  /** @param contents  how much of each page is kept; by default its first word */
+  constructor(contents: FrameContents = new FingerprintContents()) {
+    this.contents = contents;
   }
-  /** Gives a frame back that nothing maps. */
-  release(frame: number): void {
-    this.#free.push(frame);
+
+  // ---- taking and giving back ----------------------------------------------------------------------------------------------------
+
+  /** Takes a zeroed frame that nothing maps yet. @param flags  FRAME_ bits; @param owner  id of the anon_vma or object; @param index  page offset */
+  allocate(flags: number, owner: number, index: Pgoff): Pfn {
+    const pfn = this.#free.pop() ?? this.#next++;
+    if (pfn >= this.#flags.length) this.#grow(pfn + 1);
+    this.#reset(pfn, flags, owner, index);
+    this.#nrUsed++;
+    return pfn;
   }
-  /** Returns how many ptes map `frame`. */
-  mapcount(frame: number): number {
-    return this.#mapcount[frame] as number;
+  /** Takes 512 zeroed frames, aligned, as one folio. Returns the first. */
+  allocateLarge(flags: number, owner: number, index: Pgoff): Pfn {
+    const head = this.#freeLarge.pop() ?? this.#nextLarge();
+    for (let i = 0; i < HUGE_PAGES; i++) this.#reset(head + i, flags | FRAME_LARGE, owner, index + i);
+    this.#large.set(head, { entire: 0, nrPtes: 0 });
+    this.#nrUsed += HUGE_PAGES;
+    return head;
   }
-  /** Counts `by` more mappings of `frame` and returns the new count. */
-  addMapping(frame: number, by: 1 | -1): number {
-    const count = (this.#mapcount[frame] as number) + by;
-    this.#mapcount[frame] = count;
-    return count;
+  #nextLarge(): Pfn {
+    const head = Math.ceil(this.#next / HUGE_PAGES) * HUGE_PAGES;
+    for (let pfn = head - 1; pfn >= this.#next; pfn--) this.#free.push(pfn);
+    this.#next = head + HUGE_PAGES;
+    if (this.#next > this.#flags.length) this.#grow(this.#next);
+    return head;
   }
+  #reset(pfn: Pfn, flags: number, owner: number, index: Pgoff): void {
+    this.#mapcount[pfn] = 0;
+    this.#flags[pfn] = flags | FRAME_USED;
+    this.#owner[pfn] = owner;
+    this.#index[pfn] = index;
+    this.contents.zero(pfn);
+  }
+  /** Gives back a frame that nothing maps; of a huge folio, all of it. */
+  #release(pfn: Pfn): void {
+    if (this.#flags[pfn]! & FRAME_LARGE) {
+      const head = headOf(pfn);
+      this.#large.delete(head);
+      for (let i = 0; i < HUGE_PAGES; i++) this.#retire(head + i);
+      this.#freeLarge.push(head);
+      return;
+    }
+    this.#retire(pfn);
+    this.#free.push(pfn);
+  }
+  #retire(pfn: Pfn): void {
+    this.#flags[pfn] = 0;
+    this.contents.release(pfn);
+    this.#nrUsed--;
+  }
+  #grow(needed: number): void {
+    const size = Math.max(needed, Math.ceil(this.#flags.length * (this.#flags.length < 1 << 20 ? 2 : 1.25)));
+    this.#mapcount = grown(this.#mapcount, new Int32Array(size));
+    this.#flags = grown(this.#flags, new Uint8Array(size));
+    this.#owner = grown(this.#owner, new Int32Array(size));
+    this.#index = grown(this.#index, new Float64Array(size));
+    this.contents.grow(size);
+  }
+
+  // ---- mappings ------------------------------------------------------------------------------------------------------------------
+
+  /** Counts one more pte that maps `pfn`. */
+  addPte(pfn: Pfn): void {
+    this.#mapcount[pfn]!++;
+    if (this.#flags[pfn]! & FRAME_LARGE) this.#folio(pfn).nrPtes++;
+  }
+  /** Counts one pte less; a page that nothing holds any more is given back. Returns whether it was. */
+  dropPte(pfn: Pfn): boolean {
+    this.#mapcount[pfn]!--;
+    if (this.#flags[pfn]! & FRAME_LARGE) this.#folio(pfn).nrPtes--;
+    return this.#releaseIfUnused(pfn);
+  }
+  /** Counts one more pmd that maps the huge folio at `head`. */
+  addEntire(head: Pfn): void {
+    this.#folio(head).entire++;
+  }
+  /** Counts one huge pmd less; a folio that nothing holds any more is given back. */
+  dropEntire(head: Pfn): void {
+    this.#folio(head).entire--;
+    this.#releaseIfUnused(head);
+  }
+  /** Turns one huge mapping into 512 ptes of the same folio. */
+  splitEntire(head: Pfn): void {
+    const folio = this.#folio(head);
+    folio.entire--;
+    folio.nrPtes += HUGE_PAGES;
+    for (let i = 0; i < HUGE_PAGES; i++) this.#mapcount[head + i]!++;
+  }
+  #releaseIfUnused(pfn: Pfn): boolean {
+    const flags = this.#flags[pfn] as number;
+    if (flags & FRAME_CACHED || this.isMappedFolio(pfn)) return false;
+    this.#release(pfn);
+    return true;
+  }
+  /** Breaks the huge folio of `pfn`, which no pmd maps at once, into single frames; those that nothing holds are given back. */
+  splitFolio(pfn: Pfn): void {
+    const head = headOf(pfn);
+    this.#large.delete(head);
+    for (let i = 0; i < HUGE_PAGES; i++) this.#flags[head + i]! &= ~FRAME_LARGE;
+    for (let i = 0; i < HUGE_PAGES; i++) this.#releaseIfUnused(head + i);
+  }
+  #folio(pfn: Pfn): LargeFolio {
+    return this.#large.get(headOf(pfn)) as LargeFolio;
+  }
+
+  /** Returns how many ptes and huge pmds map `pfn`. Linux: folio_precise_page_mapcount(). */
+  mapcount(pfn: Pfn): number {
+    const ptes = this.#mapcount[pfn] as number;
+    return this.#flags[pfn]! & FRAME_LARGE ? ptes + this.#folio(pfn).entire : ptes;
+  }
+  /** Returns how many entries map any page of the folio of `pfn`, a huge pmd counting once. Linux: folio_mapcount(). */
+  folioMapcount(pfn: Pfn): number {
+    if ((this.#flags[pfn]! & FRAME_LARGE) === 0) return this.#mapcount[pfn] as number;
+    const { entire, nrPtes } = this.#folio(pfn);
+    return entire + nrPtes;
+  }
+  /** Returns how many huge pmds map the folio of `pfn`. */
+  entireMapcount(pfn: Pfn): number {
+    return this.#flags[pfn]! & FRAME_LARGE ? this.#folio(pfn).entire : 0;
+  }
+  /** Tells whether anything maps a page of the folio of `pfn`. */
+  isMappedFolio(pfn: Pfn): boolean {
+    return this.folioMapcount(pfn) > 0;
+  }
+  /** References of the folio of `pfn`: mappings, page cache, swap cache. Linux: folio_ref_count() of an unpinned folio. */
+  refcount(pfn: Pfn): number {
+    const caches = this.#flags[pfn]! & (FRAME_CACHED | FRAME_SWAPCACHE) ? 1 : 0;
+    return this.folioMapcount(pfn) + caches;
+  }
+
+  // ---- what it is ----------------------------------------------------------------------------------------------------------------
+
+  /** Returns the FRAME_ bits of `pfn`. */
+  flags(pfn: Pfn): number {
+    return this.#flags[pfn] as number;
+  }
+  /** Tells whether `pfn` is anonymous. */
+  isAnon(pfn: Pfn): boolean {
+    return (this.#flags[pfn]! & FRAME_ANON) !== 0;
+  }
+  /** Tells whether `pfn` is part of a huge folio. */
+  isLarge(pfn: Pfn): boolean {
+    return (this.#flags[pfn]! & FRAME_LARGE) !== 0;
+  }
+  /** Returns which counter of an address space a mapping of `pfn` belongs to. */
+  counterOf(pfn: Pfn): 'rssAnon' | 'rssFile' | 'rssShmem' {
+    const flags = this.#flags[pfn] as number;
+    if (flags & FRAME_ANON) return 'rssAnon';
+    return flags & FRAME_SHMEM ? 'rssShmem' : 'rssFile';
+  }
+  /** Sets and clears FRAME_ bits of one frame. */
+  setFlags(pfn: Pfn, set: number, clear = 0): void {
+    this.#flags[pfn] = (this.#flags[pfn]! & ~clear) | set;
+  }
+  /** Returns the id of the anon_vma or of the object that `pfn` belongs to. */
+  owner(pfn: Pfn): number {
+    return this.#owner[pfn] as number;
+  }
+  /** Returns the page offset of `pfn` in what it belongs to. */
+  index(pfn: Pfn): Pgoff {
+    return this.#index[pfn] as number;
+  }
+  /** Gives `pfn` to another anon_vma or object, at another page offset. */
+  setOwner(pfn: Pfn, owner: number, index: Pgoff): void {
+    this.#owner[pfn] = owner;
+    this.#index[pfn] = index;
+  }
+  /** Takes an unmapped page of the page cache out of it. A page that is still mapped stays until its last mapping goes. */
+  uncache(pfn: Pfn): void {
+    this.#flags[pfn]! &= ~FRAME_CACHED;
+    this.#releaseIfUnused(pfn);
+  }
+
+  // ---- contents and totals -------------------------------------------------------------------------------------------------------
+
   /** Returns the first word of the page. */
-  stamp(frame: number): number {
-    return this.#stamp[frame] as number;
+  stamp(pfn: Pfn): number {
+    return this.contents.firstWord(pfn);
   }
   /** Writes the first word of the page. */
-  setStamp(frame: number, stamp: number): void {
-    this.#stamp[frame] = stamp;
+  setStamp(pfn: Pfn, stamp: number): void {
+    this.contents.setFirstWord(pfn, stamp);
   }
   /** Every frame number given out so far is below this. */
-  get limit(): number {
-    return this.#used;
+  get limit(): Pfn {
+    return this.#next;
   }
   /** Number of frames in use, without the zero page. */
   get nrUsed(): number {
-    return this.#used - 1 - this.#free.length;
+    return this.#nrUsed;
   }
+  /** Tells whether `pfn` is in use. */
+  isUsed(pfn: Pfn): boolean {
+    return this.#flags[pfn] !== 0;
+  }
+}
 
-  #grow(): void {
-    const mapcount = new Int32Array(this.#mapcount.length * 2);
-    mapcount.set(this.#mapcount);
-    this.#mapcount = mapcount;
-    const stamp = new Float64Array(this.#stamp.length * 2);
-    stamp.set(this.#stamp);
-    this.#stamp = stamp;
-  }
+/** Returns the first frame of the huge folio that `pfn` is part of. */
+export const headOf = (pfn: Pfn): Pfn => pfn - (pfn % HUGE_PAGES);
+
+/** Copies an array into a larger one. */
+function grown<A extends Int32Array | Uint8Array | Float64Array>(from: A, to: A): A {
+  to.set(from);
+  return to;
 }

@@ -8,8 +8,10 @@
 import { type Addr, anonymousPgoff, nrPagesIn, PAGE_SIZE, type Pgoff, TASK_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { accountVm, linkVma, type Mm } from './mm.ts';
+import { DIRTY, EXCLUSIVE, WRITE, YOUNG } from './pte.ts';
+import { mapNewAnon } from './rmap.ts';
 import { type MappedFile, nrPagesOf, Vma } from './vma.ts';
-import { VM_ACCOUNT, VM_GROWSDOWN, VM_LOCKED } from './vmFlags.ts';
+import { VM_ACCOUNT, VM_GROWSDOWN, VM_LOCKED, VM_WRITE } from './vmFlags.ts';
 
 /** A vma as found. */
 export interface FoundVma {
@@ -45,6 +47,6 @@ export function adoptVma(mm: Mm, found: FoundVma): Vma {
   if (found.anonPages > 0) prepareAnonVma(mm.kernel, vma);
   const first = vma.end - Math.min(found.anonPages, nrPagesOf(vma)) * PAGE_SIZE;
   for (let addr = first; addr < vma.end; addr += PAGE_SIZE)
-    mm.pages.set(addr, 'anon', mm.kernel.frames.allocate(0));
+    mapNewAnon(mm, vma, addr, DIRTY | YOUNG | EXCLUSIVE | (vma.flags & VM_WRITE ? WRITE : 0));
   return vma;
 }

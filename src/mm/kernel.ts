@@ -5,11 +5,14 @@
  *             `committedLeak` (what growth of a stack without VM_ACCOUNT leaves behind)
  * Linux       sysctl vm.*, mm/util.c (overcommit)
  */
+import type { AnonVma } from './anonVma.ts';
 import type { EventSink } from './events.ts';
 import { type Features, LINUX_6_18 } from './features.ts';
-import { Frames } from './frames.ts';
-import type { FileObject, MappedFile } from './vma.ts';
-import { Work } from './work.ts';
+import { FRAME_CACHED, FRAME_SHMEM, FRAME_SWAPBACKED, Frames, type Pfn } from './frames.ts';
+import { Swap } from './swap.ts';
+import { TablePages } from './tablePages.ts';
+import { type FileObject, isSharedMemory, type MappedFile } from './vma.ts';
+import { FACT, Work } from './work.ts';
 
 /** The settings of a machine that memory management reads. Pages unless a name says otherwise. */
 export interface KernelConfig {
@@ -47,7 +50,14 @@ export const DEFAULT_CONFIG: KernelConfig = {
 export class Kernel {
   readonly features: Features;
   readonly config: KernelConfig;
+  /** Page tables of all address spaces. */
+  readonly tables = new TablePages();
   readonly frames = new Frames();
+  readonly swap: Swap;
+  /** The anon_vmas that a vma is attached to, by id: pages point to them. */
+  readonly anonVmas = new Map<number, AnonVma>();
+  /** File objects by id: pages of the page cache point to them. */
+  readonly objects = new Map<number, FileObject>();
   /** What was done so far: facts and charges. */
   readonly work = new Work();
   /** Pages of shared memory and files by object and page offset: frame numbers. */
@@ -69,6 +79,7 @@ export class Kernel {
   constructor(features: Features = LINUX_6_18, config: Partial<KernelConfig> = {}) {
     this.features = features;
     this.config = { ...DEFAULT_CONFIG, ...config };
+    this.swap = new Swap(this.config.totalSwapPages);
   }
 
   /** Returns an id no vma had before. */
@@ -86,7 +97,7 @@ export class Kernel {
 
   /** Makes a file object (an inode). @param init  its fields but the id; all but path and kind have defaults */
   newFileObject(init: Pick<FileObject, 'path' | 'kind'> & Partial<FileObject>): FileObject {
-    return {
+    const object: FileObject = {
       dev: null,
       inode: null,
       size: null,
@@ -96,9 +107,11 @@ export class Kernel {
       chargedPages: 0,
       writeSealed: false,
       ...init,
-      nrVmas: 0,
+      vmas: new Set(),
       id: this.#nextFile++,
     };
+    this.objects.set(object.id, object);
+    return object;
   }
   /** Makes an open file of `object`. */
   openFile(object: FileObject, mode: { readable: boolean; writable: boolean }): MappedFile {
@@ -114,7 +127,9 @@ export class Kernel {
     }
     let frame = pages.get(pgoff);
     if (frame === undefined) {
-      frame = this.frames.allocate(0);
+      const shmem = isSharedMemory(object) ? FRAME_SHMEM | FRAME_SWAPBACKED : 0;
+      frame = this.frames.allocate(FRAME_CACHED | shmem, object.id, pgoff);
+      this.work.count(FACT.pagesAllocated);
       pages.set(pgoff, frame);
     }
     return frame;
@@ -127,6 +142,16 @@ export class Kernel {
   *cachedFrames(): Generator<number> {
     for (const pages of this.#pageCache.values()) yield* pages.values();
   }
+  /** Returns the frame that holds page `pgoff` of `object`, or null when it is not in the page cache. */
+  findCached(object: FileObject, pgoff: number): Pfn | null {
+    return this.#pageCache.get(object.id)?.get(pgoff) ?? null;
+  }
+  /** Puts `pfn` into the page cache as page `pgoff` of `object`, where there is none. */
+  addCached(object: FileObject, pgoff: number, pfn: Pfn): void {
+    const pages = this.#pageCache.get(object.id) ?? new Map<number, Pfn>();
+    this.#pageCache.set(object.id, pages);
+    pages.set(pgoff, pfn);
+  }
   /** Takes pages `from` to below `to` of `object` out of the page cache. Nothing maps them any more. */
   dropCached(object: FileObject, from: number, to: number): void {
     const pages = this.#pageCache.get(object.id);
@@ -134,7 +159,8 @@ export class Kernel {
     for (const [pgoff, frame] of pages) {
       if (pgoff < from || pgoff >= to) continue;
       pages.delete(pgoff);
-      this.frames.release(frame);
+      if (this.frames.isLarge(frame)) this.frames.splitFolio(frame);
+      this.frames.uncache(frame);
     }
   }
 

@@ -39,10 +39,11 @@ import {
 } from '../abi/mman.ts';
 import { Unmodelled } from '../base/assert.ts';
 import { type Addr, isPageAligned, pageCeil } from '../base/units.ts';
+import { collapseRange } from './collapse.ts';
 import { mergeableFlags } from './ksm.ts';
+import { lazyFreeRange } from './lazyFree.ts';
 import {
   coldRange,
-  collapseRange,
   discardRange,
   installGuards,
   pageOutRange,
@@ -224,27 +225,26 @@ function newFlags(vma: Vma, advice: number): number | SysResult | null {
 /** Applies advice about pages to [start, end) of `vma`. */
 function advisePages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, advice: number): SysResult {
   const { flags } = vma;
-  const { start, end } = range;
   switch (advice) {
     case MADV_DONTNEED:
     case MADV_DONTNEED_LOCKED:
       if (flags & VM_PFNMAP || (advice === MADV_DONTNEED && flags & VM_LOCKED))
         return refused(EINVAL, 'locked');
-      return discardRange(mm, start, end);
+      return discardRange(mm, vma, range);
     case MADV_FREE:
       if (flags & (VM_PFNMAP | VM_LOCKED)) return refused(EINVAL, 'locked');
-      return isAnonymousVma(vma) ? OK : refused(EINVAL, 'not-anonymous');
+      return isAnonymousVma(vma) ? lazyFreeRange(mm, range) : refused(EINVAL, 'not-anonymous');
     case MADV_COLD:
-      return flags & (VM_LOCKED | VM_PFNMAP) ? refused(EINVAL, 'locked') : coldRange();
+      return flags & (VM_LOCKED | VM_PFNMAP) ? refused(EINVAL, 'locked') : coldRange(mm, range);
     case MADV_PAGEOUT:
-      return flags & (VM_LOCKED | VM_PFNMAP) ? refused(EINVAL, 'locked') : pageOutRange(mm, start, end);
+      return flags & (VM_LOCKED | VM_PFNMAP) ? refused(EINVAL, 'locked') : pageOutRange(mm, vma, range);
     case MADV_REMOVE:
       return removeAdvice(mm, vma, range);
     case MADV_GUARD_INSTALL:
       if (flags & VM_LOCKED) return refused(EINVAL, 'locked');
       return flags & VM_SPECIAL ? refused(EINVAL, 'special') : installGuards(mm, vma, range);
     case MADV_GUARD_REMOVE:
-      return flags & VM_SPECIAL ? refused(EINVAL, 'special') : removeGuards(mm, start, end);
+      return flags & VM_SPECIAL ? refused(EINVAL, 'special') : removeGuards(mm, range);
     case MADV_COLLAPSE:
       return collapseRange(mm, vma, range);
     default:

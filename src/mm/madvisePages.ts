@@ -1,42 +1,166 @@
 /**
- * The advice that works on pages: discard, guard markers, page-out, holes in files, collapse into huge pages.
+ * The advice that discards, marks or moves pages: DONTNEED, guard markers, holes in files, COLD, PAGEOUT. FREE and COLLAPSE have files of their own.
  *
- * Linux   mm/madvise.c, mm/khugepaged.c; spec/vma.md 10
- * Left out   lazy freeing (an MADV_FREEd page counts as there until memory gets short), the order of the LRU lists
+ * Linux   mm/madvise.c; spec/vma.md 10, spec/pt-reclaim.md 2
+ * Left out   the order of the LRU lists; PAGEOUT of pages of files and of shared memory
  */
-import { EINVAL } from '../abi/errno.ts';
-import { type Addr, ceilTo, floorTo, nrPagesIn, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
+import { FRAME_SWAPBACKED, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
+import { splitFolio, splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
-import type { PteKind } from './pageTable.ts';
-import { OK, refused, type SysResult } from './result.ts';
-import { type FileObject, isAnonymousVma, type Vma } from './vma.ts';
-import { VM_MAYBE_GUARD, VM_NOHUGEPAGE } from './vmFlags.ts';
+import { punchObject } from './pageCache.ts';
+import {
+  DIRTY,
+  EXCLUSIVE,
+  HUGE,
+  isGuard,
+  KIND_MASK,
+  MARKER,
+  MARKER_GUARD,
+  NONE,
+  PRESENT,
+  SWAP,
+  YOUNG,
+  ZERO_PAGE,
+} from './pte.ts';
+import { OK, type SysResult } from './result.ts';
+import { isMappedElsewhere, linearIndex, releaseEntry } from './rmap.ts';
+import { isAnonymousVma, type Vma } from './vma.ts';
+import { VM_MAYBE_GUARD } from './vmFlags.ts';
+import { FACT } from './work.ts';
+import { DISCARD, zapRange } from './zap.ts';
+
+/** A range of one vma, in bytes. */
+export interface PageRange {
+  readonly start: Addr;
+  readonly end: Addr;
+}
 
 /** MADV_DONTNEED: the pages go, guard markers stay, tables left empty over whole 2 MiB go too (CONFIG_PT_RECLAIM). */
-export function discardRange(mm: Mm, start: Addr, end: Addr): SysResult {
-  mm.pages.zap(start, end, { keepGuards: true });
-  mm.pages.freeTables(start, end, start, end);
+export function discardRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
+  zapRange(mm, vma, range.start, range.end, DISCARD);
   return OK;
 }
 
-/** MADV_COLD changes only the order of the LRU lists, which are not kept. */
-export const coldRange = (): SysResult => OK;
+/**
+ * Makes whole what advice is about to work on page by page: a huge folio of which only a part lies in the range is broken up, unless another
+ * process maps it too. Calls `each` for every present page that is left alone here, once for 2 MiB that are mapped at once and lie in the range.
+ */
+export function forEachAdvised(
+  mm: Mm,
+  range: PageRange,
+  each: {
+    readonly huge: (base: Addr, pmd: number) => void;
+    readonly page: (addr: Addr, low: number, pfn: Pfn) => void;
+  },
+): void {
+  const { pages } = mm;
+  pages.forEachSlot(range.start, range.end, (base, pmd) => {
+    const from = Math.max(range.start, base);
+    const to = Math.min(range.end, base + PMD_SIZE);
+    if (pmd & HUGE) {
+      if ((pmd & KIND_MASK) === ZERO_PAGE || isMappedElsewhere(mm, pages.pmdHigh(base))) return;
+      if (to - from === PMD_SIZE) {
+        each.huge(base, pmd);
+        return;
+      }
+      splitFolio(mm, pages.pmdHigh(base));
+    }
+    for (const pfn of partlyCovered(mm, from, to)) splitFolio(mm, pfn);
+    const present: number[] = [];
+    pages.transform(from, to, (low, high, addr) => {
+      if ((low & KIND_MASK) === PRESENT && !isSharedLarge(mm, high)) present.push(addr, low, high);
+      return low;
+    });
+    for (let i = 0; i < present.length; i += 3)
+      each.page(present[i] as number, present[i + 1] as number, present[i + 2] as number);
+  });
+}
 
-/** MADV_PAGEOUT: anonymous pages mapped once go to swap, if there is any. */
-export function pageOutRange(mm: Mm, start: Addr, end: Addr): SysResult {
-  if (mm.kernel.config.totalSwapPages === 0) return OK;
+const isSharedLarge = (mm: Mm, pfn: Pfn): boolean =>
+  mm.kernel.frames.isLarge(pfn) && isMappedElsewhere(mm, headOf(pfn));
+
+/** Returns one page of each huge folio that [from, to) maps by ptes, but not all 512 of them, and that nobody else maps. */
+function partlyCovered(mm: Mm, from: Addr, to: Addr): Pfn[] {
   const { frames } = mm.kernel;
-  mm.pages.forEach(start, end, (addr, kind, frame) => {
-    if (kind === 'anon' && frames.mapcount(frame) === 1) mm.pages.retype(addr, 'swap');
+  const seen = new Map<Pfn, number>();
+  mm.pages.transform(from, to, (low, high) => {
+    if ((low & KIND_MASK) === PRESENT && frames.isLarge(high))
+      seen.set(headOf(high), (seen.get(headOf(high)) ?? 0) + 1);
+    return low;
+  });
+  return [...seen]
+    .filter(([head, n]) => n < HUGE_PAGES && !isMappedElsewhere(mm, head))
+    .map(([head]) => head);
+}
+
+/** MADV_COLD: pages that only this process maps count as not used lately. */
+export function coldRange(mm: Mm, range: PageRange): SysResult {
+  const { frames, work } = mm.kernel;
+  forEachAdvised(mm, range, {
+    huge: (base, pmd) => {
+      mm.pages.setHugeLow(base, pmd & ~YOUNG);
+      work.count(FACT.pagesDeactivated, HUGE_PAGES);
+    },
+    page: (addr, low, pfn) => {
+      if (!frames.isLarge(pfn) && frames.mapcount(pfn) !== 1) return;
+      mm.pages.setLow(addr, low & ~YOUNG);
+      work.count(FACT.pagesDeactivated);
+    },
   });
   return OK;
 }
 
+/**
+ * MADV_PAGEOUT: anonymous pages that only this process maps go to swap, those that were freed lazily and not written since are dropped; without
+ * swap only the latter.
+ */
+export function pageOutRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
+  const { frames } = mm.kernel;
+  forEachAdvised(mm, range, {
+    huge: (base) => {
+      if (!frames.isAnon(mm.pages.pmdHigh(base)) || !mayPageOut(mm, HUGE_PAGES)) return;
+      const head = mm.pages.pmdHigh(base);
+      splitPmd(mm, vma, base);
+      splitFolio(mm, head);
+      for (let i = 0; i < HUGE_PAGES; i++) pageOut(mm, base + i * PAGE_SIZE);
+    },
+    page: (addr, _low, pfn) => {
+      if (frames.isAnon(pfn) && (frames.isLarge(pfn) || frames.mapcount(pfn) === 1)) pageOut(mm, addr);
+    },
+  });
+  return OK;
+}
+
+const mayPageOut = (mm: Mm, pages: number): boolean =>
+  mm.kernel.swap.nrUsed + pages <= mm.kernel.swap.totalPages;
+
+function pageOut(mm: Mm, addr: Addr): void {
+  const { pages, kernel } = mm;
+  const { frames, swap, work } = kernel;
+  const low = pages.low(addr);
+  const pfn = pages.high(addr);
+  if ((low & KIND_MASK) !== PRESENT) return;
+  const lazyFree = (frames.flags(pfn) & FRAME_SWAPBACKED) === 0;
+  if (lazyFree && (low & DIRTY) === 0) {
+    releaseEntry(mm, low, pfn);
+    pages.set(addr, NONE, 0);
+    return;
+  }
+  if (lazyFree) frames.setFlags(pfn, FRAME_SWAPBACKED);
+  const slot = swap.allocate(frames.stamp(pfn));
+  if (slot === null) return;
+  work.count(FACT.pagesSwappedOut);
+  releaseEntry(mm, low, pfn);
+  mm.nrSwap++;
+  pages.set(addr, SWAP | (low & EXCLUSIVE), slot);
+}
+
 /** MADV_GUARD_INSTALL: a marker in every page, pages there are freed. The whole vma is flagged; anonymous ones get their anon_vma. */
-export function installGuards(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }): SysResult {
+export function installGuards(mm: Mm, vma: Vma, range: PageRange): SysResult {
   vma.flags |= VM_MAYBE_GUARD;
-  const { kernel } = mm;
+  const { kernel, pages } = mm;
   if (isAnonymousVma(vma)) prepareAnonVma(kernel, vma);
   kernel.emit?.({
     kind: 'flags',
@@ -46,104 +170,29 @@ export function installGuards(mm: Mm, vma: Vma, range: { start: Addr; end: Addr 
     flags: vma.flags,
     cause: 'madvise',
   });
-  for (let addr = range.start; addr < range.end; addr += PAGE_SIZE) mm.pages.set(addr, 'guard');
+  zapRange(mm, vma, range.start, range.end, { dropGuards: false, reclaimTables: false });
+  for (let addr = range.start; addr < range.end; addr += PAGE_SIZE) {
+    if (pages.low(addr) !== NONE) continue;
+    pages.set(addr, MARKER, MARKER_GUARD);
+    kernel.work.count(FACT.markersSet);
+  }
   return OK;
 }
 
-/** MADV_GUARD_REMOVE: markers go, the flag stays. */
-export function removeGuards(mm: Mm, start: Addr, end: Addr): SysResult {
-  const guards: Addr[] = [];
-  mm.pages.forEach(start, end, (addr, kind) => {
-    if (kind === 'guard') guards.push(addr);
+/** MADV_GUARD_REMOVE: markers go, the flag and the tables stay. */
+export function removeGuards(mm: Mm, range: PageRange): SysResult {
+  mm.pages.transform(range.start, range.end, (low, high) => {
+    if (!isGuard(low, high)) return low;
+    mm.kernel.work.count(FACT.markersZapped);
+    return NONE;
   });
-  for (const addr of guards) mm.pages.zap(addr, addr + PAGE_SIZE, { keepGuards: false });
   return OK;
 }
 
-/** MADV_REMOVE: the file loses the pages; every mapping reads zeros afterwards. */
-export function punchHole(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }): SysResult {
+/** MADV_REMOVE: the file loses the pages; every mapping reads zeros afterwards, copies of private mappings stay. */
+export function punchHole(mm: Mm, vma: Vma, range: PageRange): SysResult {
   const object = vma.file?.object;
   if (object === undefined) return OK;
-  mm.pages.zap(range.start, range.end, { keepGuards: true });
-  for (let addr = range.start; addr < range.end; addr += PAGE_SIZE) {
-    const pgoff = vma.pgoff + nrPagesIn(addr - vma.start);
-    // Other mappings of the page keep their entry to the same frame, so the frame is emptied rather than replaced.
-    if (mm.kernel.isCached(object, pgoff)) mm.kernel.frames.setStamp(mm.kernel.cachedPage(object, pgoff), 0);
-  }
+  punchObject(mm.kernel, object, linearIndex(vma, range.start), linearIndex(vma, range.end));
   return OK;
-}
-
-/**
- * Tells whether the vma could ever hold a huge page: not refused by advice, a whole 2 MiB fits, anonymous memory was written, a file is shared
- * memory mapped at a fitting offset. Linux: thp_vma_allowable_order()
- */
-function isCollapsible(vma: Vma): boolean {
-  if (vma.flags & VM_NOHUGEPAGE) return false;
-  if (ceilTo(vma.start, PMD_SIZE) + PMD_SIZE > vma.end) return false;
-  if (isAnonymousVma(vma)) return vma.anonVma !== null;
-  return isSharedMemory(vma.file?.object.kind) && (vma.start - vma.pgoff * PAGE_SIZE) % PMD_SIZE === 0;
-}
-
-const isSharedMemory = (kind: FileObject['kind'] | undefined): boolean =>
-  kind === 'shmem' || kind === 'memfd' || kind === 'sysv';
-
-/** What came of a window: a huge page, or not, and then whether the windows after it are still tried. */
-type Collapse = 'collapsed' | 'skipped' | 'stops';
-
-/** MADV_COLLAPSE: every whole 2 MiB window of the range becomes one huge page. The first that cannot ends it, but for guards in files. */
-export function collapseRange(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }): SysResult {
-  if (!isCollapsible(vma)) return refused(EINVAL, 'no-huge-page');
-  const first = ceilTo(range.start, PMD_SIZE);
-  const last = floorTo(range.end, PMD_SIZE);
-  // Both roundings inside one window: the kernel's count of windows is then -1 and never reached.
-  if (last < first) return refused(EINVAL, 'no-huge-page');
-  let skipped = false;
-  for (let base = first; base < last; base += PMD_SIZE) {
-    const came = isAnonymousVma(vma) ? collapseWindow(mm, base) : collapseFileWindow(mm, vma, base);
-    if (came === 'stops') return refused(EINVAL, 'no-huge-page');
-    skipped ||= came === 'skipped';
-  }
-  return skipped ? refused(EINVAL, 'no-huge-page') : OK;
-}
-
-/** Fills one 2 MiB window with pages of its own, unless there is no table, or a guard in it. An empty table will do, and read-only access. */
-function collapseWindow(mm: Mm, base: Addr): Collapse {
-  if (!mm.pages.hasTable(base)) return 'stops';
-  let guards = 0;
-  let zeros = 0;
-  mm.pages.forEach(base, base + PMD_SIZE, (_addr, kind) => {
-    if (kind === 'guard') guards++;
-    else if (kind === 'zero') zeros++;
-  });
-  if (guards > 0) return 'stops';
-  // 2 MiB of the zero page came as one huge page and stay so.
-  if (zeros === PMD_SIZE / PAGE_SIZE) return 'collapsed';
-  const { frames } = mm.kernel;
-  for (let addr = base; addr < base + PMD_SIZE; addr += PAGE_SIZE) {
-    const kind = mm.pages.kind(addr);
-    const stamp = kind === 'anon' || kind === 'swap' ? frames.stamp(mm.pages.frame(addr)) : 0;
-    mm.pages.set(addr, 'anon', frames.allocate(stamp));
-  }
-  return 'collapsed';
-}
-
-/**
- * Shared memory: collapsing works on the page cache, which needs at least one page of the window, and then maps all of it here, unless there
- * is a guard or a page of the program's own.
- */
-function collapseFileWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
-  const object = vma.file?.object;
-  if (object === undefined) return 'stops';
-  const { kernel } = mm;
-  const first = vma.pgoff + nrPagesIn(base - vma.start);
-  const window = Array.from({ length: PMD_SIZE / PAGE_SIZE }, (_, i) => first + i);
-  if (!window.some((pgoff) => kernel.isCached(object, pgoff))) return 'stops';
-  const frames = window.map((pgoff) => kernel.cachedPage(object, pgoff));
-  let inTheWay: PteKind | null = null;
-  mm.pages.forEach(base, base + PMD_SIZE, (_addr, kind) => {
-    if (kind !== 'file') inTheWay ??= kind;
-  });
-  if (inTheWay !== null) return inTheWay === 'guard' ? 'skipped' : 'stops';
-  for (const [i, frame] of frames.entries()) mm.pages.set(base + i * PAGE_SIZE, 'file', frame);
-  return 'collapsed';
 }

@@ -38,7 +38,8 @@ export function mincore(
 /** Anonymous memory: something is mapped. Files: the page is in the page cache, mapped or not. */
 function isResident(mm: Mm, vma: Vma, addr: Addr): boolean {
   const kind = mm.pages.kind(addr);
-  if (kind === 'anon' || kind === 'zero' || kind === 'file') return true;
+  if (kind === 'present' || kind === 'zeroPage') return true;
+  if (kind === 'swap') return mm.kernel.swap.cached(mm.pages.high(addr)) !== 0;
   if (vma.file === null || kind !== 'none') return false;
   return mm.kernel.isCached(vma.file.object, vma.pgoff + nrPagesIn(addr - vma.start));
 }

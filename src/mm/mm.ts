@@ -52,6 +52,16 @@ export class Mm {
   stackVm = 0;
   lockedVm = 0;
   lockedLeak = 0;
+  /** Resident pages: anonymous, of files, of shared memory; and entries that hold a swap slot. Linux: rss_stat. */
+  rssAnon = 0;
+  rssFile = 0;
+  rssShmem = 0;
+  nrSwap = 0;
+  /** The most pages that were resident at once. */
+  hiwaterRss = 0;
+  /** Faults that were served, without and with reading from a device. */
+  minFlt = 0;
+  majFlt = 0;
   /** VM_LOCKED and VM_LOCKONFAULT of mlockall(MCL_FUTURE), added to every new mapping. */
   defFlags = 0;
   /** PR_SET_MEMORY_MERGE. */
@@ -75,7 +85,7 @@ export class Mm {
   constructor(kernel: Kernel) {
     this.kernel = kernel;
     this.id = kernel.nextMmId();
-    this.pages = new PageTable(kernel.frames);
+    this.pages = new PageTable(kernel.tables);
   }
 }
 
@@ -83,7 +93,8 @@ export class Mm {
 export function linkVma(mm: Mm, vma: Vma, cause: Cause, from: Vma | null = null): void {
   mm.vmas.insert(vma);
   mm.mapCount++;
-  if (vma.file !== null) vma.file.object.nrVmas++;
+  vma.mm = mm;
+  if (vma.file !== null) vma.file.object.vmas.add(vma);
   mm.kernel.emit?.({
     kind: 'vmaCreate',
     op: mm.kernel.opNr,
@@ -113,7 +124,12 @@ export function joinVma(mm: Mm, survivor: Vma, gone: Vma, cause: Cause): void {
 /** Counts and tells that `vma` is no more; `into` is the vma that absorbed it. */
 function forgetVma(mm: Mm, vma: Vma, cause: Cause, into: Vma | null): void {
   mm.mapCount--;
-  if (vma.file !== null && --vma.file.object.nrVmas === 0) releaseObject(mm.kernel, vma.file.object);
+  vma.mm = null;
+  if (vma.file !== null) {
+    const { object } = vma.file;
+    object.vmas.delete(vma);
+    if (object.vmas.size === 0) releaseObject(mm.kernel, object);
+  }
   mm.kernel.emit?.({
     kind: 'vmaRemove',
     op: mm.kernel.opNr,

@@ -12,15 +12,17 @@
  */
 import { EFAULT, EINVAL, ENOMEM } from '../abi/errno.ts';
 import { MREMAP_DONTUNMAP, MREMAP_MUST_RELOCATE_ANON, MREMAP_RELOCATE_ANON } from '../abi/mman.ts';
-import { type Addr, anonymousPgoff, nrPagesIn, type Pgoff, PMD_SIZE } from '../base/units.ts';
+import { type Addr, anonymousPgoff, nrPagesIn, type Pgoff } from '../base/units.ts';
 import { type AnonVma, cloneAnonVma, isUnsharedAnonVma, prepareAnonVma, unlinkAnonVmas } from './anonVma.ts';
 import type { PgoffUpdate } from './events.ts';
 import type { Merge } from './mergeVerdict.ts';
 import { accountVm, duplicateVma, type Mm, mayCommit } from './mm.ts';
+import { movePages } from './movePages.ts';
 import type { Remap } from './mremap.ts';
 import { gatherVmas, removeVmas } from './munmap.ts';
-import { countAnonPages, hasSharedPage } from './pages.ts';
+import { hasSharedPage, rehomePages } from './pages.ts';
 import { ok, refused, type SysResult } from './result.ts';
+import { linearIndex } from './rmap.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { canMergeNewRange, insertVma, mergeNewRange } from './vmaMerge.ts';
 import { VM_ACCOUNT, VM_LOCKED, VM_LOCKED_MASK, VM_UFFD_MASK } from './vmFlags.ts';
@@ -68,11 +70,21 @@ export function moveVma(mm: Mm, remap: Remap, vma: Vma): SysResult {
   if (remap.flags & MREMAP_MUST_RELOCATE_ANON && (refusedShare || update === 'not-anonymous'))
     return refused(EFAULT, 'relocate-refused');
   mm.kernel.commit(charge);
+  const sourceAnonVma = vma.anonVma;
   const moved = copyVma(mm, remap, vma, update);
   const { flags } = vma;
   // The copy may have merged with what it is a copy of.
   const source = moved.start <= remap.addr && remap.addr < moved.end ? moved : vma;
-  movePages(mm, remap, source, moved);
+  const isRewritten = update === 'updated' || update === 'relocated';
+  movePages(mm, {
+    from: remap.addr,
+    to: remap.newAddr,
+    len: remap.oldLen,
+    source,
+    target: moved,
+    byEntry: isRewritten,
+  });
+  if (isRewritten || sourceAnonVma !== moved.anonVma) rehomeMoved(mm, remap, moved, sourceAnonVma);
   dropUffd(moved);
   accountVm(mm, flags, nrPagesIn(remap.newLen));
   if (flags & VM_LOCKED) mm.lockedVm += nrPagesIn(remap.newLen);
@@ -80,24 +92,6 @@ export function moveVma(mm: Mm, remap: Remap, vma: Vma): SysResult {
   else unmapSource(mm, remap);
   return ok(remap.newAddr);
 }
-
-/** Moves the pages, from the start of their first table where that meets nothing else: then it moves as a whole. Linux: try_realign_addr() */
-function movePages(mm: Mm, remap: Remap, vma: Vma, moved: Vma): void {
-  const { addr, newAddr, oldLen } = remap;
-  const above = addr % PMD_SIZE;
-  const reachesNext = oldLen >= PMD_SIZE - above;
-  const realigned =
-    reachesNext &&
-    above === newAddr % PMD_SIZE &&
-    isAloneBelow(vma, addr, above) &&
-    isAloneBelow(moved, newAddr, above);
-  const by = realigned ? above : 0;
-  mm.pages.move(addr - by, newAddr - by, oldLen + by);
-}
-
-/** Tells whether `vma` starts at `start` and nothing is mapped in the `bytes` below. */
-const isAloneBelow = (vma: Vma, start: Addr, bytes: number): boolean =>
-  vma.start === start && (vma.prev === null || vma.prev.end <= start - bytes);
 
 /** A moved vma leaves its userfaultfd registration behind unless the context asked for remap events. */
 function dropUffd(vma: Vma): void {
@@ -110,7 +104,6 @@ function dropUffd(vma: Vma): void {
 function copyVma(mm: Mm, remap: Remap, vma: Vma, update: PgoffUpdate): Vma {
   const { addr, newAddr, newLen } = remap;
   const faulted = vma.anonVma !== null;
-  const sourceAnonVma = vma.anonVma;
   const oldPgoff = pgoffAt(vma, addr);
   const relocated = update === 'relocated';
   const fresh = update === 'unfaulted' || update === 'updated' || relocated;
@@ -120,7 +113,6 @@ function copyVma(mm: Mm, remap: Remap, vma: Vma, update: PgoffUpdate): Vma {
   const merged = mergeNewRange(copiedRange(mm, remap, vma, { pgoff, anonVma }));
   const target = merged ?? insertCopy(mm, remap, vma, { pgoff, relocated });
   if (relocated) prepareAnonVma(mm.kernel, target);
-  rehomeMoved(mm, { from: sourceAnonVma, to: target.anonVma, start: addr, end: addr + remap.oldLen });
   const { kernel } = mm;
   if (merged !== null)
     kernel.emit?.({ kind: 'pgoffMerge', op: kernel.opNr, mm: mm.id, faulted, updated: fresh });
@@ -171,22 +163,22 @@ function insertCopy(mm: Mm, remap: Remap, vma: Vma, how: { pgoff: Pgoff; relocat
   return insertVma(mm, copy, 'mremap', vma);
 }
 
-/** Reports pages that come under another anon_vma by the move (seed 004 patch 5 and the successor). */
-function rehomeMoved(
-  mm: Mm,
-  what: { from: AnonVma | null; to: AnonVma | null; start: Addr; end: Addr },
-): void {
-  const { from, to, start, end } = what;
-  if (from === null || to === null || from === to) return;
+/** Moved pages that come under another anon_vma, or at other page offsets, are told so (seed 004 and its successor). */
+function rehomeMoved(mm: Mm, remap: Remap, moved: Vma, from: AnonVma | null): void {
+  const to = moved.anonVma;
+  if (from === null || to === null) return;
+  const { newAddr, oldLen } = remap;
+  const range = { start: newAddr, end: newAddr + oldLen };
+  const pages = rehomePages(mm, range, { anonVma: to, pgoff: linearIndex(moved, newAddr) });
+  if (from === to) return;
   mm.kernel.emit?.({
     kind: 'anonVmaRehome',
     op: mm.kernel.opNr,
     mm: mm.id,
     from: from.id,
     to: to.id,
-    start,
-    end,
-    pages: countAnonPages(mm, start, end),
+    ...range,
+    pages,
   });
 }
 
@@ -195,7 +187,7 @@ function keepSource(mm: Mm, remap: Remap, vma: Vma, moved: Vma): void {
   if (vma.flags & VM_LOCKED) mm.lockedLeak += nrPagesIn(vma.end - vma.start);
   vma.flags &= ~VM_LOCKED_MASK;
   const whole = remap.addr === vma.start && remap.addr + remap.oldLen === vma.end;
-  if (vma !== moved && whole) unlinkAnonVmas(vma);
+  if (vma !== moved && whole) unlinkAnonVmas(mm.kernel, vma);
   const { kernel } = mm;
   kernel.emit?.({
     kind: 'flags',

@@ -12,6 +12,7 @@ import { type Addr, isPageAligned, nrPagesIn, pageCeil } from '../base/units.ts'
 import { accountVm, exceededLimit, type Mm, mayCommit } from './mm.ts';
 import { isDeniedWriteExec, protFlags } from './mmap.ts';
 import { populateVma } from './populate.ts';
+import { protectPages } from './protectPages.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { modifyVma } from './vmaMerge.ts';
@@ -97,6 +98,7 @@ function protectVma(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, wanted:
     mm.kernel.commit(-charged);
     return refused(ENOMEM, 'map-count');
   }
+  protectPages(mm, changed, start, end);
   if (old & VM_ACCOUNT && (flags & VM_ACCOUNT) === 0) mm.kernel.commit(-pages);
   if ((old & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED && flags & VM_WRITE)
     populateVma(mm, changed, start, end);

@@ -20,6 +20,7 @@ import { OK, refused, type SysResult } from './result.ts';
 import { nrPagesOf, type Vma } from './vma.ts';
 import { maySplit, splitVma } from './vmaMerge.ts';
 import { VM_ACCOUNT, VM_LOCKED, VM_SEALED } from './vmFlags.ts';
+import { UNMAP, zapRange } from './zap.ts';
 
 /** What lies in a range that is about to be replaced or removed. */
 export interface Gathered {
@@ -74,10 +75,10 @@ export function removeVmas(
   const ceiling = last.next?.start ?? TASK_SIZE + PMD_SIZE;
   for (const vma of vmas) {
     const pages = nrPagesOf(vma);
-    mm.pages.zap(vma.start, vma.end, { keepGuards: false });
+    zapRange(mm, vma, vma.start, vma.end, UNMAP);
     accountVm(mm, vma.flags, -pages);
     if (vma.flags & VM_LOCKED) mm.lockedVm -= pages;
-    unlinkAnonVmas(vma);
+    unlinkAnonVmas(mm.kernel, vma);
     unlinkVma(mm, vma, how.cause);
   }
   mm.pages.freeTables(start, end, floor, ceiling);

@@ -1,264 +1,459 @@
 /**
- * Page tables as far as vmas depend on them: what each touched page holds, and which 2 MiB ranges have a table.
+ * The page tables of one address space: four levels of 512 entries, as x86-64 and Sv48 have them.
  *
- * A vma's history shows in its pages: a guard marker makes an access fail, an empty table entry decides whether a huge page (and with it an
- * anon_vma) comes, a page that is mapped twice refuses a move of the proposals. One leaf holds the 512 entries of 2 MiB, found by
- * the number of that range; a leaf that does not exist is a pmd that is none.
+ *   pgd --> pud page (512 GiB) --> pmd page (1 GiB) --> pte table (2 MiB) --> ptes
+ *                                        \--> 2 MiB at once (huge), with one pte table deposited for a later split
+ *
+ * This file knows what is in a table, not what it means: frames, swap slots and markers are counted by who sets an entry (rmap.ts).
+ * Layout of an entry: pte.ts. A pte table that holds nothing takes no storage; it is an entry `emptyTable` in its pmd page.
  *
  * Invariants
- *   [leaf-used]      `nrUsed` is the number of entries that are not none
- *   [pte-frame]      anonymous, file and swap entries hold a frame and count in its mapcount, once; zero and guard entries hold none
- *   [pte-in-vma]     every entry lies in a vma
- * Cost    whole-range operations walk leaves, then touched entries; 2.6 KiB a leaf
- * Linux   mm/memory.c: zap_pte_range, copy_page_range; mm/mremap.c: move_page_tables; arch pgtable.h
- * Left out   upper levels, table counts as a figure, dirty and young bits, huge pages as one unit
+ *   [table-used]    the count of each table is the number of its entries that are not none; a stored pte table is never empty
+ *   [table-count]   `nrPtes` is the number of pte tables, deposited ones included; `nrPmds`, `nrPuds` those of pmd and pud pages
+ * Cost    one entry: four dependent reads, two when the last access was in the same GiB. Whole ranges: linear in tables and in touched
+ *         entries, not in pages; 512 GiB or 1 GiB without tables are one step
+ * Linux   mm/memory.c: __pte_alloc, free_pgtables, free_pgd_range; mm/pgtable-generic.c (deposits)
+ * Left out   a fifth level, tables shared between address spaces
  */
+import type { ArenaPage } from '../base/arena.ts';
+import { must } from '../base/assert.ts';
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
-import { type Frames, ZERO_FRAME } from './frames.ts';
+import { EMPTY_TABLE, HUGE, KIND_MASK, kindName, NO_DEPOSIT, NONE, type PteKind, TABLE } from './pte.ts';
+import { TablePages } from './tablePages.ts';
 
-/** What an entry is. */
-export type PteKind = 'none' | 'anon' | 'zero' | 'file' | 'guard' | 'swap';
-
-const KINDS: readonly PteKind[] = ['none', 'anon', 'zero', 'file', 'guard', 'swap'];
-const NONE = 0;
-const ANON = 1;
-const ZERO = 2;
-const FILE = 3;
-const GUARD = 4;
-const SWAP = 5;
-const CODE: Readonly<Record<PteKind, number>> = {
-  none: NONE,
-  anon: ANON,
-  zero: ZERO,
-  file: FILE,
-  guard: GUARD,
-  swap: SWAP,
-};
+/** Bytes that one pmd page maps, and one pud page. */
+export const PUD_SIZE = 2 ** 30;
+export const PGDIR_SIZE = 2 ** 39;
 const PTES = 512;
-const MAX_SPARE = 64;
 
-interface PteLeaf {
-  readonly kinds: Uint8Array;
-  readonly frames: Int32Array;
-  nrUsed: number;
-}
+/** Word index of the entry for `addr` within its table. The low 32 bits of an address survive `>>>`. */
+const pteWord = (addr: Addr): number => ((addr >>> 12) & 511) << 1;
+const pmdWord = (addr: Addr): number => ((addr >>> 21) & 511) << 1;
+const gibOf = (addr: Addr): number => Math.floor(addr / PUD_SIZE);
 
-const newLeaf = (): PteLeaf => ({ kinds: new Uint8Array(PTES), frames: new Int32Array(PTES), nrUsed: 0 });
-const leafKey = (addr: Addr): number => Math.floor(addr / PMD_SIZE);
-/** The low 21 bits survive `&` and `>>` whatever is above them. */
-const indexIn = (addr: Addr): number => (addr & (PMD_SIZE - 1)) >> 12;
-
-/** What a zap leaves in place. */
-export interface ZapOptions {
-  /** Guard markers stay (MADV_DONTNEED, MADV_FREE); munmap takes them too. */
-  readonly keepGuards: boolean;
-}
+/** Looks at an entry that is not none and returns its new word 0: the same, other bits, or 0 to empty it. */
+export type EntryVisitor = (low: number, high: number, addr: Addr) => number;
+/** Looks at a pmd that is not none: the 2 MiB from `base`, and its word 0 (`table`, `emptyTable`, or huge). */
+export type SlotVisitor = (base: Addr, pmd: number) => void;
 
 /** The tables of one address space. */
 export class PageTable {
-  readonly #leaves = new Map<number, PteLeaf>();
-  /** Empty leaves to use again: making their arrays costs more than filling them. */
-  readonly #spare: PteLeaf[] = [];
-  readonly #frames: Frames;
+  readonly #tables: TablePages;
+  #pgd: ArenaPage = 0;
+  #nrPtes = 0;
+  #nrPmds = 0;
+  #nrPuds = 0;
+  /** The GiB whose pmd page was looked up last, and that page (0: none). */
+  #gib = -1;
+  #pmdPage: ArenaPage = 0;
+  #pmdWords: Uint32Array = new Uint32Array(0);
+  #pmdOffset = 0;
 
-  /** @param frames  the frames of the kernel that owns the address space */
-  constructor(frames: Frames) {
-    this.#frames = frames;
-  }
-
-  /** Returns what the entry for `addr` is. */
-  kind(addr: Addr): PteKind {
-    const leaf = this.#leaves.get(leafKey(addr));
-    return leaf === undefined ? 'none' : (KINDS[leaf.kinds[indexIn(addr)] as number] as PteKind);
-  }
-  /** Returns the frame in the entry for `addr`, which holds one (`anon`, `zero`, `file`, `swap`). */
-  frame(addr: Addr): number {
-    return this.#leaves.get(leafKey(addr))?.frames[indexIn(addr)] ?? ZERO_FRAME;
-  }
-  /** Tells whether the 2 MiB around `addr` have a table. */
-  hasTable(addr: Addr): boolean {
-    return this.#leaves.has(leafKey(addr));
-  }
-  /** Returns how many entries of the 2 MiB around `addr` are not none. */
-  nrUsed(addr: Addr): number {
-    return this.#leaves.get(leafKey(addr))?.nrUsed ?? 0;
+  /** @param tables  the tables of the kernel that owns the address space */
+  constructor(tables: TablePages = new TablePages()) {
+    this.#tables = tables;
   }
 
-  /** Sets the entry for `addr`, which may hold something; counts the frame (`zero` and `guard` have none of their own). */
-  set(addr: Addr, kind: Exclude<PteKind, 'none'>, frame: number = ZERO_FRAME): void {
-    const key = leafKey(addr);
-    const leaf = this.#leaves.get(key) ?? this.#makeLeaf(key);
-    const index = indexIn(addr);
-    if (frame !== ZERO_FRAME) this.#frames.addMapping(frame, 1);
-    this.#drop(leaf, index);
-    leaf.kinds[index] = CODE[kind];
-    leaf.frames[index] = frame;
-    leaf.nrUsed++;
+  /** Pte tables, deposited ones included. */
+  get nrPtes(): number {
+    return this.#nrPtes;
+  }
+  /** Pages of the level above: one for each GiB. */
+  get nrPmds(): number {
+    return this.#nrPmds;
+  }
+  /** Pages of the level above that: one for each 512 GiB. */
+  get nrPuds(): number {
+    return this.#nrPuds;
+  }
+  /** Bytes of tables, as `VmPTE` of status counts them. Linux: mm_pgtables_bytes(). */
+  get bytes(): number {
+    return (this.#nrPtes + this.#nrPmds + this.#nrPuds) * PAGE_SIZE;
   }
 
-  /** Changes a present entry into a swap entry of the same frame, or back. */
-  retype(addr: Addr, kind: 'anon' | 'swap'): void {
-    const leaf = this.#leaves.get(leafKey(addr));
-    if (leaf !== undefined) leaf.kinds[indexIn(addr)] = CODE[kind];
-  }
+  // ---- finding -------------------------------------------------------------------------------------------------------------------
 
-  /** Makes sure that the 2 MiB around `addr` have a table (an access that maps nothing makes one too). */
-  populateTable(addr: Addr): void {
-    const key = leafKey(addr);
-    if (!this.#leaves.has(key)) this.#makeLeaf(key);
+  #entryOf(table: ArenaPage, word: number): ArenaPage {
+    const { arena } = this.#tables;
+    const at = arena.offset(table) + word;
+    const words = arena.words(table);
+    return ((words[at] as number) & KIND_MASK) === TABLE ? (words[at + 1] as number) : 0;
   }
-
-  #makeLeaf(key: number): PteLeaf {
-    const leaf = this.#spare.pop() ?? newLeaf();
-    this.#leaves.set(key, leaf);
-    return leaf;
+  #pudPageOf(gib: number): ArenaPage {
+    return this.#pgd === 0 ? 0 : this.#entryOf(this.#pgd, (gib >>> 9) << 1);
   }
-
-  /** Tells whether no entry of [start, end) can hold anything, by looking at the tables alone. */
-  isBlank(start: Addr, end: Addr): boolean {
-    for (let key = leafKey(start); key <= leafKey(end - 1); key++)
-      if ((this.#leaves.get(key)?.nrUsed ?? 0) > 0) return false;
+  /** Makes the pmd page of `addr` the current one. Returns whether there is one. */
+  #enterGib(addr: Addr): boolean {
+    const gib = gibOf(addr);
+    if (gib === this.#gib) return this.#pmdPage !== 0;
+    const pud = this.#pudPageOf(gib);
+    const page = pud === 0 ? 0 : this.#entryOf(pud, (gib & 511) << 1);
+    this.#gib = gib;
+    this.#pmdPage = page;
+    if (page === 0) return false;
+    this.#pmdWords = this.#tables.arena.words(page);
+    this.#pmdOffset = this.#tables.arena.offset(page);
     return true;
   }
 
-  /** Fills [start, end), which is blank, with new anonymous pages, or with the zero page. */
-  fillBlank(start: Addr, end: Addr, kind: 'anon' | 'zero'): void {
-    const code = CODE[kind];
-    for (let addr = start; addr < end; ) {
-      const key = leafKey(addr);
-      const leaf = this.#leaves.get(key) ?? this.#makeLeaf(key);
-      const stop = Math.min(end, (key + 1) * PMD_SIZE);
-      const low = indexIn(addr);
-      const high = low + (stop - addr) / PAGE_SIZE;
-      leaf.kinds.fill(code, low, high);
-      leaf.nrUsed += high - low;
-      for (let i = low; i < high && code === ANON; i++) {
-        const frame = this.#frames.allocate(0);
-        this.#frames.addMapping(frame, 1);
-        leaf.frames[i] = frame;
-      }
-      addr = stop;
+  /** Returns word 0 of the pmd of `addr`: 0, `table`, `emptyTable`, or a huge mapping. */
+  pmd(addr: Addr): number {
+    return this.#enterGib(addr) ? (this.#pmdWords[this.#pmdOffset + pmdWord(addr)] as number) : NONE;
+  }
+  /** Returns word 1 of the pmd of `addr`: the first frame of a huge mapping. */
+  pmdHigh(addr: Addr): number {
+    return this.#enterGib(addr) ? (this.#pmdWords[this.#pmdOffset + pmdWord(addr) + 1] as number) : 0;
+  }
+  /** Returns word 0 of the pte of `addr`; 0 when there is no table, or 2 MiB are mapped at once. */
+  low(addr: Addr): number {
+    const table = this.#storedTable(addr);
+    if (table === 0) return NONE;
+    const { arena } = this.#tables;
+    return arena.words(table)[arena.offset(table) + pteWord(addr)] as number;
+  }
+  /** Returns word 1 of the pte of `addr`. */
+  high(addr: Addr): number {
+    const table = this.#storedTable(addr);
+    if (table === 0) return 0;
+    const { arena } = this.#tables;
+    return arena.words(table)[arena.offset(table) + pteWord(addr) + 1] as number;
+  }
+  /** Returns what the pte of `addr` is, in words; of a huge mapping, what that is. */
+  kind(addr: Addr): PteKind {
+    const pmd = this.pmd(addr);
+    return kindName(pmd & HUGE ? pmd : this.low(addr));
+  }
+  /** Tells whether `addr` has a pte table, empty or not. */
+  hasTable(addr: Addr): boolean {
+    const kind = this.pmd(addr) & KIND_MASK;
+    return kind === TABLE || kind === EMPTY_TABLE;
+  }
+  /** Returns how many ptes of the 2 MiB around `addr` are not none. */
+  nrUsed(addr: Addr): number {
+    const table = this.#storedTable(addr);
+    return table === 0 ? 0 : this.#tables.used(table);
+  }
+  /** Tells whether there is a pmd page for the GiB of `addr`. */
+  hasPmdPage(addr: Addr): boolean {
+    return this.#enterGib(addr);
+  }
+  /** Tells whether there is a pud page for the 512 GiB of `addr`. */
+  hasPudPage(addr: Addr): boolean {
+    return this.#pudPageOf(gibOf(addr)) !== 0;
+  }
+  #storedTable(addr: Addr): ArenaPage {
+    if (!this.#enterGib(addr)) return 0;
+    const at = this.#pmdOffset + pmdWord(addr);
+    return ((this.#pmdWords[at] as number) & KIND_MASK) === TABLE ? (this.#pmdWords[at + 1] as number) : 0;
+  }
+
+  // ---- making --------------------------------------------------------------------------------------------------------------------
+
+  #link(parent: ArenaPage, word: number): ArenaPage {
+    const page = this.#tables.allocate();
+    const { arena } = this.#tables;
+    const at = arena.offset(parent) + word;
+    arena.words(parent)[at] = TABLE;
+    arena.words(parent)[at + 1] = page;
+    this.#tables.count(parent, 1);
+    return page;
+  }
+  /** Makes sure that the 512 GiB of `addr` have a pud page. Linux: pud_alloc(). */
+  makePudPage(addr: Addr): ArenaPage {
+    const gib = gibOf(addr);
+    if (this.#pgd === 0) this.#pgd = this.#tables.allocate();
+    const page = this.#pudPageOf(gib);
+    if (page !== 0) return page;
+    this.#nrPuds++;
+    return this.#link(this.#pgd, (gib >>> 9) << 1);
+  }
+  /** Makes sure that the GiB of `addr` has a pmd page. Linux: pmd_alloc(). */
+  makePmdPage(addr: Addr): void {
+    if (this.#enterGib(addr)) return;
+    this.#link(this.makePudPage(addr), (gibOf(addr) & 511) << 1);
+    this.#nrPmds++;
+    this.#gib = -1;
+  }
+  #setPmd(addr: Addr, low: number, high: number): void {
+    this.makePmdPage(addr);
+    this.#enterGib(addr);
+    const at = this.#pmdOffset + pmdWord(addr);
+    const was = this.#pmdWords[at] as number;
+    this.#pmdWords[at] = low;
+    this.#pmdWords[at + 1] = high;
+    if ((was === NONE) !== (low === NONE)) this.#tables.count(this.#pmdPage, was === NONE ? 1 : -1);
+  }
+  /** Makes sure that `addr` has a pte table. Returns whether it is new. The pmd is not huge. Linux: pte_alloc(). */
+  makeTable(addr: Addr): boolean {
+    if (this.pmd(addr) !== NONE) return false;
+    this.#setPmd(addr, EMPTY_TABLE, 0);
+    this.#nrPtes++;
+    return true;
+  }
+
+  // ---- single entries ------------------------------------------------------------------------------------------------------------
+
+  /** Sets the pte of `addr`, making tables as needed. `low` 0 empties it. What was there is the caller's business. */
+  set(addr: Addr, low: number, high: number): void {
+    let table = this.#storedTable(addr);
+    if (table === 0) {
+      if (low === NONE) return;
+      this.makeTable(addr);
+      table = this.#tables.allocate();
+      this.#setPmd(addr, TABLE, table);
     }
+    const { arena } = this.#tables;
+    const words = arena.words(table);
+    const at = arena.offset(table) + pteWord(addr);
+    const was = words[at] as number;
+    words[at] = low;
+    words[at + 1] = low === NONE ? 0 : high;
+    if ((was === NONE) === (low === NONE)) return;
+    if (this.#tables.count(table, was === NONE ? 1 : -1) === 0) this.#dropStorage(addr, table);
+  }
+  /** Changes word 0 of the pte of `addr`, which is not none and stays so. */
+  setLow(addr: Addr, low: number): void {
+    const table = this.#storedTable(addr);
+    const { arena } = this.#tables;
+    arena.words(table)[arena.offset(table) + pteWord(addr)] = low;
+  }
+  #dropStorage(addr: Addr, table: ArenaPage): void {
+    this.#tables.release(table);
+    this.#setPmd(addr, EMPTY_TABLE, 0);
   }
 
-  /** Empties entry `index` and lets go of its frame. */
-  #drop(leaf: PteLeaf, index: number): void {
-    const kind = leaf.kinds[index];
-    if (kind === NONE) return;
-    const frame = leaf.frames[index] as number;
-    if (frame !== ZERO_FRAME && this.#frames.addMapping(frame, -1) === 0 && kind !== FILE)
-      this.#frames.release(frame);
-    leaf.kinds[index] = NONE;
-    leaf.frames[index] = 0;
-    leaf.nrUsed--;
+  // ---- 2 MiB at once -------------------------------------------------------------------------------------------------------------
+
+  /** Maps the 2 MiB at `base`, whose pmd is none. A pte table is put aside for a later split, unless `low` has NO_DEPOSIT (files). */
+  setHuge(base: Addr, low: number, high: number): void {
+    this.#setPmd(base, low | HUGE, high);
+    if ((low & NO_DEPOSIT) === 0) this.#nrPtes++;
+  }
+  /** Changes word 0 of the pmd at `base`, which is huge and stays so. */
+  setHugeLow(base: Addr, low: number): void {
+    this.#setPmd(base, low | HUGE, this.pmdHigh(base));
+  }
+  /** Empties the huge pmd at `base`; its deposit, if it has one, goes too. */
+  clearHuge(base: Addr): void {
+    if ((this.pmd(base) & NO_DEPOSIT) === 0) this.#nrPtes--;
+    this.#setPmd(base, NONE, 0);
+  }
+  /** Turns the huge pmd at `base` into its deposited table, which is empty. */
+  withdrawDeposit(base: Addr): void {
+    this.#setPmd(base, EMPTY_TABLE, 0);
+  }
+  /** Turns the empty table at `base` into the deposit of a huge mapping. */
+  depositTable(base: Addr, low: number, high: number): void {
+    must(this.#emptyTableAt(base), '[page-table] only an empty table can be deposited');
+    this.#setPmd(base, low | HUGE, high);
+  }
+  #emptyTableAt(base: Addr): true | null {
+    return (this.pmd(base) & KIND_MASK) === EMPTY_TABLE ? true : null;
   }
 
-  /** Calls `each` for every leaf that overlaps [start, end), ascending, with the entry numbers from `low` to below `high`. */
-  #forEachLeaf(
-    start: Addr,
-    end: Addr,
-    each: (leaf: PteLeaf, base: Addr, low: number, high: number) => void,
-  ): void {
-    const firstKey = leafKey(start);
-    const lastKey = leafKey(end - 1);
-    const visit = (key: number): void => {
-      const leaf = this.#leaves.get(key);
-      if (leaf === undefined) return;
-      const base = key * PMD_SIZE;
-      each(leaf, base, Math.max(0, (start - base) / PAGE_SIZE), Math.min(PTES, (end - base) / PAGE_SIZE));
-    };
-    if (lastKey - firstKey <= this.#leaves.size) for (let key = firstKey; key <= lastKey; key++) visit(key);
-    else
-      [...this.#leaves.keys()]
-        .filter((key) => key >= firstKey && key <= lastKey)
-        .sort((a, b) => a - b)
-        .forEach(visit);
-  }
+  // ---- ranges --------------------------------------------------------------------------------------------------------------------
 
-  /** Empties the entries of [start, end). */
-  zap(start: Addr, end: Addr, options: ZapOptions): void {
+  /** Calls `visit` for each pmd of [start, end) that is not none, ascending. It may change that pmd. */
+  forEachSlot(start: Addr, end: Addr, visit: SlotVisitor): void {
     if (start >= end) return;
-    this.#forEachLeaf(start, end, (leaf, _base, low, high) => {
-      for (let i = low; i < high && leaf.nrUsed > 0; i++) {
-        const kind = leaf.kinds[i];
-        if (kind !== NONE && !(kind === GUARD && options.keepGuards)) this.#drop(leaf, i);
+    const last = gibOf(end - 1);
+    for (let gib = gibOf(start); gib <= last; gib++) {
+      if (this.#pudPageOf(gib) === 0) {
+        gib |= 511;
+        continue;
       }
+      if (!this.#enterGib(gib * PUD_SIZE)) continue;
+      const from = Math.max(start, gib * PUD_SIZE);
+      const to = Math.min(end, (gib + 1) * PUD_SIZE);
+      let unseen = this.#tables.used(this.#pmdPage);
+      for (let base = from - (from % PMD_SIZE); base < to && unseen > 0; base += PMD_SIZE) {
+        const pmd = this.pmd(base);
+        if (pmd === NONE) continue;
+        unseen--;
+        visit(base, pmd);
+      }
+    }
+  }
+
+  /** Passes every pte of [start, end) that is not none through `each`, ascending. Huge mappings are left out. `each` must not change tables. */
+  transform(start: Addr, end: Addr, each: EntryVisitor): void {
+    this.forEachSlot(start, end, (base, pmd) => {
+      if ((pmd & KIND_MASK) === TABLE)
+        this.#transformTable(base, Math.max(start, base), Math.min(end, base + PMD_SIZE), each);
+    });
+  }
+  #transformTable(base: Addr, from: Addr, to: Addr, each: EntryVisitor): void {
+    const table = this.#storedTable(base);
+    const words = this.#tables.arena.words(table);
+    const offset = this.#tables.arena.offset(table);
+    const stop = offset + (to - base) / (PAGE_SIZE / 2);
+    let unseen = this.#tables.used(table);
+    let emptied = 0;
+    for (let at = offset + (from - base) / (PAGE_SIZE / 2); at < stop && unseen > 0; at += 2) {
+      const low = words[at] as number;
+      if (low === NONE) continue;
+      unseen--;
+      const now = each(low, words[at + 1] as number, base + (at - offset) * (PAGE_SIZE / 2));
+      if (now === low) continue;
+      words[at] = now;
+      if (now !== NONE) continue;
+      words[at + 1] = 0;
+      emptied++;
+    }
+    if (emptied > 0 && this.#tables.count(table, -emptied) === 0) this.#dropStorage(base, table);
+  }
+
+  /** Calls `each` for every pte of [start, end) that is not none, ascending; 2 MiB mappings count as one call at their base with `huge` set. */
+  forEach(start: Addr, end: Addr, each: (addr: Addr, low: number, high: number) => void): void {
+    this.forEachSlot(start, end, (base, pmd) => {
+      if (pmd & HUGE) each(base, pmd, this.pmdHigh(base));
+      else
+        this.transform(Math.max(start, base), Math.min(end, base + PMD_SIZE), (low, high, addr) => {
+          each(addr, low, high);
+          return low;
+        });
     });
   }
 
-  /** Frees the tables whose 2 MiB lie whole within [floor, ceiling) and that overlap [start, end). They are empty. Linux: free_pgtables(). */
-  freeTables(start: Addr, end: Addr, floor: Addr, ceiling: Addr): void {
-    if (this.#leaves.size === 0 || start >= end) return;
-    const keys: number[] = [];
-    this.#forEachLeaf(start, end, (leaf, base) => {
-      if (leaf.nrUsed === 0 && base >= floor && base + PMD_SIZE <= ceiling) keys.push(leafKey(base));
+  /** Tells whether nothing of [start, end) is mapped or marked, by looking at the tables alone: a table that holds anything counts. */
+  isBlank(start: Addr, end: Addr): boolean {
+    let blank = true;
+    this.forEachSlot(start, end, (_base, pmd) => {
+      if ((pmd & KIND_MASK) !== EMPTY_TABLE) blank = false;
     });
-    for (const key of keys) {
-      const leaf = this.#leaves.get(key);
-      if (leaf !== undefined && this.#spare.length < MAX_SPARE) this.#spare.push(leaf);
-      this.#leaves.delete(key);
-    }
+    return blank;
+  }
+
+  /** Frees the empty table at `base`. The pmd is `emptyTable`. */
+  freeTable(base: Addr): void {
+    must(this.#emptyTableAt(base), '[page-table] only an empty table can be freed');
+    this.#setPmd(base, NONE, 0);
+    this.#nrPtes--;
   }
 
   /**
-   * Moves the entries of [from, from+len) to `to`, where there are none. A table that fits moves as a whole and leaves none behind; otherwise
-   * the old one stays, and new ones are made for what it covered, even if it was empty. Linux: move_page_tables().
+   * Frees what nothing needs any more around [start, end): each pte table, pmd page and pud page that overlaps it and whose whole range lies
+   * within [floor, ceiling). They are empty. Linux: free_pgd_range().
    */
-  move(from: Addr, to: Addr, len: number): void {
-    if (len === 0) return;
-    const aligned = (to - from) % PMD_SIZE === 0;
-    this.#forEachLeaf(from, from + len, (leaf, base, low, high) => {
-      const target = to + (base + low * PAGE_SIZE - from);
-      if (aligned && high - low === PTES && !this.hasTable(target)) {
-        this.#leaves.delete(leafKey(base));
-        this.#leaves.set(leafKey(target), leaf);
-      } else this.#moveEntries(leaf, target, low, high);
+  freeTables(start: Addr, end: Addr, floor: Addr, ceiling: Addr): void {
+    if (this.#pgd === 0 || start >= end) return;
+    this.forEachSlot(start, end, (base) => {
+      if (base >= floor && base + PMD_SIZE <= ceiling) this.freeTable(base);
     });
-  }
-
-  #moveEntries(leaf: PteLeaf, target: Addr, low: number, high: number): void {
-    this.populateTable(target);
-    this.populateTable(target + (high - low - 1) * PAGE_SIZE);
-    for (let i = low; i < high && leaf.nrUsed > 0; i++) {
-      const kind = leaf.kinds[i] as number;
-      if (kind === NONE) continue;
-      const frame = leaf.frames[i] as number;
-      this.set(target + (i - low) * PAGE_SIZE, KINDS[kind] as Exclude<PteKind, 'none'>, frame);
-      this.#drop(leaf, i);
+    const last = gibOf(end - 1);
+    for (let gib = gibOf(start); gib <= last; gib++) {
+      if (this.#pudPageOf(gib) === 0) gib |= 511;
+      else if (gib * PUD_SIZE >= floor && (gib + 1) * PUD_SIZE <= ceiling) this.#freePmdPage(gib);
     }
+    for (let slot = Math.floor(start / PGDIR_SIZE); slot <= Math.floor((end - 1) / PGDIR_SIZE); slot++)
+      if (slot * PGDIR_SIZE >= floor && (slot + 1) * PGDIR_SIZE <= ceiling) this.#freePudPage(slot);
+  }
+  #freePmdPage(gib: number): void {
+    const pud = this.#pudPageOf(gib);
+    if (!this.#enterGib(gib * PUD_SIZE)) return;
+    this.#unlink(pud, (gib & 511) << 1, this.#pmdPage);
+    this.#nrPmds--;
+    this.#gib = -1;
+  }
+  #freePudPage(slot: number): void {
+    const page = this.#pudPageOf(slot << 9);
+    if (page === 0) return;
+    this.#unlink(this.#pgd, slot << 1, page);
+    this.#nrPuds--;
+    this.#gib = -1;
+  }
+  #unlink(parent: ArenaPage, word: number, page: ArenaPage): void {
+    must(this.#tables.used(page) === 0 ? true : null, '[page-table] a table that is freed is empty');
+    const { arena } = this.#tables;
+    const at = arena.offset(parent) + word;
+    arena.words(parent)[at] = NONE;
+    arena.words(parent)[at + 1] = 0;
+    this.#tables.count(parent, -1);
+    this.#tables.release(page);
   }
 
-  /** Copies the entries of [start, end) into a child's tables: frames are shared, markers copied, tables made even if empty. Linux: copy_page_range(). */
-  copyTo(child: PageTable, start: Addr, end: Addr): void {
-    this.#forEachLeaf(start, end, (leaf, base, low, high) => {
-      child.populateTable(Math.max(base, start));
-      for (let i = low; i < high; i++) {
-        const kind = leaf.kinds[i] as number;
-        if (kind !== NONE)
-          child.set(base + i * PAGE_SIZE, KINDS[kind] as Exclude<PteKind, 'none'>, leaf.frames[i] as number);
-      }
-    });
+  /** Gives the top level back; everything below it is gone. For exit. */
+  freeRoot(): void {
+    if (this.#pgd === 0) return;
+    must(this.#tables.used(this.#pgd) === 0 ? true : null, '[page-table] the top level is empty');
+    this.#tables.release(this.#pgd);
+    this.#pgd = 0;
+    this.#gib = -1;
   }
 
-  /** Calls `each` for every entry of [start, end) that is not none, ascending. */
-  forEach(start: Addr, end: Addr, each: (addr: Addr, kind: PteKind, frame: number) => void): void {
-    if (start >= end) return;
-    this.#forEachLeaf(start, end, (leaf, base, low, high) => {
-      for (let i = low; i < high && leaf.nrUsed > 0; i++) {
-        const kind = leaf.kinds[i] as number;
-        if (kind !== NONE) each(base + i * PAGE_SIZE, KINDS[kind] as PteKind, leaf.frames[i] as number);
-      }
-    });
+  // ---- moving --------------------------------------------------------------------------------------------------------------------
+
+  /** Moves the pmd of `from` (a table, or 2 MiB with their deposit) to `to`. Returns whether it could: not if `to` has a pmd. */
+  movePmd(from: Addr, to: Addr): boolean {
+    const low = this.pmd(from);
+    const high = this.pmdHigh(from);
+    if (this.pmd(to) !== NONE) return false;
+    this.#setPmd(from, NONE, 0);
+    this.#setPmd(to, low, high);
+    return true;
+  }
+  /** Moves the pmd page of the GiB at `from` to `to`. Returns whether it could: not if `to` has one. */
+  movePud(from: Addr, to: Addr): boolean {
+    if (this.#enterGib(to) || !this.#enterGib(from)) return false;
+    const page = this.#pmdPage;
+    const { arena } = this.#tables;
+    const source = this.#pudPageOf(gibOf(from));
+    const target = this.makePudPage(to);
+    for (const [pud, gib, low, high] of [
+      [source, gibOf(from), NONE, 0],
+      [target, gibOf(to), TABLE, page],
+    ] as const) {
+      const at = arena.offset(pud) + ((gib & 511) << 1);
+      arena.words(pud)[at] = low;
+      arena.words(pud)[at + 1] = high;
+      this.#tables.count(pud, low === NONE ? -1 : 1);
+    }
+    this.#gib = -1;
+    return true;
   }
 
-  /** Returns the first entry count that is wrong, in words, or null. For verify.ts. */
+  // ---- checking ------------------------------------------------------------------------------------------------------------------
+
+  /** Returns the first count that is wrong, in words, or null. For verify.ts. */
   verify(): string | null {
-    for (const [key, leaf] of this.#leaves) {
-      let used = 0;
-      for (let i = 0; i < PTES; i++) if (leaf.kinds[i] !== NONE) used++;
-      if (used !== leaf.nrUsed)
-        return `[leaf-used] table of 0x${(key * PMD_SIZE).toString(16)} says ${leaf.nrUsed}, holds ${used}`;
+    const seen = { ptes: 0, pmds: 0, puds: 0 };
+    let wrong: string | null = null;
+    for (let slot = 0; slot < PTES / 2; slot++) {
+      if (this.#pudPageOf(slot << 9) === 0) continue;
+      seen.puds++;
+      for (let i = 0; i < PTES; i++) {
+        const gib = (slot << 9) | i;
+        if (!this.#enterGib(gib * PUD_SIZE)) continue;
+        seen.pmds++;
+        wrong ??= this.#verifyGib(gib, seen);
+      }
     }
-    return null;
+    if (wrong !== null) return wrong;
+    const counts = `${this.#nrPtes} pte tables, ${this.#nrPmds} pmd pages, ${this.#nrPuds} pud pages`;
+    const found = `${seen.ptes} pte tables, ${seen.pmds} pmd pages, ${seen.puds} pud pages`;
+    return counts === found ? null : `counted ${counts}; there are ${found}`;
+  }
+  #verifyGib(gib: number, seen: { ptes: number }): string | null {
+    let entries = 0;
+    const pmdPage = this.#pmdPage;
+    for (let i = 0; i < PTES; i++) {
+      const base = gib * PUD_SIZE + i * PMD_SIZE;
+      const pmd = this.pmd(base);
+      if (pmd === NONE) continue;
+      entries++;
+      if ((pmd & NO_DEPOSIT) === 0) seen.ptes++;
+      if ((pmd & KIND_MASK) !== TABLE) continue;
+      const wrong = this.#verifyTable(base);
+      if (wrong !== null) return wrong;
+    }
+    return entries === this.#tables.used(pmdPage)
+      ? null
+      : `the pmd page of GiB ${gib} counts ${this.#tables.used(pmdPage)} entries, it has ${entries}`;
+  }
+  #verifyTable(base: Addr): string | null {
+    let used = 0;
+    for (let i = 0; i < PTES; i++) if (this.low(base + i * PAGE_SIZE) !== NONE) used++;
+    if (used === this.nrUsed(base) && used > 0) return null;
+    return `the table of 0x${base.toString(16)} counts ${this.nrUsed(base)} entries, it has ${used}`;
   }
 }

@@ -4,11 +4,13 @@
  * Linux   mm/gup.c: __mm_populate, populate_vma_page_range, faultin_page_range; spec/vma.md 3.2, 9, 10
  */
 import { EFAULT, EINVAL, ENOMEM } from '../abi/errno.ts';
-import { type Addr, PAGE_SIZE } from '../base/units.ts';
+import { type Addr, floorTo, nrPagesIn, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
-import { type FaultAccess, faultIn } from './fault.ts';
+import { countFaults, type FaultAccess, faultIn } from './fault.ts';
 import type { Mm } from './mm.ts';
+import { DIRTY, EXCLUSIVE, HUGE, WRITE, YOUNG, ZERO_PAGE } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
+import { mapNewAnon } from './rmap.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import {
   VM_ACCESS_FLAGS,
@@ -21,6 +23,7 @@ import {
   VM_UFFD_MASK,
   VM_WRITE,
 } from './vmFlags.ts';
+import { FACT } from './work.ts';
 
 /** Tells whether every fault in `vma` gives one small anonymous page, so that a blank range can be filled without asking page by page. */
 const mayFillAtOnce = (mm: Mm, vma: Vma, access: FaultAccess): boolean =>
@@ -32,14 +35,27 @@ const mayFillAtOnce = (mm: Mm, vma: Vma, access: FaultAccess): boolean =>
 /** Faults the pages of [start, end) of one vma in. Returns false at the first page that cannot come. */
 function faultPages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, access: FaultAccess): boolean {
   if (mayFillAtOnce(mm, vma, access) && mm.pages.isBlank(range.start, range.end)) {
-    if (access === 'write') prepareAnonVma(mm.kernel, vma);
-    mm.pages.fillBlank(range.start, range.end, access === 'write' ? 'anon' : 'zero');
+    fillBlank(mm, vma, range, access === 'write');
     return true;
   }
-  for (let addr = range.start; addr < range.end; addr += PAGE_SIZE) {
+  for (let addr = range.start; addr < range.end; ) {
     if (faultIn(mm, vma, { addr, access, stamp: null }).kind === 'signal') return false;
+    addr = mm.pages.pmd(addr) & HUGE ? floorTo(addr, PMD_SIZE) + PMD_SIZE : addr + PAGE_SIZE;
   }
   return true;
+}
+
+/** Does what a fault for each page would: the zero page, or a new page, everywhere. */
+function fillBlank(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, write: boolean): void {
+  const { kernel, pages } = mm;
+  const nrPages = nrPagesIn(range.end - range.start);
+  if (write) prepareAnonVma(kernel, vma);
+  for (let addr = range.start; addr < range.end; addr += PAGE_SIZE) {
+    if (write) mapNewAnon(mm, vma, addr, WRITE | DIRTY | YOUNG | EXCLUSIVE);
+    else pages.set(addr, ZERO_PAGE | YOUNG, 0);
+  }
+  kernel.work.count(write ? FACT.pagesZeroed : FACT.ptesSet, nrPages);
+  countFaults(mm, write ? 'anon' : 'zero-page', nrPages);
 }
 
 /** Populates [start, end) of `vma` as mlock does: stores where it is private and writable, loads elsewhere. */

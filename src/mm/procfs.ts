@@ -79,7 +79,7 @@ const anonVmaRow = (anonVma: AnonVma): AnonVmaRow => ({
   parent: anonVma.parent.id,
   children: anonVma.nrChildren,
   vmas: anonVma.nrActiveVmas,
-  shared: anonVma !== anonVma.root || anonVma.nrAttached !== anonVma.nrActiveVmas,
+  shared: anonVma !== anonVma.root || anonVma.attached.size !== anonVma.nrActiveVmas,
 });
 
 /** Returns every vma as a row, ascending. */

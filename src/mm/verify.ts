@@ -10,7 +10,13 @@ import { type Addr, hex, isPageAligned, TASK_SIZE } from '../base/units.ts';
 import type { AnonVma } from './anonVma.ts';
 import type { Kernel } from './kernel.ts';
 import { type Mm, recount } from './mm.ts';
-import type { PteKind } from './pageTable.ts';
+import {
+  countHolders,
+  ENTRY_INVARIANTS,
+  FRAME_INVARIANTS,
+  firstBrokenEntry,
+  TABLE_INVARIANTS,
+} from './verifyPages.ts';
 import { type FileObject, nrPagesOf, type Vma } from './vma.ts';
 import { VM_ACCOUNT, VM_UFFD_MASK } from './vmFlags.ts';
 
@@ -60,30 +66,6 @@ function badChain(vma: Vma): string | null {
 const orphanUffd = (vma: Vma): string | null =>
   vma.uffd === null && vma.flags & VM_UFFD_MASK ? 'userfaultfd modes without a context' : null;
 
-/** Calls `broken` for every entry with the vma around it (null: none) until it returns a sentence. */
-function firstBrokenPte(
-  mm: Mm,
-  broken: (vma: Vma | null, kind: PteKind, frame: number) => string | null,
-): string | null {
-  let sentence: string | null = null;
-  let vma = mm.vmas.first;
-  mm.pages.forEach(0, TASK_SIZE, (addr, kind, frame) => {
-    if (sentence !== null) return;
-    while (vma !== null && vma.end <= addr) vma = vma.next;
-    const wrong = broken(vma !== null && vma.start <= addr ? vma : null, kind, frame);
-    if (wrong !== null) sentence = `${wrong} (${kind} entry at ${hex(addr)})`;
-  });
-  return sentence;
-}
-
-const holdsFrame = (kind: PteKind): boolean => kind === 'anon' || kind === 'file' || kind === 'swap';
-
-const wrongFrame = (mm: Mm, kind: PteKind, frame: number): string | null => {
-  if (!holdsFrame(kind)) return frame === 0 ? null : `it holds frame ${frame} and should hold none`;
-  if (frame === 0) return 'it holds no frame';
-  return mm.kernel.frames.mapcount(frame) > 0 ? null : `frame ${frame} counts no mapping`;
-};
-
 const INVARIANTS: readonly Invariant[] = [
   { name: 'vma-tree', broken: (mm) => mm.vmas.verify() },
   { name: 'vma-aligned', broken: (mm) => firstBroken(mm, misaligned) },
@@ -99,22 +81,7 @@ const INVARIANTS: readonly Invariant[] = [
   },
   { name: 'anon-vma-chain', broken: (mm) => firstBroken(mm, badChain) },
   { name: 'uffd-context', broken: (mm) => firstBroken(mm, orphanUffd) },
-  { name: 'leaf-used', broken: (mm) => mm.pages.verify() },
-  {
-    name: 'pte-in-vma',
-    broken: (mm) => firstBrokenPte(mm, (vma) => (vma === null ? 'it lies in no vma' : null)),
-  },
-  {
-    name: 'pte-frame',
-    broken: (mm) => firstBrokenPte(mm, (_vma, kind, frame) => wrongFrame(mm, kind, frame)),
-  },
-  {
-    name: 'fault-anon',
-    broken: (mm) =>
-      firstBrokenPte(mm, (vma, kind) =>
-        kind === 'anon' && vma?.anonVma === null ? 'its vma has no anon_vma' : null,
-      ),
-  },
+  ...TABLE_INVARIANTS,
 ];
 
 /** How often each anon_vma is what the vmas of all address spaces say it is. */
@@ -140,13 +107,15 @@ function countAnonVmas(mms: readonly Mm[]): AnonVmaUses {
   return uses;
 }
 
+const size = (count: number | ReadonlySet<Vma>): number => (typeof count === 'number' ? count : count.size);
+
 function wrongAnonVma(
   { attached }: AnonVmaUses,
-  field: 'nrActiveVmas' | 'nrAttached' | 'nrChildren',
+  field: 'nrActiveVmas' | 'attached' | 'nrChildren',
   uses: ReadonlyMap<AnonVma, number>,
 ): string | null {
   for (const anonVma of attached.keys()) {
-    const wrong = counter(field, anonVma[field], uses.get(anonVma) ?? 0);
+    const wrong = counter(field, size(anonVma[field]), uses.get(anonVma) ?? 0);
     if (wrong !== null) return `${wrong} (anon_vma ${anonVma.id})`;
   }
   return null;
@@ -156,7 +125,7 @@ const ANON_VMA_INVARIANTS: readonly {
   readonly name: string;
   readonly broken: (uses: AnonVmaUses) => string | null;
 }[] = [
-  { name: 'anon-vma-attached', broken: (uses) => wrongAnonVma(uses, 'nrAttached', uses.attached) },
+  { name: 'anon-vma-attached', broken: (uses) => wrongAnonVma(uses, 'attached', uses.attached) },
   { name: 'anon-vma-active', broken: (uses) => wrongAnonVma(uses, 'nrActiveVmas', uses.active) },
   { name: 'anon-vma-children', broken: (uses) => wrongAnonVma(uses, 'nrChildren', uses.children) },
 ];
@@ -165,38 +134,10 @@ function wrongFileUse(mms: readonly Mm[]): string | null {
   const uses = new Map<FileObject, number>();
   for (const mm of mms) for (const { file } of mm.vmas) if (file !== null) addOne(uses, file.object);
   for (const [object, count] of uses) {
-    const wrong = counter('nrVmas', object.nrVmas, count);
+    const wrong = counter('vmas', object.vmas.size, count);
     if (wrong !== null) return `${wrong} (object ${object.id}, ${object.path})`;
   }
   return null;
-}
-
-/** Counts the entries of all address spaces that hold each frame. */
-function countMappings(kernel: Kernel, mms: readonly Mm[]): Int32Array {
-  const counts = new Int32Array(kernel.frames.limit);
-  for (const mm of mms)
-    mm.pages.forEach(0, TASK_SIZE, (_addr, _kind, frame) => {
-      if (frame !== 0) counts[frame] = (counts[frame] ?? 0) + 1;
-    });
-  return counts;
-}
-
-function wrongMapcount(kernel: Kernel, mms: readonly Mm[]): string | null {
-  const counts = countMappings(kernel, mms);
-  for (let frame = 1; frame < counts.length; frame++) {
-    const has = kernel.frames.mapcount(frame);
-    if (has !== counts[frame])
-      return `frame ${frame} counts ${has} mappings, the tables hold ${counts[frame]}`;
-  }
-  return null;
-}
-
-function lostFrames(kernel: Kernel, mms: readonly Mm[]): string | null {
-  const counts = countMappings(kernel, mms);
-  for (const frame of kernel.cachedFrames()) counts[frame] = 1;
-  const found = counts.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
-  const { nrUsed } = kernel.frames;
-  return found === nrUsed ? null : `${nrUsed} frames are in use, ${found} are mapped or in the page cache`;
 }
 
 function wrongCommitment(kernel: Kernel, mms: readonly Mm[]): string | null {
@@ -214,16 +155,16 @@ function wrongCommitment(kernel: Kernel, mms: readonly Mm[]): string | null {
 
 const KERNEL_INVARIANTS: readonly KernelInvariant[] = [
   { name: 'file-vmas', broken: (_kernel, mms) => wrongFileUse(mms) },
-  { name: 'frame-mapcount', broken: wrongMapcount },
-  { name: 'frame-used', broken: lostFrames },
   { name: 'committed', broken: wrongCommitment },
 ];
 
 /** The names of the invariants, for docs and tests. */
 export const INVARIANT_NAMES: readonly string[] = [
   ...INVARIANTS,
+  ...ENTRY_INVARIANTS,
   ...ANON_VMA_INVARIANTS,
   ...KERNEL_INVARIANTS,
+  ...FRAME_INVARIANTS,
 ].map(({ name }) => name);
 
 function report(name: string, sentence: string | null): void {
@@ -233,6 +174,8 @@ function report(name: string, sentence: string | null): void {
 /** Throws ModelBug naming the first invariant of `mm` that does not hold. Visits everything. */
 export function verifyMm(mm: Mm): void {
   for (const { name, broken } of INVARIANTS) report(name, broken(mm));
+  const entry = firstBrokenEntry(mm);
+  if (entry !== null) report(entry.name, entry.sentence);
 }
 
 /** Throws ModelBug if the counts of anon_vmas do not agree with all address spaces of one kernel. Visits every vma's chain. */
@@ -248,6 +191,8 @@ export function verifyAnonVmas(mms: readonly Mm[]): void {
 export function verifyKernel(kernel: Kernel, mms: readonly Mm[]): void {
   verifyAnonVmas(mms);
   for (const { name, broken } of KERNEL_INVARIANTS) report(name, broken(kernel, mms));
+  const holders = countHolders(kernel, mms);
+  for (const { name, broken } of FRAME_INVARIANTS) report(name, broken(holders));
 }
 
 /** Throws ModelBug if a vma that touches [start, end), or its neighbours, is broken. Cost: the vmas of the range. */

@@ -10,6 +10,7 @@
 import type { Leaf, Span } from '../base/gapTree.ts';
 import { type Addr, nrPagesIn, type Pgoff } from '../base/units.ts';
 import type { AnonVma } from './anonVma.ts';
+import type { Mm } from './mm.ts';
 
 /** What is mapped: an inode. Several open files may lead to one. */
 export interface FileObject {
@@ -35,8 +36,8 @@ export interface FileObject {
   readonly chargedPages: number;
   /** A memfd with F_SEAL_WRITE or F_SEAL_FUTURE_WRITE: no new shared writable mapping. */
   writeSealed: boolean;
-  /** Number of vmas, in all address spaces, that map it. */
-  nrVmas: number;
+  /** The vmas, in all address spaces, that map it. Linux: i_mmap. */
+  readonly vmas: Set<Vma>;
 }
 
 /** An open file (`struct file`): what vmas compare. Two opens of one path are two. */
@@ -62,6 +63,8 @@ export const NO_CHAIN: readonly AnonVma[] = [];
 /** One mapping. Fields are written by the files that own the operation; everybody else reads. */
 export class Vma implements Span<Vma> {
   readonly id: number;
+  /** The address space it is in; null before it is linked and after it is removed. */
+  mm: Mm | null = null;
   start: Addr;
   end: Addr;
   flags: number;
@@ -104,3 +107,7 @@ export const nrPagesOf = (vma: Vma): number => nrPagesIn(vma.end - vma.start);
  */
 export const isAnonymousVma = (vma: Vma): boolean =>
   (vma.file === null || vma.file.object.kind === 'zero') && vma.special === null;
+
+/** Tells whether the pages of `object` are shared memory: kept in memory or swap, never on a disk. */
+export const isSharedMemory = ({ kind }: FileObject): boolean =>
+  kind === 'shmem' || kind === 'memfd' || kind === 'sysv';

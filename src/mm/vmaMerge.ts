@@ -18,8 +18,9 @@
  */
 import { must } from '../base/assert.ts';
 import { type Addr, nrPagesIn, type Pgoff } from '../base/units.ts';
-import { type AnonVma, adoptAnonVma, cloneAnonVma, unlinkAnonVmas } from './anonVma.ts';
+import { adoptAnonVma, cloneAnonVma, unlinkAnonVmas } from './anonVma.ts';
 import type { Cause } from './events.ts';
+import { splitPmdAt } from './hugeMemory.ts';
 import {
   bothVerdict,
   isJoin,
@@ -29,7 +30,8 @@ import {
   successorVerdict,
 } from './mergeVerdict.ts';
 import { duplicateVma, joinVma, linkVma, type Mm } from './mm.ts';
-import { countAnonPages } from './pages.ts';
+import { rehomePages } from './pages.ts';
+import { linearIndex } from './rmap.ts';
 import type { MappedFile, UffdContext, Vma } from './vma.ts';
 import { VM_SPECIAL, VM_STICKY } from './vmFlags.ts';
 import { FACT } from './work.ts';
@@ -66,11 +68,11 @@ function growVma(merge: Merge, vma: Vma, start: Addr, end: Addr): void {
 
 /** Folds `gone`, which touches `survivor`, into it: anon_vma links, range, count. */
 function absorb(merge: Merge, survivor: Vma, gone: Vma): void {
-  rehome(merge, survivor, gone.anonVma, gone.start, gone.end);
+  rehome(merge, survivor, gone, gone);
   const { work } = merge.mm.kernel;
   work.count(FACT.vmasMerged);
   if (survivor.anonVma !== null) work.count(FACT.writtenVmasMerged);
-  unlinkAnonVmas(gone);
+  unlinkAnonVmas(merge.mm.kernel, gone);
   joinVma(merge.mm, survivor, gone, merge.cause);
 }
 
@@ -89,9 +91,12 @@ function emitResize(merge: Merge, vma: Vma): void {
 }
 
 /** Pages that come under another anon_vma are re-homed (seed 004 patch 5). */
-function rehome(merge: Merge, survivor: Vma, from: AnonVma | null, start: Addr, end: Addr): void {
+function rehome(merge: Merge, survivor: Vma, source: Vma, range: { start: Addr; end: Addr }): void {
+  const from = source.anonVma;
   const to = survivor.anonVma;
   if (from === null || to === null || from === to) return;
+  const { start, end } = range;
+  const pages = rehomePages(merge.mm, { start, end }, { anonVma: to, pgoff: linearIndex(source, start) });
   merge.mm.kernel.emit?.({
     kind: 'anonVmaRehome',
     op: merge.mm.kernel.opNr,
@@ -100,7 +105,7 @@ function rehome(merge: Merge, survivor: Vma, from: AnonVma | null, start: Addr, 
     to: to.id,
     start,
     end,
-    pages: countAnonPages(merge.mm, start, end),
+    pages,
   });
 }
 
@@ -191,7 +196,8 @@ function takeExisting(
   const sticky = merge.flags | middle.flags | (next?.flags ?? 0);
   if (removesMiddle) absorb(merge, survivor, middle);
   else {
-    rehome(merge, survivor, middle.anonVma, start, end);
+    rehome(merge, survivor, middle, merge);
+    splitPmdAt(merge.mm, middle, start === middle.start ? end : start);
     const pages = nrPagesIn(end - start);
     if (start === middle.start) {
       merge.mm.vmas.moveBorder(survivor, middle, end);
@@ -221,7 +227,9 @@ export function splitVma(mm: Mm, vma: Vma, at: Addr, cause: Cause, newBelow = fa
   mm.mapCount++;
   mm.kernel.work.count(FACT.vmasSplit);
   if (vma.anonVma !== null) mm.kernel.work.count(FACT.writtenVmasSplit);
-  if (other.file !== null) other.file.object.nrVmas++;
+  other.mm = mm;
+  if (other.file !== null) other.file.object.vmas.add(other);
+  splitPmdAt(mm, vma, at);
   mm.kernel.emit?.({
     kind: 'vmaSplit',
     op: mm.kernel.opNr,

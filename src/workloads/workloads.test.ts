@@ -6,7 +6,7 @@ import {
   Kernel,
   LINUX_6_18,
   type Mm,
-  peekStamp,
+  pageAt,
   verifyAnonVmas,
   verifyMm,
   vmaRows,
@@ -111,7 +111,7 @@ describe('slide', () => {
       const { mm } = run(`workload:slide,pages=50,sources=${sources}`, on);
       expect(mm.mapCount).toBe(vmas);
       const start = vmaRows(mm)[0]?.start ?? 0;
-      const stamps = Array.from({ length: 50 }, (_, i) => peekStamp(mm, start + i * 4096));
+      const stamps = Array.from({ length: 50 }, (_, i) => pageAt(mm, start + i * 4096).stamp);
       expect(stamps).toEqual(Array.from({ length: 50 }, (_, i) => i + 1));
     },
   );

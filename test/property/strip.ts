@@ -20,10 +20,13 @@ import {
   type Mm,
   type MmEvent,
   nrPagesOf,
+  pageAt as pageStateAt,
   Vma,
   verifyKernel,
   verifyMm,
 } from '../../src/mm/index.ts';
+import { EXCLUSIVE } from '../../src/mm/pte.ts';
+import { mapNewAnon } from '../../src/mm/rmap.ts';
 import { VM_ACCOUNT, VM_EXEC, VM_MAY_ALL, VM_NORESERVE, VM_READ, VM_WRITE } from '../../src/mm/vmFlags.ts';
 
 const PAGE = 4096;
@@ -97,7 +100,8 @@ export class StripWorld {
     linkVma(mm, vma, 'initial');
     accountVm(mm, vma.flags, nrPagesOf(vma));
     [...pages].forEach((letter, i) => {
-      if (/[A-Z]/.test(letter)) mm.pages.set(start + i * PAGE, 'anon', kernel.frames.allocate(i + 1));
+      if (/[A-Z]/.test(letter))
+        kernel.frames.setStamp(mapNewAnon(mm, vma, start + i * PAGE, EXCLUSIVE), i + 1);
     });
   }
 
@@ -111,7 +115,7 @@ export class StripWorld {
       text += '|';
       for (at = vma.start; at < vma.end; at += PAGE) {
         const letter = letterOf(vma.flags);
-        text += mm.pages.kind(at) === 'anon' ? letter.toUpperCase() : letter;
+        text += pageStateAt(mm, at).kind === 'anonymous' ? letter.toUpperCase() : letter;
       }
     }
     return `${text}|`;

@@ -12,6 +12,7 @@ import {
   type FileObject,
   Kernel,
   type Mm,
+  pageAt,
   permsOf,
   type Vma,
   verifyKernel,
@@ -104,7 +105,7 @@ export class Subject {
     if ((vma.flags & ~VMA_ONLY) !== page.flags)
       return `${permsOf(vma.flags)} ${vmFlagCodes(vma.flags)}, not ${vmFlagCodes(page.flags)}`;
     if (page.wasGuard && (vma.flags & VM_MAYBE_GUARD) === 0) return 'VM_MAYBE_GUARD was lost';
-    if ((mm.pages.kind(addr) === 'guard') !== page.guard) return `guard is ${!page.guard}`;
+    if ((pageAt(mm, addr).kind === 'guard') !== page.guard) return `guard is ${!page.guard}`;
     const pgoff = vma.pgoff + (addr - vma.start) / PAGE;
     const object = vma.file?.object ?? null;
     if ((object === null) !== (page.object === null)) return 'a file, or none, where there should not be';
@@ -125,9 +126,8 @@ export class Subject {
   /** What a load would find, without faulting. */
   #content(mm: Mm, object: FileObject | null, at: { addr: number; pgoff: number }): number {
     const { kernel } = this.machine;
-    const kind = mm.pages.kind(at.addr);
-    if (kind === 'anon' || kind === 'file' || kind === 'swap')
-      return kernel.frames.stamp(mm.pages.frame(at.addr));
+    const { kind, stamp } = pageAt(mm, at.addr);
+    if (kind === 'anonymous' || kind === 'file' || kind === 'swap') return stamp;
     if (object === null || kind !== 'none' || !kernel.isCached(object, at.pgoff)) return 0;
     return kernel.frames.stamp(kernel.cachedPage(object, at.pgoff));
   }

@@ -17,7 +17,7 @@ import { type Features, LINUX_6_18 } from '../../src/mm/features.ts';
 import {
   Kernel,
   type Mm,
-  peekStamp,
+  pageAt,
   permsOf,
   type Vma,
   verifyKernel,
@@ -283,7 +283,7 @@ export class VmaModel implements CaseTarget {
   #access(addr: number, stamp: number | null): Loaded {
     const access = stamp === null ? { access: 'read' as const } : { access: 'write' as const, stamp };
     const outcome = this.#apply({ call: 'touch', addr, len: 1, by: 'user', ...access });
-    if (outcome.kind !== 'signal') return { value: stamp ?? peekStamp(this.#mm, addr) };
+    if (outcome.kind !== 'signal') return { value: stamp ?? pageAt(this.#mm, addr).stamp };
     const signal = outcome.signal === 'SIGBUS' ? 'SIGBUS' : 'SIGSEGV';
     return { signal, code: SIGNAL_CODE[outcome.code] ?? -1 };
   }
@@ -295,16 +295,15 @@ export class VmaModel implements CaseTarget {
   }
 
   page(addr: number): PageState {
-    const kind = this.#mm.pages.kind(addr);
+    const { kind, number } = pageAt(this.#mm, addr);
     if (kind === 'none' || kind === 'guard' || kind === 'swap') return kind;
-    const frame = this.#mm.pages.frame(addr);
-    return { frame, once: kind !== 'zero' && this.#machine.kernel.frames.mapcount(frame) === 1 };
+    return { frame: number, once: kind !== 'zeroPage' && this.#machine.kernel.frames.mapcount(number) === 1 };
   }
   hasTable(addr: number): boolean {
     return this.#mm.pages.hasTable(addr);
   }
   isFreed(frame: number): boolean {
-    return frame !== 0 && this.#machine.kernel.frames.mapcount(frame) === 0;
+    return frame !== 0 && !this.#machine.kernel.frames.isUsed(frame);
   }
 
   mincore(addr: number, len: number): CallResult | readonly boolean[] {

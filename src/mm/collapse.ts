@@ -1,0 +1,163 @@
+/**
+ * MADV_COLLAPSE: 2 MiB of small pages become one huge page.
+ *
+ * Anonymous memory needs a table (an empty one will do); the table becomes the deposit of the new mapping. Of shared memory the page cache is
+ * collapsed, which needs at least one page there: every mapping loses its entries (and its table, where nothing of the program's own is in it),
+ * and this one gets the huge page.
+ *
+ * Linux   mm/khugepaged.c: madvise_collapse, collapse_huge_page, collapse_file, retract_page_tables, collapse_pte_mapped_thp
+ * Left out   khugepaged itself, which would do the same in the background
+ */
+import { EINVAL } from '../abi/errno.ts';
+import { type Addr, ceilTo, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { FRAME_ANON, FRAME_CACHED, FRAME_SHMEM, FRAME_SWAPBACKED, HUGE_PAGES } from './frames.ts';
+import { mapHugeFile } from './hugeMemory.ts';
+import type { PageRange } from './madvisePages.ts';
+import type { Mm } from './mm.ts';
+import { unmapObject } from './pageCache.ts';
+import {
+  DIRTY,
+  EMPTY_TABLE,
+  EXCLUSIVE,
+  HUGE,
+  isGuard,
+  KIND_MASK,
+  NONE,
+  PRESENT,
+  SWAP,
+  WRITE,
+} from './pte.ts';
+import { OK, refused, type SysResult } from './result.ts';
+import { linearIndex, releaseEntry } from './rmap.ts';
+import { type FileObject, isAnonymousVma, isSharedMemory, type Vma } from './vma.ts';
+import { VM_NOHUGEPAGE, VM_WRITE } from './vmFlags.ts';
+import { FACT } from './work.ts';
+
+/**
+ * Tells whether the vma could ever hold a huge page: not refused by advice, a whole 2 MiB fits, anonymous memory was written, a file is shared
+ * memory mapped at a fitting offset. Linux: thp_vma_allowable_order()
+ */
+function isCollapsible(vma: Vma): boolean {
+  if (vma.flags & VM_NOHUGEPAGE) return false;
+  if (ceilTo(vma.start, PMD_SIZE) + PMD_SIZE > vma.end) return false;
+  if (isAnonymousVma(vma)) return vma.anonVma !== null;
+  const object = vma.file?.object;
+  return (
+    object !== undefined && isSharedMemory(object) && (vma.start - vma.pgoff * PAGE_SIZE) % PMD_SIZE === 0
+  );
+}
+
+/** What came of a window: a huge page, or not, and then whether the windows after it are still tried. */
+type Collapse = 'collapsed' | 'skipped' | 'stops';
+
+/** MADV_COLLAPSE: every whole 2 MiB window of the range becomes one huge page. The first that cannot ends it, but for guards in files. */
+export function collapseRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
+  if (!isCollapsible(vma)) return refused(EINVAL, 'no-huge-page');
+  const first = ceilTo(range.start, PMD_SIZE);
+  const last = floorTo(range.end, PMD_SIZE);
+  // Both roundings inside one window: the kernel's count of windows is then -1 and never reached.
+  if (last < first) return refused(EINVAL, 'no-huge-page');
+  let skipped = false;
+  for (let base = first; base < last; base += PMD_SIZE) {
+    const came = isAnonymousVma(vma) ? collapseWindow(mm, vma, base) : collapseFileWindow(mm, vma, base);
+    if (came === 'stops') return refused(EINVAL, 'no-huge-page');
+    if (came === 'collapsed') mm.kernel.work.count(FACT.windowsCollapsed);
+    skipped ||= came === 'skipped';
+  }
+  return skipped ? refused(EINVAL, 'no-huge-page') : OK;
+}
+
+/** Fills one 2 MiB window with pages of its own, unless there is no table, or a guard in it. An empty table will do, and read-only access. */
+function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
+  const { pages, kernel } = mm;
+  const { frames, swap, work } = kernel;
+  if (pages.pmd(base) & HUGE) return 'collapsed';
+  if (!pages.hasTable(base) || hasGuard(mm, base)) return 'stops';
+  const flags = FRAME_ANON | FRAME_SWAPBACKED;
+  const head = frames.allocateLarge(flags, vma.anonVma?.id ?? 0, linearIndex(vma, base));
+  work.count(FACT.pagesAllocated, HUGE_PAGES);
+  work.count(FACT.hugePagesAllocated);
+  pages.transform(base, base + PMD_SIZE, (low, high, addr) => {
+    const to = head + (addr - base) / PAGE_SIZE;
+    const kind = low & KIND_MASK;
+    if (kind === PRESENT) {
+      frames.contents.copy(high, to);
+      work.count(FACT.pagesCopied);
+    } else if (kind === SWAP) frames.setStamp(to, swap.stamp(high));
+    releaseEntry(mm, low, high);
+    return NONE;
+  });
+  const write = vma.flags & VM_WRITE ? WRITE : 0;
+  pages.depositTable(base, PRESENT | write | DIRTY | EXCLUSIVE, head);
+  frames.addEntire(head);
+  mm.rssAnon += HUGE_PAGES;
+  return 'collapsed';
+}
+
+function hasGuard(mm: Mm, base: Addr): boolean {
+  let found = false;
+  mm.pages.transform(base, base + PMD_SIZE, (low, high) => {
+    found ||= isGuard(low, high);
+    return low;
+  });
+  return found;
+}
+
+function collapseFileWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
+  const object = vma.file?.object;
+  if (object === undefined) return 'stops';
+  const first = linearIndex(vma, base);
+  const before = mm.pages.pmd(base);
+  if (before & HUGE) return 'collapsed';
+  if (!collapseObject(mm, object, first)) return 'stops';
+  const inTheWay = whatIsInTheWay(mm, base);
+  if (inTheWay !== null) return inTheWay;
+  if ((mm.pages.pmd(base) & KIND_MASK) === EMPTY_TABLE) mm.pages.freeTable(base);
+  const head = mm.kernel.findCached(object, first);
+  if (head !== null) mapHugeFile(mm, vma, base, head, false);
+  return 'collapsed';
+}
+
+/** A guard lets the next window be tried, a page of the program's own does not. */
+function whatIsInTheWay(mm: Mm, base: Addr): 'skipped' | 'stops' | null {
+  let found: 'skipped' | 'stops' | null = null;
+  mm.pages.transform(base, base + PMD_SIZE, (low, high) => {
+    found ??= isGuard(low, high) ? 'skipped' : 'stops';
+    return low;
+  });
+  return found;
+}
+
+/** Makes pages `first` to first+511 of `object` one huge folio of the page cache. Returns false if none of them is there. */
+function collapseObject(mm: Mm, object: FileObject, first: number): boolean {
+  const { kernel } = mm;
+  const { frames, work } = kernel;
+  const cached = Array.from({ length: HUGE_PAGES }, (_, i) => kernel.findCached(object, first + i));
+  const [head] = cached;
+  if (cached.every((pfn) => pfn === null)) return false;
+  if (head !== null && head !== undefined && frames.isLarge(head)) return true;
+  unmapObject(object, first, first + HUGE_PAGES, false);
+  retractTables(object, first);
+  const large = frames.allocateLarge(FRAME_CACHED | FRAME_SHMEM | FRAME_SWAPBACKED, object.id, first);
+  work.count(FACT.pagesAllocated, HUGE_PAGES);
+  work.count(FACT.hugePagesAllocated);
+  cached.forEach((pfn, i) => {
+    if (pfn === null) return;
+    frames.contents.copy(pfn, large + i);
+    work.count(FACT.pagesCopied);
+  });
+  kernel.dropCached(object, first, first + HUGE_PAGES);
+  for (let i = 0; i < HUGE_PAGES; i++) kernel.addCached(object, first + i, large + i);
+  return true;
+}
+
+/** Frees the tables, now empty, through which vmas mapped the window at `first`; not those of vmas that have pages of their own. */
+function retractTables(object: FileObject, first: number): void {
+  for (const vma of object.vmas) {
+    const { mm } = vma;
+    if (mm === null || vma.anonVma !== null) continue;
+    const base = vma.start + (first - vma.pgoff) * PAGE_SIZE;
+    if (base % PMD_SIZE !== 0 || base < vma.start || base + PMD_SIZE > vma.end) continue;
+    if ((mm.pages.pmd(base) & KIND_MASK) === EMPTY_TABLE) mm.pages.freeTable(base);
+  }
+}

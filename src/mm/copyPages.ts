@@ -1,0 +1,117 @@
+/**
+ * fork, on pages: the child's tables become a copy of the parent's.
+ *
+ * Anonymous pages are shared: both sides lose write access and exclusiveness, so the next store of either asks whether it is alone. Swap
+ * slots and markers are counted and copied, tables are copied even if they are empty, and upper levels even where nothing of this vma is. What a
+ * file can bring back is not copied at all: whether a vma's tables are is decided in fork.ts.
+ *
+ * Cost    linear in the touched entries of the vma
+ * Linux   mm/memory.c: copy_page_range, copy_present_ptes, copy_nonpresent_pte; mm/huge_memory.c: copy_huge_pmd
+ * Left out   pinned pages, which the child would get copies of
+ */
+import { type Addr, PMD_SIZE } from '../base/units.ts';
+import { HUGE_PAGES } from './frames.ts';
+import type { Mm } from './mm.ts';
+import { PGDIR_SIZE, PUD_SIZE } from './pageTable.ts';
+import {
+  DIRTY,
+  EXCLUSIVE,
+  HUGE,
+  KIND_MASK,
+  MARKER,
+  MARKER_UFFD_WP,
+  NO_DEPOSIT,
+  PRESENT,
+  SWAP,
+  UFFD_WP,
+  WRITE,
+  YOUNG,
+  ZERO_PAGE,
+} from './pte.ts';
+import { countResident } from './rmap.ts';
+import type { Vma } from './vma.ts';
+import { VM_SHARED } from './vmFlags.ts';
+import { FACT } from './work.ts';
+
+/** Copies the entries of `vma`, which belongs to `parent`, into `child`. */
+export function copyPages(parent: Mm, child: Mm, vma: Vma): void {
+  copyUpperLevels(parent, child, vma);
+  parent.pages.forEachSlot(vma.start, vma.end, (base, pmd) => {
+    if (pmd & HUGE) copyHuge(parent, child, base);
+    else {
+      child.pages.makeTable(base);
+      copyTable(parent, child, {
+        vma,
+        start: Math.max(base, vma.start),
+        end: Math.min(base + PMD_SIZE, vma.end),
+      });
+    }
+  });
+}
+
+/** Makes the pud and pmd pages that the walk over the parent's makes on its way. */
+function copyUpperLevels(parent: Mm, child: Mm, vma: Vma): void {
+  for (let at = vma.start; at < vma.end; at = (Math.floor(at / PUD_SIZE) + 1) * PUD_SIZE) {
+    if (!parent.pages.hasPudPage(at)) {
+      at = (Math.floor(at / PGDIR_SIZE) + 1) * PGDIR_SIZE - PUD_SIZE;
+      continue;
+    }
+    child.pages.makePudPage(at);
+    if (parent.pages.hasPmdPage(at)) child.pages.makePmdPage(at);
+  }
+}
+
+function copyTable(
+  parent: Mm,
+  child: Mm,
+  what: { readonly vma: Vma; readonly start: Addr; readonly end: Addr },
+): void {
+  const { frames, swap, work } = parent.kernel;
+  const shared = (what.vma.flags & VM_SHARED) !== 0;
+  let copied = 0;
+  let protectedPtes = 0;
+  parent.pages.transform(what.start, what.end, (low, high, addr) => {
+    const kind = low & KIND_MASK;
+    let left = low;
+    let given = low & ~UFFD_WP;
+    if (kind === PRESENT) {
+      // A shared mapping's copy begins clean: its file knows that the page is dirty.
+      if (shared) given &= ~DIRTY;
+      else {
+        if (low & WRITE) protectedPtes++;
+        left = low & ~(WRITE | EXCLUSIVE);
+        given &= ~(WRITE | EXCLUSIVE);
+      }
+      frames.addPte(high);
+      countResident(child, high, 1);
+      given &= ~YOUNG;
+    } else if (kind === SWAP) {
+      swap.dup(high);
+      child.nrSwap++;
+      left = low & ~EXCLUSIVE;
+      given &= ~EXCLUSIVE;
+    } else if (kind === MARKER && high === MARKER_UFFD_WP) return low;
+    child.pages.set(addr, given, high);
+    copied++;
+    return left;
+  });
+  work.count(FACT.ptesCopied, copied);
+  work.count(FACT.ptesWriteProtected, protectedPtes);
+}
+
+/** Copies 2 MiB that are mapped at once, with a table of its own put aside. Those of files come back by a fault. */
+function copyHuge(parent: Mm, child: Mm, base: Addr): void {
+  const pmd = parent.pages.pmd(base);
+  if (pmd & NO_DEPOSIT) return;
+  parent.kernel.work.count(FACT.pmdsCopied);
+  const head = parent.pages.pmdHigh(base);
+  if ((pmd & KIND_MASK) === ZERO_PAGE) {
+    child.pages.setHuge(base, ZERO_PAGE, 0);
+    return;
+  }
+  const { frames } = parent.kernel;
+  frames.addEntire(head);
+  child.rssAnon += HUGE_PAGES;
+  parent.pages.setHugeLow(base, pmd & ~(WRITE | EXCLUSIVE));
+  child.pages.setHuge(base, pmd & ~(WRITE | EXCLUSIVE | YOUNG | UFFD_WP), head);
+}

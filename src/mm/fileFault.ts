@@ -1,0 +1,109 @@
+/**
+ * First accesses to pages of files and shared memory.
+ *
+ * A load maps the page of the page cache, and with it those of its neighbours that are cached, up to 16 pages (fault-around). A store maps
+ * the page writable in a shared mapping, a copy of it in a private one. Of shared memory everything is known: a page is in the page cache
+ * if and only if it was touched. What of a regular file is cached nobody tells, so fault-around brings no neighbours there.
+ *
+ * Linux   mm/memory.c: do_read_fault, do_cow_fault, do_shared_fault, do_fault_around; mm/shmem.c: shmem_fault
+ * Left out   readahead, large folios of file systems, file holes on disk (docs/fidelity.md)
+ */
+import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { prepareAnonVma } from './anonVma.ts';
+import type { AccessRequest } from './fault.ts';
+import { FRAME_DIRTY, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
+import { mapHugeFile } from './hugeMemory.ts';
+import type { Mm } from './mm.ts';
+import { DIRTY, EXCLUSIVE, NONE, WRITE, YOUNG } from './pte.ts';
+import { linearIndex, mapFrame, mapNewAnon } from './rmap.ts';
+import { type FileObject, isSharedMemory, nrPagesOf, type Vma } from './vma.ts';
+import { isSharedWritable } from './vmaAccess.ts';
+import { VM_MAYSHARE, VM_SHARED } from './vmFlags.ts';
+import { FACT, type FaultName } from './work.ts';
+
+/** Pages that a load of a file brings at most. /sys/kernel/debug/fault_around_bytes is 64 KiB. */
+const FAULT_AROUND = 16;
+
+/** Tells whether page `pgoff` lies beyond the end of `object`. */
+const isBeyondEnd = (object: FileObject, pgoff: number): boolean =>
+  object.size !== null && pgoff * PAGE_SIZE >= object.size;
+
+/**
+ * Serves an access to `page`, whose entry is none, in a vma of a file that allows it.
+ * @returns  how, or `beyond-end` (SIGBUS)
+ */
+export function fileFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultName | 'beyond-end' {
+  const object = vma.file?.object;
+  if (object === undefined) return 'spurious';
+  const { kernel } = mm;
+  const write = request.access === 'write';
+  const pgoff = linearIndex(vma, page);
+  const shared = (vma.flags & (VM_SHARED | VM_MAYSHARE)) !== 0;
+  // The anon_vma is made before the file is asked for the page, so it stays when there is none.
+  if (write && !shared) prepareAnonVma(kernel, vma);
+  if (isBeyondEnd(object, pgoff)) return 'beyond-end';
+  const shmem = isSharedMemory(object);
+  if (!write && shmem && mapAround(mm, vma, page, object)) return 'shmem-around';
+  const isNew = shmem && !kernel.isCached(object, pgoff);
+  const pfn = kernel.cachedPage(object, pgoff);
+  if (isNew) kernel.work.count(FACT.pagesZeroed);
+  if (write && !shared) return copyIntoPrivate(mm, vma, page, { pfn, stamp: request.stamp, shmem });
+  if (mayMapWholeFolio(mm, vma, page, pfn)) mapHugeFile(mm, vma, page, headOf(pfn), write);
+  else mapFrame(mm, page, write ? WRITE | DIRTY | YOUNG : YOUNG | sharedWrite(vma), pfn);
+  if (write) {
+    kernel.frames.setFlags(pfn, FRAME_DIRTY);
+    if (request.stamp !== null) kernel.frames.setStamp(pfn, request.stamp);
+  }
+  if (!shmem) return 'file';
+  return isNew ? 'shmem-new' : 'shmem-cached';
+}
+
+const sharedWrite = (vma: Vma): number => (isSharedWritable(vma) ? WRITE : 0);
+
+function copyIntoPrivate(
+  mm: Mm,
+  vma: Vma,
+  page: Addr,
+  from: { readonly pfn: Pfn; readonly stamp: number | null; readonly shmem: boolean },
+): FaultName {
+  const { frames, work } = mm.kernel;
+  const copy = mapNewAnon(mm, vma, page, WRITE | DIRTY | YOUNG | EXCLUSIVE);
+  frames.contents.copy(from.pfn, copy);
+  work.count(FACT.pagesCopied);
+  if (from.stamp !== null) frames.setStamp(copy, from.stamp);
+  return from.shmem ? 'shmem-cow' : 'file-cow';
+}
+
+/** Tells whether a huge folio of the page cache can be mapped here at once. Linux: do_set_pmd(). */
+function mayMapWholeFolio(mm: Mm, vma: Vma, page: Addr, pfn: Pfn): boolean {
+  if (!mm.kernel.frames.isLarge(pfn) || mm.pages.pmd(page) !== NONE) return false;
+  const base = page - (page % PMD_SIZE);
+  return base >= vma.start && base + PMD_SIZE <= vma.end && linearIndex(vma, base) % HUGE_PAGES === 0;
+}
+
+/**
+ * Maps the cached pages of the window of 16 around `page` whose entries are none. Returns whether `page` was among them.
+ * The window is aligned, but begins at the start of the vma if that is inside, and is then still 16 pages long.
+ */
+function mapAround(mm: Mm, vma: Vma, page: Addr, object: FileObject): boolean {
+  const { kernel, pages } = mm;
+  const tableBase = page - (page % PMD_SIZE);
+  const slot = (page - tableBase) / PAGE_SIZE;
+  const inVma = linearIndex(vma, page) - vma.pgoff;
+  const from = Math.max(slot - (slot % FAULT_AROUND), slot - Math.min(slot, inVma));
+  const to = Math.min(from + FAULT_AROUND, HUGE_PAGES, slot + nrPagesOf(vma) - inVma);
+  const bits = YOUNG | sharedWrite(vma);
+  const here = kernel.findCached(object, linearIndex(vma, page));
+  if (here !== null && mayMapWholeFolio(mm, vma, page, here)) {
+    mapHugeFile(mm, vma, page, headOf(here), false);
+    return true;
+  }
+  // A neighbour comes along even if the page itself is not cached yet.
+  for (let i = from; i < to; i++) {
+    const addr = tableBase + i * PAGE_SIZE;
+    const pgoff = linearIndex(vma, addr);
+    const pfn = isBeyondEnd(object, pgoff) ? null : kernel.findCached(object, pgoff);
+    if (pfn !== null && pages.low(addr) === NONE) mapFrame(mm, addr, bits, pfn);
+  }
+  return here !== null;
+}

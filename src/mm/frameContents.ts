@@ -1,0 +1,101 @@
+/**
+ * What a page holds: all of it, or as much as shows a lost or duplicated page.
+ *
+ * `FingerprintContents` keeps one word, for scale; `BytesContents` all 4,096 bytes of pages that were written, for workloads that move data.
+ * A page that was never written is zero and takes nothing in either.
+ */
+import { ARENA_WORDS, Arena, type ArenaPage } from '../base/arena.ts';
+
+/** How contents are kept. Frames are numbered as in frames.ts; words are the first eight bytes of a page as a number below 2^53. */
+export interface FrameContents {
+  /** Makes room for frames below `size`. */
+  grow(size: number): void;
+  /** Makes the page zero. */
+  zero(pfn: number): void;
+  /** The page is not used any more. */
+  release(pfn: number): void;
+  /** Makes `to` hold what `from` holds. */
+  copy(from: number, to: number): void;
+  /** Returns the first word. */
+  firstWord(pfn: number): number;
+  /** Writes the first word. */
+  setFirstWord(pfn: number, word: number): void;
+}
+
+/** One word a page: 8 bytes a frame. */
+export class FingerprintContents implements FrameContents {
+  #words = new Float64Array(1024);
+
+  grow(size: number): void {
+    const words = new Float64Array(size);
+    words.set(this.#words);
+    this.#words = words;
+  }
+  zero(pfn: number): void {
+    this.#words[pfn] = 0;
+  }
+  release(_pfn: number): void {}
+  copy(from: number, to: number): void {
+    this.#words[to] = this.#words[from] as number;
+  }
+  firstWord(pfn: number): number {
+    return this.#words[pfn] as number;
+  }
+  setFirstWord(pfn: number, word: number): void {
+    this.#words[pfn] = word;
+  }
+}
+
+const WORD = 2 ** 32;
+
+/** Whole pages, from an arena, given out when a page is first written. */
+export class BytesContents implements FrameContents {
+  readonly #arena: Arena;
+  #pages = new Int32Array(1024);
+
+  /** @param arena  where the pages go */
+  constructor(arena: Arena = new Arena()) {
+    this.#arena = arena;
+  }
+
+  grow(size: number): void {
+    const pages = new Int32Array(size);
+    pages.set(this.#pages);
+    this.#pages = pages;
+  }
+  zero(pfn: number): void {
+    this.release(pfn);
+  }
+  release(pfn: number): void {
+    const page = this.#pages[pfn] as ArenaPage;
+    if (page === 0) return;
+    this.words(pfn).fill(0);
+    this.#arena.release(page);
+    this.#pages[pfn] = 0;
+  }
+  copy(from: number, to: number): void {
+    if (this.#pages[from] === 0) this.release(to);
+    else this.words(to).set(this.words(from));
+  }
+  /** Returns the 1,024 words of the page, making them if it was zero. Little-endian; writes go to the page. */
+  words(pfn: number): Uint32Array {
+    let page = this.#pages[pfn] as ArenaPage;
+    if (page === 0) {
+      page = this.#arena.allocate();
+      this.#pages[pfn] = page;
+    }
+    const offset = this.#arena.offset(page);
+    return this.#arena.words(page).subarray(offset, offset + ARENA_WORDS);
+  }
+  firstWord(pfn: number): number {
+    if (this.#pages[pfn] === 0) return 0;
+    const words = this.words(pfn);
+    return (words[0] as number) + (words[1] as number) * WORD;
+  }
+  setFirstWord(pfn: number, word: number): void {
+    if (word === 0 && this.#pages[pfn] === 0) return;
+    const words = this.words(pfn);
+    words[0] = word % WORD;
+    words[1] = Math.floor(word / WORD);
+  }
+}

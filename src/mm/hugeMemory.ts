@@ -1,0 +1,182 @@
+/**
+ * Huge pages of 2 MiB: when one comes, what a store to it does, how one mapping or the whole folio is broken up.
+ *
+ * Two different things get broken: a *mapping* (the pmd becomes a table of 512 ptes that still point into one folio) and a *folio* (its
+ * pages become single ones, and those that nothing maps are given back). Borders of vmas, mprotect, DONTNEED and fork break mappings; MADV_FREE,
+ * MADV_COLD and MADV_PAGEOUT of a part break the folio. Each huge anonymous mapping has a pte table put aside, so breaking it cannot fail.
+ *
+ * Linux   mm/huge_memory.c: do_huge_pmd_anonymous_page, do_huge_pmd_wp_page, __split_huge_pmd, split_folio, vma_adjust_trans_huge
+ * Left out   the queue of partly mapped folios and its shrinker, khugepaged, sizes between 4 KiB and 2 MiB
+ */
+import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { prepareAnonVma } from './anonVma.ts';
+import type { AccessRequest } from './fault.ts';
+import { HUGE_PAGES, headOf, type Pfn } from './frames.ts';
+import type { Mm } from './mm.ts';
+import {
+  DIRTY,
+  EXCLUSIVE,
+  HUGE,
+  KIND_MASK,
+  NO_DEPOSIT,
+  PRESENT,
+  UFFD_WP,
+  WRITE,
+  YOUNG,
+  ZERO_PAGE,
+} from './pte.ts';
+import { anonFlags, countResident, linearIndex, releaseHuge, walkRmap } from './rmap.ts';
+import { isAnonymousVma, type Vma } from './vma.ts';
+import { isSharedWritable } from './vmaAccess.ts';
+import { VM_HUGEPAGE, VM_NOHUGEPAGE } from './vmFlags.ts';
+import { FACT, type FaultName } from './work.ts';
+
+/** Bits of an entry that all pages of a huge mapping have alike. */
+const COMMON = WRITE | DIRTY | YOUNG | EXCLUSIVE | UFFD_WP;
+
+/** Tells whether the first access to the 2 MiB around `page`, whose pmd is none, brings a huge page. Linux: thp_vma_allowable_order(). */
+export function canFaultHuge(mm: Mm, vma: Vma, page: Addr): boolean {
+  const { thp } = mm.kernel.features;
+  if (thp === 'never' || mm.thpDisabled || vma.flags & VM_NOHUGEPAGE || !isAnonymousVma(vma)) return false;
+  if (thp === 'madvise' && (vma.flags & VM_HUGEPAGE) === 0) return false;
+  const base = floorTo(page, PMD_SIZE);
+  return base >= vma.start && base + PMD_SIZE <= vma.end;
+}
+
+/** Takes a zeroed huge page for the 2 MiB at `base`. */
+function newHugePage(mm: Mm, vma: Vma, base: Addr): Pfn {
+  const { frames, work } = mm.kernel;
+  const head = frames.allocateLarge(anonFlags(vma), vma.anonVma?.id ?? 0, linearIndex(vma, base));
+  work.count(FACT.pagesAllocated, HUGE_PAGES);
+  work.count(FACT.pagesZeroed, HUGE_PAGES);
+  work.count(FACT.hugePagesAllocated);
+  return head;
+}
+
+function storeIn(mm: Mm, head: Pfn, page: Addr, stamp: number | null): void {
+  if (stamp !== null) mm.kernel.frames.setStamp(head + (page % PMD_SIZE) / PAGE_SIZE, stamp);
+}
+
+/** Fills 2 MiB: with a page when written, with the huge zero page when read. Both give the vma its anon_vma first. */
+export function faultHuge(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultName {
+  prepareAnonVma(mm.kernel, vma);
+  const base = floorTo(page, PMD_SIZE);
+  mm.kernel.work.count(FACT.pmdsSet);
+  if (request.access !== 'write') {
+    mm.pages.setHuge(base, ZERO_PAGE | YOUNG, 0);
+    return 'huge-zero';
+  }
+  const head = newHugePage(mm, vma, base);
+  mapHugeAnon(mm, base, head, WRITE | DIRTY | YOUNG | EXCLUSIVE);
+  storeIn(mm, head, page, request.stamp);
+  return 'huge';
+}
+
+/** Maps the huge folio `head` at `base`, whose pmd is none, with a table put aside. */
+export function mapHugeAnon(mm: Mm, base: Addr, head: Pfn, bits: number): void {
+  mm.pages.setHuge(base, PRESENT | bits, head);
+  mm.kernel.frames.addEntire(head);
+  mm.rssAnon += HUGE_PAGES;
+}
+
+/** Maps the huge folio `head` of the page cache around `page`, whose pmd is none. */
+export function mapHugeFile(mm: Mm, vma: Vma, page: Addr, head: Pfn, write: boolean): void {
+  const bits = YOUNG | (isSharedWritable(vma) ? WRITE : 0) | (write ? WRITE | DIRTY : 0);
+  mm.pages.setHuge(floorTo(page, PMD_SIZE), PRESENT | bits | NO_DEPOSIT, head);
+  mm.kernel.frames.addEntire(head);
+  countResident(mm, head, HUGE_PAGES);
+  mm.kernel.work.count(FACT.pmdsSet);
+}
+
+/**
+ * Carries out an access where 2 MiB are mapped at once.
+ * @returns `hit`; the fault that was served; `broken` when the mapping had to be broken up and the access is to go on with its pte
+ */
+export function accessHuge(
+  mm: Mm,
+  vma: Vma,
+  page: Addr,
+  request: AccessRequest,
+): FaultName | 'hit' | 'broken' {
+  const base = floorTo(page, PMD_SIZE);
+  const { pages } = mm;
+  const pmd = pages.pmd(base);
+  const write = request.access === 'write';
+  if (!write || pmd & WRITE) {
+    pages.setHugeLow(base, pmd | YOUNG | (write ? DIRTY : 0));
+    if (write) storeIn(mm, pages.pmdHigh(base), page, request.stamp);
+    return 'hit';
+  }
+  if ((pmd & KIND_MASK) === ZERO_PAGE) return replaceHugeZero(mm, vma, page, request.stamp);
+  const head = pages.pmdHigh(base);
+  const { frames } = mm.kernel;
+  const reusable = frames.isAnon(head) && (pmd & EXCLUSIVE || frames.refcount(head) === 1);
+  if (!reusable) {
+    splitPmd(mm, vma, base);
+    return 'broken';
+  }
+  if ((pmd & EXCLUSIVE) === 0)
+    for (let i = 0; i < HUGE_PAGES; i++)
+      frames.setOwner(head + i, vma.anonVma?.id ?? 0, linearIndex(vma, base) + i);
+  pages.setHugeLow(base, pmd | EXCLUSIVE | WRITE | DIRTY | YOUNG);
+  storeIn(mm, head, page, request.stamp);
+  return 'reuse';
+}
+
+function replaceHugeZero(mm: Mm, vma: Vma, page: Addr, stamp: number | null): FaultName {
+  const base = floorTo(page, PMD_SIZE);
+  prepareAnonVma(mm.kernel, vma);
+  const head = newHugePage(mm, vma, base);
+  mm.pages.clearHuge(base);
+  mapHugeAnon(mm, base, head, WRITE | DIRTY | YOUNG | EXCLUSIVE);
+  storeIn(mm, head, page, stamp);
+  return 'huge-zero-to-write';
+}
+
+/** Breaks the huge mapping at `base` into ptes of the same pages. One of a file is unmapped instead: its pages come back by faults. Linux: __split_huge_pmd(). */
+export function splitPmd(mm: Mm, vma: Vma, base: Addr): void {
+  const { pages, kernel } = mm;
+  const pmd = pages.pmd(base);
+  const head = pages.pmdHigh(base);
+  kernel.work.count(FACT.pmdsSplit);
+  if (!isAnonymousVma(vma) && (pmd & NO_DEPOSIT) !== 0) {
+    pages.clearHuge(base);
+    releaseHuge(mm, pmd, head);
+    return;
+  }
+  pages.withdrawDeposit(base);
+  const zero = (pmd & KIND_MASK) === ZERO_PAGE;
+  const low = zero ? ZERO_PAGE | YOUNG : PRESENT | (pmd & COMMON);
+  for (let i = 0; i < HUGE_PAGES; i++) pages.set(base + i * PAGE_SIZE, low, zero ? 0 : head + i);
+  if (!zero) kernel.frames.splitEntire(head);
+}
+
+/** Breaks the huge mapping that `addr` lies strictly inside of, if there is one: a vma begins or ends there now. Linux: vma_adjust_trans_huge(). */
+export function splitPmdAt(mm: Mm, vma: Vma, addr: Addr): void {
+  if ((mm.pages.pmd(addr) & HUGE) === 0) return;
+  const base = floorTo(addr, PMD_SIZE);
+  if (base !== addr) splitPmd(mm, vma, base);
+}
+
+/** Breaks the huge folio of `pfn` up, after each huge mapping of it. Pages that nothing maps are given back. Linux: split_folio(). */
+export function splitFolio(mm: Mm, pfn: Pfn): void {
+  const { kernel } = mm;
+  const { frames, work } = kernel;
+  const head = headOf(pfn);
+  walkRmap(kernel, head, (other, vma, addr) => {
+    if (other.pages.pmd(addr) & HUGE) splitPmd(other, vma, floorTo(addr, PMD_SIZE));
+  });
+  const before = frames.nrUsed;
+  frames.splitFolio(head);
+  work.count(FACT.foliosSplit);
+  work.count(FACT.pagesFreed, before - frames.nrUsed);
+}
+
+/** Takes the huge mapping at `base` away with its deposit. */
+export function zapHuge(mm: Mm, base: Addr): void {
+  const pmd = mm.pages.pmd(base);
+  const head = mm.pages.pmdHigh(base);
+  mm.pages.clearHuge(base);
+  releaseHuge(mm, pmd, head);
+  mm.kernel.work.count(FACT.pmdsZapped);
+}

@@ -1,0 +1,49 @@
+/**
+ * MADV_FREE: pages that may be dropped when memory gets short, unless they are written before.
+ *
+ * Entries become clean and old and stay as they are otherwise, writable too, so a store takes no fault and makes the page count again. Swap slots
+ * are freed at once. Guard markers stay; poison goes.
+ *
+ * Cost    linear in the touched entries
+ * Linux   mm/madvise.c: madvise_free_pte_range; mm/huge_memory.c: madvise_free_huge_pmd; spec/pt-reclaim.md 2 (never frees a table)
+ * Left out   the batches in which the kernel moves pages to the list of lazily freed ones: here it happens at once (docs/fidelity.md)
+ */
+import type { Addr } from '../base/units.ts';
+import { FRAME_DIRTY, FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
+import { forEachAdvised, type PageRange } from './madvisePages.ts';
+import type { Mm } from './mm.ts';
+import { DIRTY, isGuard, KIND_MASK, MARKER, NONE, SWAP, YOUNG } from './pte.ts';
+import { OK, type SysResult } from './result.ts';
+import { releaseEntry } from './rmap.ts';
+import { FACT } from './work.ts';
+
+/** Marks the pages of a range of private anonymous memory as free to be dropped. */
+export function lazyFreeRange(mm: Mm, range: PageRange): SysResult {
+  const { pages, kernel } = mm;
+  const { frames, work } = kernel;
+  forEachAdvised(mm, range, {
+    huge: (base, pmd) => {
+      pages.setHugeLow(base, pmd & ~(YOUNG | DIRTY));
+      for (let i = 0; i < HUGE_PAGES; i++) markLazyFree(mm, pages.pmdHigh(base) + i);
+      work.count(FACT.pagesLazyFreed, HUGE_PAGES);
+    },
+    page: (addr: Addr, low: number, pfn: Pfn) => {
+      if (frames.flags(pfn) & FRAME_DIRTY && frames.mapcount(pfn) !== 1) return;
+      pages.setLow(addr, low & ~(YOUNG | DIRTY));
+      markLazyFree(mm, pfn);
+      work.count(FACT.pagesLazyFreed);
+    },
+  });
+  pages.transform(range.start, range.end, (low, high) => {
+    const kind = low & KIND_MASK;
+    if (kind !== SWAP && (kind !== MARKER || isGuard(low, high))) return low;
+    releaseEntry(mm, low, high);
+    return NONE;
+  });
+  return OK;
+}
+
+function markLazyFree(mm: Mm, pfn: Pfn): void {
+  const { frames } = mm.kernel;
+  if (frames.isAnon(pfn)) frames.setFlags(pfn, 0, FRAME_SWAPBACKED | FRAME_DIRTY);
+}

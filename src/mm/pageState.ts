@@ -1,0 +1,74 @@
+/**
+ * One page of an address space as others want to know it: what is there, without faulting it in.
+ *
+ * Linux   what pagemap, mincore and a debugger would see; the huge mapping around a page is looked through
+ */
+import { type Addr, PAGE_SIZE, pageFloor } from '../base/units.ts';
+import { HUGE_PAGES, type Pfn } from './frames.ts';
+import type { Mm } from './mm.ts';
+import {
+  HUGE,
+  KIND_MASK,
+  MARKER,
+  MARKER_GUARD,
+  MARKER_POISON,
+  MIGRATION,
+  PRESENT,
+  SWAP,
+  ZERO_PAGE,
+} from './pte.ts';
+
+/** What is at an address. `anonymous` and `file` are present pages (shared memory is `file`). */
+export type PageKind =
+  | 'none'
+  | 'anonymous'
+  | 'file'
+  | 'zeroPage'
+  | 'swap'
+  | 'guard'
+  | 'poison'
+  | 'uffdWp'
+  | 'migration';
+
+/** The state of one page. */
+export interface PageState {
+  readonly kind: PageKind;
+  /** The frame of a present page, the slot of a swapped one, else 0. */
+  readonly number: Pfn;
+  /** Part of a mapping of 2 MiB at once. */
+  readonly isHuge: boolean;
+  /** Word 0 of the entry (pte.ts): its bits. */
+  readonly low: number;
+  /** The first word of the page; 0 where there is none. */
+  readonly stamp: number;
+}
+
+const markerKind = (marker: number): PageKind => {
+  if (marker & MARKER_GUARD) return 'guard';
+  return marker & MARKER_POISON ? 'poison' : 'uffdWp';
+};
+
+/** Returns the state of the page that holds `addr`. */
+export function pageAt(mm: Mm, addr: Addr): PageState {
+  const { pages, kernel } = mm;
+  const page = pageFloor(addr);
+  const pmd = pages.pmd(page);
+  const isHuge = (pmd & HUGE) !== 0;
+  const low = isHuge ? pmd : pages.low(page);
+  const high = isHuge ? pages.pmdHigh(page) + ((page / PAGE_SIZE) % HUGE_PAGES) : pages.high(page);
+  const state = (kind: PageKind, number = 0, stamp = 0): PageState => ({ kind, number, isHuge, low, stamp });
+  switch (low & KIND_MASK) {
+    case PRESENT:
+      return state(kernel.frames.isAnon(high) ? 'anonymous' : 'file', high, kernel.frames.stamp(high));
+    case ZERO_PAGE:
+      return state('zeroPage');
+    case SWAP:
+      return state('swap', high, kernel.swap.stamp(high));
+    case MARKER:
+      return state(markerKind(high));
+    case MIGRATION:
+      return state('migration', high);
+    default:
+      return state('none');
+  }
+}

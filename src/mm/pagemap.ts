@@ -1,0 +1,97 @@
+/**
+ * The word that /proc/PID/pagemap has for a page.
+ *
+ *   bits 0-54  frame number if present; swap type (0-4) and slot (5-54) if swapped or a marker
+ *   bit 55  soft-dirty (never: not compiled in)   56  mapped exactly once   57  write-protected by userfaultfd
+ *   bit 58  guard marker   61  of a file or shared memory   62  swapped or a marker   63  present
+ *
+ * Linux   fs/proc/task_mmu.c: pte_to_pagemap_entry; spec/userfaultfd.md
+ */
+import type { Addr } from '../base/units.ts';
+import type { Mm } from './mm.ts';
+import { pageAt } from './pageState.ts';
+import { UFFD_WP } from './pte.ts';
+import { isAnonymousVma } from './vma.ts';
+
+/** Bits of a pagemap word above the frame number, as powers of two. */
+export const PAGEMAP = {
+  exclusive: 2n ** 56n,
+  uffdWp: 2n ** 57n,
+  guard: 2n ** 58n,
+  file: 2n ** 61n,
+  swap: 2n ** 62n,
+  present: 2n ** 63n,
+} as const;
+
+/** What pagemap says of one page, taken apart. */
+export interface PagemapBits {
+  readonly present: boolean;
+  readonly swap: boolean;
+  readonly file: boolean;
+  readonly exclusive: boolean;
+  readonly uffdWp: boolean;
+  readonly guard: boolean;
+  /** Not in the word itself, but what PAGEMAP_SCAN tells: the zero page, part of 2 MiB mapped at once. */
+  readonly zero: boolean;
+  readonly huge: boolean;
+  /** Frame, or slot, or 0. */
+  readonly number: number;
+}
+
+const EMPTY: PagemapBits = {
+  present: false,
+  swap: false,
+  file: false,
+  exclusive: false,
+  uffdWp: false,
+  guard: false,
+  zero: false,
+  huge: false,
+  number: 0,
+};
+
+/** Returns the bits of the page at `addr`. */
+export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
+  const { kind, number, isHuge, low } = pageAt(mm, addr);
+  const uffdWp = (low & UFFD_WP) !== 0;
+  switch (kind) {
+    case 'none':
+      return EMPTY;
+    case 'anonymous':
+    case 'file': {
+      const exclusive = mm.kernel.frames.mapcount(number) === 1;
+      return { ...EMPTY, present: true, file: kind === 'file', exclusive, uffdWp, huge: isHuge, number };
+    }
+    case 'zeroPage':
+      // The huge zero page is a folio like any other, and no anonymous one; the small one is passed over.
+      return { ...EMPTY, present: true, file: isHuge, zero: true, huge: isHuge, uffdWp };
+    case 'swap':
+      return { ...EMPTY, swap: true, file: isShared(mm, addr), uffdWp, number };
+    case 'guard':
+      return { ...EMPTY, swap: true, guard: true };
+    case 'poison':
+      return { ...EMPTY, swap: true, uffdWp };
+    case 'uffdWp':
+      return { ...EMPTY, swap: true, uffdWp: true };
+    case 'migration':
+      return { ...EMPTY, swap: true, number };
+  }
+}
+
+const isShared = (mm: Mm, addr: Addr): boolean => {
+  const vma = mm.vmas.at(addr);
+  return vma !== null && !isAnonymousVma(vma) && vma.anonVma === null;
+};
+
+/** Returns the pagemap word of the page at `addr`. */
+export function pagemapWord(mm: Mm, addr: Addr): bigint {
+  const bits = pagemapBits(mm, addr);
+  let word = bits.present ? BigInt(bits.number) : BigInt(bits.number) * 32n;
+  if (bits.exclusive) word |= PAGEMAP.exclusive;
+  if (bits.uffdWp) word |= PAGEMAP.uffdWp;
+  if (bits.guard) word |= PAGEMAP.guard;
+  if (bits.file) word |= PAGEMAP.file;
+  if (bits.swap) word |= PAGEMAP.swap;
+  if (bits.present) word |= PAGEMAP.present;
+  return word;
+}

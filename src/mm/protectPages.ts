@@ -1,0 +1,48 @@
+/**
+ * Changing the access of entries after the flags of their vma changed.
+ *
+ * Write access is taken from entries when the vma loses it. When it gains it, shared memory becomes writable at once, and of private memory those
+ * pages that this vma has exclusively; every other page takes a fault at its first store. Entries that are absent stay absent.
+ *
+ * Cost    linear in the touched entries of the range
+ * Linux   mm/mprotect.c: change_protection, can_change_pte_writable; mm/huge_memory.c: change_huge_pmd
+ */
+import { type Addr, PMD_SIZE } from '../base/units.ts';
+import { splitPmd } from './hugeMemory.ts';
+import type { Mm } from './mm.ts';
+import { DIRTY, EXCLUSIVE, HUGE, KIND_MASK, PRESENT, UFFD_WP, WRITE, ZERO_PAGE } from './pte.ts';
+import type { Vma } from './vma.ts';
+import { isSharedWritable } from './vmaAccess.ts';
+import { VM_SHARED, VM_WRITE } from './vmFlags.ts';
+import { FACT } from './work.ts';
+
+/** Tells whether an entry that is mapped without write access may get it without a fault. Linux: can_change_pte_writable(). */
+function mayBecomeWritable(mm: Mm, vma: Vma, low: number, high: number): boolean {
+  if ((vma.flags & VM_WRITE) === 0 || low & UFFD_WP) return false;
+  if (vma.flags & VM_SHARED) return isSharedWritable(vma) || (low & DIRTY) !== 0;
+  return (low & EXCLUSIVE) !== 0 && mm.kernel.frames.isAnon(high);
+}
+
+/** Gives the entries of [start, end) the access that the flags of `vma` now allow. */
+export function protectPages(mm: Mm, vma: Vma, start: Addr, end: Addr): void {
+  const { pages, work } = { pages: mm.pages, work: mm.kernel.work };
+  const change = (low: number, high: number): number => {
+    const kind = low & KIND_MASK;
+    if (kind === ZERO_PAGE) work.count(low & HUGE ? FACT.pmdsReprotected : FACT.ptesReprotected);
+    if (kind !== PRESENT) return low;
+    work.count(low & HUGE ? FACT.pmdsReprotected : FACT.ptesReprotected);
+    return mayBecomeWritable(mm, vma, low, high) ? low | WRITE : low & ~WRITE;
+  };
+  pages.forEachSlot(start, end, (base, pmd) => {
+    const from = Math.max(start, base);
+    const to = Math.min(end, base + PMD_SIZE);
+    if (pmd & HUGE) {
+      if (to - from === PMD_SIZE) {
+        pages.setHugeLow(base, change(pmd, pages.pmdHigh(base)));
+        return;
+      }
+      splitPmd(mm, vma, base);
+    }
+    pages.transform(from, to, change);
+  });
+}

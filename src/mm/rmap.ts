@@ -1,0 +1,129 @@
+/**
+ * Reverse mapping: entries and frames in step, and the way from a frame to the entries that map it.
+ *
+ * Who sets or clears an entry that holds something does it through this file, so that map counts, swap counts and the resident
+ * counters of the address space follow. The way back goes over the anon_vma (or the file object) that the frame belongs to: every vma
+ * attached to it that covers the frame's page offset may map it, nobody else.
+ *
+ * Invariants
+ *   [rss]            `rssAnon`, `rssFile`, `rssShmem`, `nrSwap` of an Mm are what its entries hold
+ *   [rmap-reach]     a walk from a frame meets exactly the entries that map it
+ * Cost    O(1) an entry; a walk is linear in the vmas attached to the anon_vma or mapping the object
+ * Linux   mm/rmap.c: folio_add_new_anon_rmap, folio_remove_rmap_pte, rmap_walk; mm/memory.c: add_mm_rss_vec
+ * Left out   interval trees over attached vmas, locks
+ */
+import { type Addr, nrPagesIn, PAGE_SIZE, type Pgoff } from '../base/units.ts';
+import { FRAME_ANON, FRAME_DIRTY, FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
+import type { Kernel } from './kernel.ts';
+import type { Mm } from './mm.ts';
+import { DIRTY, HUGE, KIND_MASK, PRESENT, SWAP } from './pte.ts';
+import type { Vma } from './vma.ts';
+import { VM_DROPPABLE } from './vmFlags.ts';
+import { FACT } from './work.ts';
+
+/** Returns the page offset that a page at `addr` of `vma` has. Linux: linear_page_index(). */
+export const linearIndex = (vma: Vma, addr: Addr): Pgoff => vma.pgoff + nrPagesIn(addr - vma.start);
+
+/** Flags of a new anonymous page in `vma`. Droppable memory is lazyfree from the start. */
+export const anonFlags = (vma: Vma): number =>
+  vma.flags & VM_DROPPABLE ? FRAME_ANON : FRAME_ANON | FRAME_SWAPBACKED;
+
+/** Counts `pages` more (or, negative, fewer) resident pages of the sort of `pfn`. */
+export function countResident(mm: Mm, pfn: Pfn, pages: number): void {
+  mm[mm.kernel.frames.counterOf(pfn)] += pages;
+}
+
+/** Takes a zeroed page for `addr` of `vma`, which has an anon_vma, and maps it with the bits `low`. Nothing is mapped there. Returns the frame. */
+export function mapNewAnon(mm: Mm, vma: Vma, addr: Addr, low: number): Pfn {
+  const { frames, work } = mm.kernel;
+  const pfn = frames.allocate(anonFlags(vma), vma.anonVma?.id ?? 0, linearIndex(vma, addr));
+  frames.addPte(pfn);
+  mm.rssAnon++;
+  mm.pages.set(addr, PRESENT | low, pfn);
+  work.count(FACT.pagesAllocated);
+  work.count(FACT.ptesSet);
+  return pfn;
+}
+
+/** Maps `pfn`, a page that exists already, at `addr` with the bits `low`. Nothing is mapped there. */
+export function mapFrame(mm: Mm, addr: Addr, low: number, pfn: Pfn): void {
+  mm.kernel.frames.addPte(pfn);
+  countResident(mm, pfn, 1);
+  mm.pages.set(addr, PRESENT | low, pfn);
+  mm.kernel.work.count(FACT.ptesSet);
+}
+
+/** Lets go of what an entry holds that is about to be emptied or replaced. The entry itself is the caller's. Linux: zap_present_pte(), zap_nonpresent_ptes(). */
+export function releaseEntry(mm: Mm, low: number, high: number): void {
+  const { frames, swap, work } = mm.kernel;
+  const kind = low & KIND_MASK;
+  if (kind === PRESENT) {
+    const isAnon = frames.isAnon(high);
+    if (low & DIRTY && !isAnon) frames.setFlags(high, FRAME_DIRTY);
+    countResident(mm, high, -1);
+    work.count(isAnon ? FACT.anonPtesZapped : FACT.filePtesZapped);
+    const before = frames.nrUsed;
+    if (frames.dropPte(high)) {
+      work.count(FACT.pagesFreed, before - frames.nrUsed);
+      if (swap.nrUsed > 0) swap.forget(frames, high);
+    }
+  } else if (kind === SWAP) {
+    mm.nrSwap--;
+    swap.drop(frames, high);
+    work.count(FACT.swapPtesZapped);
+  }
+}
+
+/** Lets go of the huge folio that a pmd maps. */
+export function releaseHuge(mm: Mm, low: number, head: Pfn): void {
+  const { frames, work } = mm.kernel;
+  if ((low & KIND_MASK) !== PRESENT) return;
+  if (low & DIRTY && !frames.isAnon(head)) frames.setFlags(head, FRAME_DIRTY);
+  countResident(mm, head, -HUGE_PAGES);
+  const before = frames.nrUsed;
+  frames.dropEntire(head);
+  work.count(FACT.pagesFreed, before - frames.nrUsed);
+}
+
+/** Returns the vmas that may map `pfn`. Linux: the interval trees of anon_vma and i_mmap. */
+function candidates(kernel: Kernel, pfn: Pfn): Iterable<Vma> {
+  const { frames } = kernel;
+  const owner = frames.owner(pfn);
+  return frames.isAnon(pfn)
+    ? (kernel.anonVmas.get(owner)?.attached ?? [])
+    : (kernel.objects.get(owner)?.vmas ?? []);
+}
+
+/** Tells whether the entry of `addr` maps `pfn`, by itself or as part of 2 MiB. */
+function maps(mm: Mm, addr: Addr, pfn: Pfn): boolean {
+  const pmd = mm.pages.pmd(addr);
+  if (pmd & HUGE)
+    return (
+      (pmd & KIND_MASK) === PRESENT && mm.pages.pmdHigh(addr) + ((addr / PAGE_SIZE) % HUGE_PAGES) === pfn
+    );
+  return (mm.pages.low(addr) & KIND_MASK) === PRESENT && mm.pages.high(addr) === pfn;
+}
+
+/**
+ * Calls `each` for every place that maps `pfn`, with the address space, the vma and the address.
+ * Cost   the vmas attached to its anon_vma, or mapping its object. Linux: rmap_walk()
+ */
+export function walkRmap(kernel: Kernel, pfn: Pfn, each: (mm: Mm, vma: Vma, addr: Addr) => void): void {
+  const index = kernel.frames.index(pfn);
+  for (const vma of candidates(kernel, pfn)) {
+    const addr = vma.start + (index - vma.pgoff) * PAGE_SIZE;
+    if (vma.mm !== null && addr >= vma.start && addr < vma.end && maps(vma.mm, addr, pfn))
+      each(vma.mm, vma, addr);
+  }
+}
+
+/** Tells whether another address space than `mm` maps a page of the huge folio of `pfn`. Linux: folio_maybe_mapped_shared(). */
+export function isMappedElsewhere(mm: Mm, head: Pfn): boolean {
+  const { kernel } = mm;
+  let elsewhere = false;
+  for (let i = 0; i < HUGE_PAGES && !elsewhere; i++)
+    walkRmap(kernel, head + i, (other) => {
+      if (other !== mm) elsewhere = true;
+    });
+  return elsewhere;
+}

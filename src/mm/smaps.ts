@@ -1,0 +1,126 @@
+/**
+ * What smaps tells of the pages of a vma, as numbers: resident, shared, dirty, referenced, swapped, by the kernel's own rules.
+ *
+ * A page that several entries map is shared, and its part of Pss is the page divided by their number. The zero page and markers count nowhere.
+ * The text is made in smapsText.ts.
+ *
+ * Units   bytes; Pss and its kin in 1/4096 of a byte, as the kernel sums them, so that rounding is the same
+ * Cost    linear in the touched entries
+ * Linux   fs/proc/task_mmu.c: smap_gather_stats, smaps_account, smaps_page_accumulate; spec/vma.md 16.2
+ */
+import { PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { FRAME_ANON, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
+import type { Mm } from './mm.ts';
+import { DIRTY, HUGE, KIND_MASK, PRESENT, SWAP, YOUNG } from './pte.ts';
+import type { Vma } from './vma.ts';
+import { VM_LOCKED } from './vmFlags.ts';
+
+/** The sums of one vma, or of several. */
+export interface MemoryFigures {
+  resident: number;
+  sharedClean: number;
+  sharedDirty: number;
+  privateClean: number;
+  privateDirty: number;
+  referenced: number;
+  anonymous: number;
+  lazyFree: number;
+  anonymousThp: number;
+  shmemThp: number;
+  fileThp: number;
+  swap: number;
+  /** The following in 1/4096 byte. */
+  pss: number;
+  pssDirty: number;
+  pssAnon: number;
+  pssFile: number;
+  pssShmem: number;
+  pssLocked: number;
+  swapPss: number;
+}
+
+/** Fractions of a byte in the sums of Pss. Linux: PSS_SHIFT. */
+export const PSS_UNIT = 4096;
+
+/** Returns figures that are all 0. */
+export const noFigures = (): MemoryFigures => ({
+  resident: 0,
+  sharedClean: 0,
+  sharedDirty: 0,
+  privateClean: 0,
+  privateDirty: 0,
+  referenced: 0,
+  anonymous: 0,
+  lazyFree: 0,
+  anonymousThp: 0,
+  shmemThp: 0,
+  fileThp: 0,
+  swap: 0,
+  pss: 0,
+  pssDirty: 0,
+  pssAnon: 0,
+  pssFile: 0,
+  pssShmem: 0,
+  pssLocked: 0,
+  swapPss: 0,
+});
+
+/** Adds the pages of `vma` to `sums`. */
+export function gatherFigures(mm: Mm, vma: Vma, sums: MemoryFigures): void {
+  const { swap } = mm.kernel;
+  const locked = (vma.flags & VM_LOCKED) !== 0;
+  mm.pages.forEach(vma.start, vma.end, (_addr, low, high) => {
+    const kind = low & KIND_MASK;
+    if (kind === SWAP) {
+      sums.swap += PAGE_SIZE;
+      sums.swapPss += Math.floor((PAGE_SIZE * PSS_UNIT) / swap.count(high));
+    } else if (kind === PRESENT) {
+      if (low & HUGE) addHuge(mm, high, sums);
+      const pages = low & HUGE ? HUGE_PAGES : 1;
+      for (let i = 0; i < pages; i++) addPage(mm, high + i, { low, locked }, sums);
+    }
+  });
+}
+
+function addHuge(mm: Mm, head: Pfn, sums: MemoryFigures): void {
+  const flags = mm.kernel.frames.flags(head);
+  if (flags & FRAME_ANON) sums.anonymousThp += PMD_SIZE;
+  else if (flags & FRAME_SHMEM) sums.shmemThp += PMD_SIZE;
+  else sums.fileThp += PMD_SIZE;
+}
+
+function addPage(
+  mm: Mm,
+  pfn: Pfn,
+  entry: { readonly low: number; readonly locked: boolean },
+  sums: MemoryFigures,
+): void {
+  const { frames } = mm.kernel;
+  const flags = frames.flags(pfn);
+  const mapcount = frames.mapcount(pfn);
+  const dirty = (entry.low & DIRTY) !== 0 || (flags & FRAME_DIRTY) !== 0;
+  const pss = mapcount > 1 ? Math.floor((PAGE_SIZE * PSS_UNIT) / mapcount) : PAGE_SIZE * PSS_UNIT;
+  sums.resident += PAGE_SIZE;
+  if (entry.low & YOUNG) sums.referenced += PAGE_SIZE;
+  sums.pss += pss;
+  if (dirty) sums.pssDirty += pss;
+  if (entry.locked) sums.pssLocked += pss;
+  if (mapcount > 1) sums[dirty ? 'sharedDirty' : 'sharedClean'] += PAGE_SIZE;
+  else sums[dirty ? 'privateDirty' : 'privateClean'] += PAGE_SIZE;
+  if (flags & FRAME_ANON) {
+    sums.anonymous += PAGE_SIZE;
+    sums.pssAnon += pss;
+    if ((flags & FRAME_SWAPBACKED) === 0 && !dirty) sums.lazyFree += PAGE_SIZE;
+  } else if (flags & FRAME_SHMEM) sums.pssShmem += pss;
+  else sums.pssFile += pss;
+}
+
+/** Returns the figures of `vma`. */
+export function figuresOf(mm: Mm, vma: Vma): MemoryFigures {
+  const sums = noFigures();
+  gatherFigures(mm, vma, sums);
+  return sums;
+}
+
+/** Rounds a sum of Pss to whole bytes, as it is printed. */
+export const pssBytes = (sum: number): number => Math.floor(sum / PSS_UNIT);

@@ -1,0 +1,75 @@
+/**
+ * Taking pages away from a range: munmap, DONTNEED, holes punched into files, exit.
+ *
+ * Guard markers survive unless the mapping itself goes. A call of MADV_DONTNEED that leaves a table empty over whole 2 MiB frees it (PT_RECLAIM);
+ * nothing else does, and upper levels go only with the mapping.
+ *
+ * Cost    linear in the touched entries and tables of the range
+ * Linux   mm/memory.c: zap_page_range_single, zap_pte_range, zap_huge_pmd; mm/pt_reclaim.c; spec/pt-reclaim.md 2
+ */
+import { type Addr, PMD_SIZE } from '../base/units.ts';
+import { splitPmd, zapHuge } from './hugeMemory.ts';
+import type { Mm } from './mm.ts';
+import { EMPTY_TABLE, HUGE, isGuard, KIND_MASK, MARKER, NONE, PRESENT, ZERO_PAGE } from './pte.ts';
+import { releaseEntry } from './rmap.ts';
+import type { Vma } from './vma.ts';
+import { FACT } from './work.ts';
+
+/** What a zap leaves in place. */
+export interface ZapOptions {
+  /** Guard markers go too: the mapping itself does (munmap, exit). */
+  readonly dropGuards: boolean;
+  /** Tables that are empty afterwards, and lie whole in the range, are freed (MADV_DONTNEED). */
+  readonly reclaimTables: boolean;
+  /** Pages of the program's own stay: only those of the file go (a hole is punched). */
+  readonly keepAnon?: boolean;
+}
+
+/** The mapping goes. */
+export const UNMAP: ZapOptions = { dropGuards: true, reclaimTables: false };
+/** The mapping stays, its pages go. */
+export const DISCARD: ZapOptions = { dropGuards: false, reclaimTables: true };
+
+/** Tells whether a table that a zap left empty is freed. Linux: can_reclaim_pt, try_to_free_pte(). */
+const shouldFreeTable = (options: ZapOptions, slotIsWhole: boolean, pmd: number): boolean =>
+  options.reclaimTables && slotIsWhole && (pmd & KIND_MASK) === EMPTY_TABLE;
+
+/** Takes the pages of [start, end) of `vma` away. */
+export function zapRange(mm: Mm, vma: Vma, start: Addr, end: Addr, options: ZapOptions): void {
+  if (start >= end) return;
+  const { pages } = mm;
+  pages.forEachSlot(start, end, (base, pmd) => {
+    const from = Math.max(start, base);
+    const to = Math.min(end, base + PMD_SIZE);
+    const whole = to - from === PMD_SIZE;
+    if (pmd & HUGE) {
+      if (options.keepAnon === true && mm.kernel.frames.isAnon(pages.pmdHigh(base))) return;
+      if (whole) {
+        zapHuge(mm, base);
+        return;
+      }
+      splitPmd(mm, vma, base);
+    }
+    zapEntries(mm, from, to, options);
+    if (shouldFreeTable(options, whole, pages.pmd(base))) pages.freeTable(base);
+  });
+}
+
+function zapEntries(mm: Mm, from: Addr, to: Addr, options: ZapOptions): void {
+  const { frames, work } = mm.kernel;
+  mm.pages.transform(from, to, (low, high) => {
+    const kind = low & KIND_MASK;
+    if (kind === PRESENT) {
+      if (options.keepAnon === true && frames.isAnon(high)) return low;
+      releaseEntry(mm, low, high);
+    } else if (kind === ZERO_PAGE) work.count(FACT.zeroPtesZapped);
+    else if (kind === MARKER) {
+      if (isGuard(low, high) && !options.dropGuards) return low;
+      work.count(FACT.markersZapped);
+    } else {
+      if (options.keepAnon === true) return low;
+      releaseEntry(mm, low, high);
+    }
+    return NONE;
+  });
+}
