@@ -72,3 +72,17 @@ export function pageAt(mm: Mm, addr: Addr): PageState {
       return state('none');
   }
 }
+
+/** Calls `each` for every page of [start, end) at which something is (mapped, swapped, marked), ascending; of 2 MiB mapped at once, for each of their pages. */
+export function forEachPage(mm: Mm, start: Addr, end: Addr, each: (addr: Addr) => void): void {
+  mm.pages.forEach(start, end, (addr, low) => {
+    if ((low & HUGE) === 0) {
+      each(addr);
+      return;
+    }
+    for (let i = 0; i < HUGE_PAGES; i++) {
+      const page = addr + i * PAGE_SIZE;
+      if (page >= start && page < end) each(page);
+    }
+  });
+}

@@ -41,7 +41,7 @@ export interface CheckResult {
 const EMPTY: Omit<CheckResult, 'input'> = {
   format: null,
   ok: true,
-  compared: { results: 0, vmas: 0, touches: 0 },
+  compared: { results: 0, vmas: 0, touches: 0, pages: 0, counts: 0 },
   ops: 0,
   differences: [],
   placement: { predicted: 0, chosen: 0 },

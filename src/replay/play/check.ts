@@ -5,12 +5,14 @@
  * leads to a difference and other permitted orders exist, single calls are tried at the other end of their interval, and the result says so
  * only if that gives the kernel's answer.
  */
+
+import { MADV_FREE } from '../../abi/mman.ts';
 import { type Addr, hex, pageFloor } from '../../base/units.ts';
 import type { Op, Outcome } from '../../machine/index.ts';
 import type { MmEvent } from '../../mm/index.ts';
 import type { ReplayItem, ReplayOp, SignalItem, Summary, Warning } from '../item.ts';
 import { EndComparison } from './compareEnd.ts';
-import { compareSnapshot } from './compareSnapshot.ts';
+import { SnapshotComparison } from './compareSnapshot.ts';
 import { compareResult, type Difference, isCompared, outcomeText } from './difference.ts';
 import { PlacementOrder } from './placementOrder.ts';
 import { describeOp, Player, type PlayOptions, placeError } from './player.ts';
@@ -19,8 +21,13 @@ import { findOrder } from './reorder.ts';
 /** How many things of each kind were compared. */
 export interface Compared {
   results: number;
+  /** Lines about vmas: of maps, smaps, snapshots; fields of single vmas. */
   vmas: number;
   touches: number;
+  /** Pages whose state is known from the kernel. */
+  pages: number;
+  /** Numbers: faults of an operation, figures of smaps, sizes of page tables, totals of a process. */
+  counts: number;
 }
 
 /** What check found out about one input. */
@@ -43,7 +50,7 @@ const MAX_OVERLAPPING = 100_000;
 /** One run over one order of the items. */
 export class Checker {
   readonly differences: Difference[] = [];
-  readonly compared: Compared = { results: 0, vmas: 0, touches: 0 };
+  readonly compared: Compared = { results: 0, vmas: 0, touches: 0, pages: 0, counts: 0 };
   readonly warnings: Warning[] = [];
   summary: Summary | null = null;
   /** Calls whose place in time was not determined. */
@@ -54,6 +61,7 @@ export class Checker {
   readonly misplaced: number[] = [];
   readonly player: Player;
   readonly #ends: EndComparison;
+  readonly #snapshots: SnapshotComparison;
   readonly #anonVmaBorn = new Map<number, number>();
   readonly #vmaChanged = new Map<number, number>();
   /** What the addresses of this run say about the order of overlapping calls. */
@@ -69,6 +77,7 @@ export class Checker {
     this.order = new PlacementOrder(placements);
     const { events } = options;
     this.#ends = new EndComparison((difference) => this.differences.push(difference));
+    this.#snapshots = new SnapshotComparison((difference) => this.differences.push(difference));
     this.player = new Player(
       {
         ...options,
@@ -78,13 +87,11 @@ export class Checker {
         },
       },
       {
-        operation: (item, outcome) => this.#operation(item, outcome),
+        operation: (item, outcome, _process, faults) => this.#operation(item, outcome, faults),
         signal: (item) => this.#signal(item),
         snapshot: (item, machine) => {
           const window = this.player.start?.state?.window ?? null;
-          this.compared.vmas += compareSnapshot(item, machine, window, (difference) =>
-            this.differences.push(difference),
-          );
+          this.#snapshots.compare(item, machine, window);
         },
         end: (item, machine) => {
           this.#settle();
@@ -138,14 +145,20 @@ export class Checker {
       }
     }
     this.#settle();
+    const { vmas, pages, figures, tables } = this.#snapshots.counts;
+    this.compared.vmas += vmas;
+    this.compared.pages += pages;
+    this.compared.counts += figures + tables;
   }
 
-  #operation(item: ReplayOp, outcome: Outcome): void {
+  #operation(item: ReplayOp, outcome: Outcome, faults: number): void {
     this.#settleTask(item.task);
     this.order.took(item, this.#isMisplaced);
     this.#isMisplaced = false;
     if (item.overlaps && item.op.call !== 'touch' && this.overlapping.length < MAX_OVERLAPPING)
       this.overlapping.push(item);
+    if (item.op.call === 'madvise' && item.op.advice === MADV_FREE) this.#snapshots.noteLazyFree();
+    if (item.faults !== undefined && item.faults !== null) this.#compareFaults(item, item.faults, faults);
     if (item.op.call === 'touch') {
       this.compared.touches++;
       if (item.recorded.kind !== 'none') this.#compare(item, outcome);
@@ -154,6 +167,21 @@ export class Checker {
     }
     if (this.#taken !== null) this.#placeTaken(item, this.#taken);
     if (isCompared(item, outcome)) this.#compare(item, outcome);
+  }
+
+  /** An ops file says how many faults an operation was charged. */
+  #compareFaults(item: ReplayOp, kernel: number, ours: number): void {
+    this.compared.counts++;
+    if (kernel === ours) return;
+    this.differences.push({
+      file: item.file,
+      line: item.line,
+      op: item.nr,
+      kind: 'count',
+      what: `faults of ${describeOp(item.op)}`,
+      kernel: String(kernel),
+      ours: String(ours),
+    });
   }
 
   #placeTaken(item: ReplayOp, chosen: number): void {

@@ -1,15 +1,54 @@
 /**
- * A snapshot inside an ops file against the model: the vma lines of the window, in every living process.
+ * A snapshot inside an ops file against the model, in every living process: the vma lines of the window with their figures, the
+ * runs of pages with their first words, and how the page tables grew since the first snapshot of the process.
  *
- * Pages, figures and page tables of the snapshot are not compared (docs/fidelity.md); what a snapshot line has of maps and VmFlags is.
+ * Two things a sequence does not determine after an MADV_FREE: how many of the pages the kernel has put on its list of lazily freed ones
+ * (LazyFree), and, of those, whether they count as clean. So from then on clean and dirty are compared as one sum (docs/fidelity.md).
  */
 import { type Addr, hexRange } from '../../base/units.ts';
 import type { Machine } from '../../machine/index.ts';
-import { type Mm, permsOf, type Vma, vmaDisplayName, vmFlagCodes } from '../../mm/index.ts';
+import {
+  figuresOf,
+  type MemoryFigures,
+  type Mm,
+  permsOf,
+  pssBytes,
+  type Vma,
+  vmaDisplayName,
+  vmFlagCodes,
+} from '../../mm/index.ts';
 import type { Snapshot, SnapshotProcess, SnapshotVma } from '../item.ts';
 import type { Difference } from './difference.ts';
+import { firstDifference, modelRuns, recordedRuns, runText } from './windowPages.ts';
 
 const PAGE = 4096;
+
+/** How many of each were compared. */
+export interface SnapshotCounts {
+  vmas: number;
+  figures: number;
+  pages: number;
+  tables: number;
+}
+
+/** Figures of smaps by name, in kB; those of the dirty and clean kind apart. */
+const FIGURES: readonly (readonly [name: string, of: (sums: MemoryFigures) => number])[] = [
+  ['Rss', (sums) => sums.resident],
+  ['Anonymous', (sums) => sums.anonymous],
+  ['AnonHugePages', (sums) => sums.anonymousThp],
+  ['ShmemPmdMapped', (sums) => sums.shmemThp],
+  ['FilePmdMapped', (sums) => sums.fileThp],
+  ['Locked', (sums) => pssBytes(sums.pssLocked)],
+  ['Swap', (sums) => sums.swap],
+];
+const SPLIT: readonly (readonly [name: string, of: (sums: MemoryFigures) => number])[] = [
+  ['Shared_Clean', (sums) => sums.sharedClean],
+  ['Shared_Dirty', (sums) => sums.sharedDirty],
+  ['Private_Clean', (sums) => sums.privateClean],
+  ['Private_Dirty', (sums) => sums.privateDirty],
+];
+
+const kB = (bytes: number): number => Math.floor(bytes / 1024);
 
 /** Prints a vma as a snapshot line does, without figures. */
 function snapshotText(mm: Mm, vma: Vma): string {
@@ -21,65 +60,146 @@ function snapshotText(mm: Mm, vma: Vma): string {
 const recordedText = (vma: SnapshotVma): string =>
   `${hexRange(vma.start, vma.end)} ${vma.perms} ${vma.offset.toString(16).padStart(8, '0')}${vma.name === '' ? '' : ` ${vma.name}`} flags=${vma.vmFlags.join(' ')}`;
 
-/**
- * Compares the vma lines of a snapshot.
- * @param window  the part of the address space the file speaks about
- * @param report  is called for each difference
- * @returns       how many lines were compared
- */
-export function compareSnapshot(
-  snapshot: Snapshot,
-  machine: Machine,
-  window: { readonly start: Addr; readonly end: Addr } | null,
-  report: (difference: Difference) => void,
-): number {
-  let compared = 0;
-  for (const recorded of snapshot.processes) {
-    const mm = machine.processOf(recorded.task)?.mm ?? null;
-    if (mm === null) {
-      report({
-        file: snapshot.file,
-        line: recorded.line,
-        op: snapshot.number,
-        kind: 'vma',
-        what: 'a process we do not have',
-        kernel: String(recorded.task),
-        ours: '',
-      });
-      continue;
-    }
-    compared += compareProcess(snapshot, recorded, { mm, window }, report);
-  }
-  return compared;
-}
+/** The snapshots of one ops file, one after the other: tables are compared with the first of each process. */
+export class SnapshotComparison {
+  readonly #report: (difference: Difference) => void;
+  readonly #firstTables = new Map<number, { readonly kernel: number; readonly ours: number }>();
+  /** An MADV_FREE was among the operations so far. */
+  #lazyFreed = false;
+  readonly counts: SnapshotCounts = { vmas: 0, figures: 0, pages: 0, tables: 0 };
 
-function compareProcess(
-  snapshot: Snapshot,
-  recorded: SnapshotProcess,
-  ours: { readonly mm: Mm; readonly window: { readonly start: Addr; readonly end: Addr } | null },
-  report: (difference: Difference) => void,
-): number {
-  const { mm, window } = ours;
-  const vmas = [...mm.vmas].filter(
-    (vma) => window === null || (vma.start < window.end && vma.end > window.start),
-  );
-  const at = { file: snapshot.file, op: snapshot.number, kind: 'vma' as const };
-  for (const [i, line] of recorded.vmas.entries()) {
-    const vma = vmas[i];
-    const kernel = recordedText(line);
-    const text = vma === undefined ? '(no more vmas)' : snapshotText(mm, vma);
-    if (kernel === text) continue;
-    report({ ...at, line: line.line, what: `vma line of process ${recorded.task}`, kernel, ours: text });
-    if (vma === undefined || vma.start !== line.start || vma.end !== line.end) return i + 1;
+  /** @param report  is called for each difference */
+  constructor(report: (difference: Difference) => void) {
+    this.#report = report;
   }
-  const extra = vmas[recorded.vmas.length];
-  if (extra !== undefined)
-    report({
-      ...at,
-      line: recorded.line,
+
+  /** The sequence has freed memory lazily. */
+  noteLazyFree(): void {
+    this.#lazyFreed = true;
+  }
+
+  /** Compares one snapshot. @param window  the part of the address space the file speaks about */
+  compare(
+    snapshot: Snapshot,
+    machine: Machine,
+    window: { readonly start: Addr; readonly end: Addr } | null,
+  ): void {
+    for (const recorded of snapshot.processes) {
+      const mm = machine.processOf(recorded.task)?.mm ?? null;
+      if (mm === null)
+        this.#tell(snapshot, recorded.line, 'vma', {
+          what: 'a process we do not have',
+          kernel: String(recorded.task),
+          ours: '',
+        });
+      else if (this.#compareVmas(snapshot, recorded, mm, window)) {
+        if (window !== null) this.#comparePages(snapshot, recorded, mm, window);
+        this.#compareTables(snapshot, recorded, mm);
+      }
+    }
+  }
+
+  #tell(
+    snapshot: Snapshot,
+    line: number,
+    kind: Difference['kind'],
+    found: { readonly what: string; readonly kernel: string; readonly ours: string },
+  ): void {
+    this.#report({ file: snapshot.file, line, op: snapshot.number, kind, ...found });
+  }
+
+  /** Compares the vma lines. Returns whether the ranges agree, so that what is in them can be compared. */
+  #compareVmas(
+    snapshot: Snapshot,
+    recorded: SnapshotProcess,
+    mm: Mm,
+    window: { readonly start: Addr; readonly end: Addr } | null,
+  ): boolean {
+    const vmas = [...mm.vmas].filter(
+      (vma) => window === null || (vma.start < window.end && vma.end > window.start),
+    );
+    for (const [i, line] of recorded.vmas.entries()) {
+      this.counts.vmas++;
+      const vma = vmas[i];
+      const kernel = recordedText(line);
+      const ours = vma === undefined ? '(no more vmas)' : snapshotText(mm, vma);
+      if (kernel !== ours)
+        this.#tell(snapshot, line.line, 'vma', {
+          what: `vma line of process ${recorded.task}`,
+          kernel,
+          ours,
+        });
+      if (vma === undefined || vma.start !== line.start || vma.end !== line.end) return false;
+      this.#compareFigures(snapshot, line, mm, vma);
+    }
+    const extra = vmas[recorded.vmas.length];
+    if (extra === undefined) return true;
+    this.#tell(snapshot, recorded.line, 'vma', {
       what: 'a vma more than the kernel has',
       kernel: '',
       ours: snapshotText(mm, extra),
     });
-  return recorded.vmas.length;
+    return false;
+  }
+
+  #compareFigures(snapshot: Snapshot, line: SnapshotVma, mm: Mm, vma: Vma): void {
+    const sums = figuresOf(mm, vma);
+    const wrong = (name: string, kernel: number, ours: number): void =>
+      this.#tell(snapshot, line.line, 'page', {
+        what: `${name} of ${hexRange(vma.start, vma.end)}`,
+        kernel: `${kernel} kB`,
+        ours: `${ours} kB`,
+      });
+    const exact = this.#lazyFreed ? FIGURES : [...FIGURES, ...SPLIT];
+    for (const [name, of] of exact) {
+      this.counts.figures++;
+      const kernel = line.figures.get(name) ?? 0;
+      if (kernel !== kB(of(sums))) wrong(name, kernel, kB(of(sums)));
+    }
+    if (!this.#lazyFreed) return;
+    for (const side of ['Shared', 'Private']) {
+      this.counts.figures++;
+      const names = [`${side}_Clean`, `${side}_Dirty`];
+      const kernel = names.reduce((sum, name) => sum + (line.figures.get(name) ?? 0), 0);
+      const ours = SPLIT.filter(([name]) => names.includes(name)).reduce(
+        (sum, [, of]) => sum + kB(of(sums)),
+        0,
+      );
+      if (kernel !== ours) wrong(names.join(' + '), kernel, ours);
+    }
+  }
+
+  #comparePages(
+    snapshot: Snapshot,
+    recorded: SnapshotProcess,
+    mm: Mm,
+    window: { readonly start: Addr; readonly end: Addr },
+  ): void {
+    const kernel = recordedRuns(recorded.pages);
+    for (const { start, end } of kernel) this.counts.pages += (end - start) / PAGE;
+    const found = firstDifference(kernel, modelRuns(mm, window));
+    if (found === null) return;
+    this.#tell(snapshot, found.kernel?.line ?? recorded.line, 'page', {
+      what: `pages of process ${recorded.task}`,
+      kernel: runText(found.kernel),
+      ours: runText(found.ours),
+    });
+  }
+
+  #compareTables(snapshot: Snapshot, recorded: SnapshotProcess, mm: Mm): void {
+    const kernel = recorded.pageTablesKb;
+    const ours = mm.pages.bytes / 1024;
+    const first = this.#firstTables.get(recorded.task);
+    if (first === undefined) {
+      this.#firstTables.set(recorded.task, { kernel, ours });
+      return;
+    }
+    this.counts.tables++;
+    if (kernel - first.kernel === ours - first.ours) return;
+    this.#tell(snapshot, recorded.line, 'count', {
+      what: `page tables of process ${recorded.task} since its first snapshot`,
+      kernel: `${kernel - first.kernel} kB`,
+      ours: `${ours - first.ours} kB`,
+    });
+  }
 }

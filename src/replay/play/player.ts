@@ -17,6 +17,7 @@ import {
   Kernel,
   type KernelConfig,
   LINUX_6_18,
+  type Mm,
   verifyAround,
   verifyKernel,
   verifyMm,
@@ -38,8 +39,8 @@ export interface PlayOptions {
 
 /** What the player tells. Every method may be left out. */
 export interface PlayListener {
-  /** An operation was carried out. */
-  operation?(item: ReplayOp, outcome: Outcome, process: Process | null): void;
+  /** An operation was carried out; `faults` is how many faults were served on the way. */
+  operation?(item: ReplayOp, outcome: Outcome, process: Process | null, faults: number): void;
   /** The recording says that a thread got a signal. */
   signal?(item: SignalItem): void;
   /** The kernel's own view between two operations. */
@@ -51,6 +52,8 @@ export interface PlayListener {
 }
 
 const FULL_CHECK_EVERY = 1000;
+
+const faultsOf = (mm: Mm | null): number => (mm === null ? 0 : mm.minFlt + mm.majFlt);
 
 /** Makes the machine an input was recorded on: its sysctls and THP switch, where the input tells them and the caller does not. */
 function machineFor(options: PlayOptions, start: Start | null): Machine {
@@ -150,9 +153,11 @@ export class Player {
     this.nrOps++;
     const window = this.start?.state?.window ?? null;
     if (window !== null && process?.mm) agreeWithPlacement(process.mm, item, window);
+    const mm = process?.mm ?? null;
+    const before = faultsOf(mm);
     const outcome = this.machine.apply(item.task, item.op, item.chosen);
     if (this.#verify === 'every') this.#verifyAfter(item.op, process);
-    this.#listener.operation?.(item, outcome, process);
+    this.#listener.operation?.(item, outcome, process, faultsOf(mm) - before);
   }
 
   #verifyAfter(op: Op, process: Process | null): void {
