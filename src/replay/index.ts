@@ -34,6 +34,7 @@ export { type MapsLine, mapsLines } from './maps.ts';
 export { opsItems } from './ops.ts';
 export { CHILD, SELF } from './opsSnapshot.ts';
 export { type PageRun, pageRuns } from './pagemapRle.ts';
+export type { RawLines } from './rawLines.ts';
 export type { OrderOptions, ReadingOptions } from './reading.ts';
 export { type RecordingOptions, recordingItems } from './recording.ts';
 export { mapsItems, perfItems } from './singleFiles.ts';

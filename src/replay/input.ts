@@ -6,6 +6,8 @@
  * collected by a parser: a 200 MB file costs what its longest line and its open calls cost.
  */
 
+import type { RawLines } from './rawLines.ts';
+
 /** The files of one input. */
 export interface InputFiles {
   /** The input as the user named it; it stands before file names in messages. */
@@ -14,6 +16,8 @@ export interface InputFiles {
   has(file: string): boolean;
   /** Returns the lines of a file, without their newlines; throws if there is no such file. */
   lines(file: string): Iterable<string>;
+  /** Returns the same as bytes, where they are at hand. */
+  rawLines?(file: string): RawLines;
   /** Returns the names of the files and directories directly in a directory of the input, in no particular order. */
   list?(directory: string): readonly string[];
 }

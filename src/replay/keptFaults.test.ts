@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { filesInMemory } from './input.ts';
 import { KeptFaults } from './keptFaults.ts';
 import { type FaultSource, PerfReader } from './perf.ts';
+import { EncodedLines } from './rawLines.ts';
 import { recordingItems } from './recording.ts';
 
 const LINES = [
@@ -18,7 +19,7 @@ function all(source: FaultSource): string[] {
 }
 
 describe('faults that are kept', () => {
-  const read = () => new PerfReader(LINES, 'x', 1000);
+  const read = () => new PerfReader(new EncodedLines(LINES), 'x', 1000);
 
   it('are the same the third time, and nothing is read', () => {
     const kept = new KeptFaults();

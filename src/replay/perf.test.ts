@@ -2,10 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { UsageError } from '../base/assert.ts';
 import { filesInMemory } from './input.ts';
 import { PerfReader } from './perf.ts';
+import { EncodedLines } from './rawLines.ts';
 import { perfItems } from './singleFiles.ts';
 
 function faultOf(text: string): string {
-  const fault = new PerfReader([text], 'x', 1000).next();
+  const fault = new PerfReader(new EncodedLines([text]), 'x', 1000).next();
   return fault === null
     ? 'none'
     : `${fault.pid}/${fault.tid} ${fault.time} ${fault.addr.toString(16)} ${fault.access} ${fault.by}`;

@@ -9,6 +9,7 @@
 
 import type { Addr } from '../base/units.ts';
 import type { Access } from '../machine/op.ts';
+import type { RawLines } from './rawLines.ts';
 import { RecordedFault } from './recordedFault.ts';
 import { isDigit, Scanner } from './scanner.ts';
 
@@ -45,7 +46,7 @@ const accessOf = (errorCode: number): Access =>
 
 /** Reads the faults of one file. */
 export class PerfReader implements FaultSource {
-  readonly #lines: Iterator<string>;
+  readonly #lines: RawLines;
   readonly #at: Scanner;
   readonly #fault: Fault = { pid: 0, tid: 0, time: 0, addr: 0, access: 'read', by: 'user', line: 0 };
   readonly #recorded = new RecordedFault();
@@ -56,8 +57,8 @@ export class PerfReader implements FaultSource {
    * @param file         name in messages
    * @param baseSeconds  seconds that are time 0; -1: those of the first line
    */
-  constructor(lines: Iterable<string>, file: string, baseSeconds: number) {
-    this.#lines = lines[Symbol.iterator]();
+  constructor(lines: RawLines, file: string, baseSeconds: number) {
+    this.#lines = lines;
     this.#at = new Scanner(file);
     this.#baseSeconds = baseSeconds;
   }
@@ -69,24 +70,23 @@ export class PerfReader implements FaultSource {
 
   /** Returns the next fault (the same object each time), or null at the end. Blank lines and comments are passed over. */
   next(): Fault | null {
-    for (;;) {
-      const result = this.#lines.next();
-      if (result.done === true) return null;
+    while (this.#lines.next()) {
       this.#lineNr++;
-      const text = result.value;
+      if (this.#readRecorded()) return this.#fault;
+      const text = this.#lines.text();
       if (text === '' || text.startsWith('#')) continue;
-      if (!this.#readRecorded(text)) {
-        this.#at.start(text, this.#lineNr);
-        this.#read();
-      }
+      this.#at.start(text, this.#lineNr);
+      this.#read();
       return this.#fault;
     }
+    return null;
   }
 
   /** Reads the form that most lines have; false: it is another one. */
-  #readRecorded(text: string): boolean {
+  #readRecorded(): boolean {
+    const { bytes, from: start, to } = this.#lines;
     const from = this.#recorded;
-    if (!from.read(text)) return false;
+    if (!from.read(bytes, start, to)) return false;
     const fault = this.#fault;
     fault.line = this.#lineNr;
     fault.pid = from.pid;

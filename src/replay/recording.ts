@@ -14,6 +14,7 @@ import { callsOf, type KeptCalls } from './keptCalls.ts';
 import type { KeptFaults } from './keptFaults.ts';
 import { readMeta } from './meta.ts';
 import { PerfReader } from './perf.ts';
+import { rawLinesOf } from './rawLines.ts';
 import type { ReadingOptions } from './reading.ts';
 import { Scanner } from './scanner.ts';
 import { readStart, START } from './startState.ts';
@@ -65,7 +66,7 @@ export function* recordingItems(files: InputFiles, options: RecordingOptions = {
       warnings: toldOfCalls,
     });
   const calls = options.keptCalls?.open(readCalls) ?? callsOf(readCalls);
-  const readFaults = () => new PerfReader(files.lines(FAULTS), pathIn(files, FAULTS), secondsOf(first));
+  const readFaults = () => new PerfReader(rawLinesOf(files, FAULTS), pathIn(files, FAULTS), secondsOf(first));
   const hasFaults = files.has(FAULTS) && options.isForOrder !== true;
   const faults = hasFaults ? (options.keptFaults?.open(readFaults) ?? readFaults()) : null;
   const timeline = new Timeline(calls, faults, {

@@ -4,12 +4,13 @@
 import { type InputFiles, pathIn } from './input.ts';
 import type { ReplayItem, ReplayOp } from './item.ts';
 import { PerfReader } from './perf.ts';
+import { rawLinesOf } from './rawLines.ts';
 import { startOfMaps } from './startState.ts';
 
 /** Yields the touches of a `perf script` text. Nothing says what is mapped, so each process starts unknown. */
 export function* perfItems(files: InputFiles, file = ''): Generator<ReplayItem> {
   const path = pathIn(files, file);
-  const reader = new PerfReader(files.lines(file), path, -1);
+  const reader = new PerfReader(rawLinesOf(files, file), path, -1);
   const processes = new Set<number>();
   let touches = 0;
   for (let fault = reader.next(); fault !== null; fault = reader.next()) {

@@ -15,6 +15,7 @@ import {
 } from '../../replay/index.ts';
 import { type ByteSource, openBytes } from './byteSource.ts';
 import { isBinary, lookOf } from './firstBytes.ts';
+import { ChunkLines } from './rawLines.ts';
 import { textLines } from './textLines.ts';
 import { plainChunks } from './unzip.ts';
 
@@ -36,14 +37,16 @@ export function findFile(directory: string, file: string): string | null {
 
 /** Opens a recording directory. */
 export function directoryFiles(directory: string, onRead: OnRead): InputFiles {
+  const chunks = (file: string): Iterable<Uint8Array> => {
+    const path = findFile(directory, file);
+    if (path === null) throw new UsageError(`${directory} has no ${file}`, `a recording with ${file}`);
+    return plainChunks(openBytes(path), onRead);
+  };
   return {
     name: directory,
     has: (file) => findFile(directory, file) !== null,
-    lines: (file) => {
-      const path = findFile(directory, file);
-      if (path === null) throw new UsageError(`${directory} has no ${file}`, `a recording with ${file}`);
-      return textLines(plainChunks(openBytes(path), onRead), join(directory, file));
-    },
+    lines: (file) => textLines(chunks(file), join(directory, file)),
+    rawLines: (file) => new ChunkLines(chunks(file), join(directory, file)),
     list: (inside) => {
       const path = join(directory, inside);
       return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(path) : [];
@@ -63,6 +66,7 @@ export function singleFile(source: ByteSource, onRead: OnRead): InputFiles {
     name: source.name,
     has: (file) => file === '',
     lines: () => textLines(plainChunks(source, onRead), source.name),
+    rawLines: () => new ChunkLines(plainChunks(source, onRead), source.name),
   };
 }
 

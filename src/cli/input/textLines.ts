@@ -7,15 +7,17 @@
 import { isAscii } from 'node:buffer';
 import { UsageError } from '../../base/assert.ts';
 
-const NEWLINE = 10;
-const CARRIAGE_RETURN = 13;
+/** Ends a line. */
+export const NEWLINE = 10;
+/** May stand before it. */
+export const CARRIAGE_RETURN = 13;
 /**
  * Lines are slices of the text they were decoded in and keep it alive, and a machine keeps some (paths of files): decoded in pieces of this
  * size, a path that is kept costs little.
  */
 const PIECE_BYTES = 16 * 1024;
 /** A longer line is no text: a command line and its environment have 2 MiB at most. */
-const LINE_BYTES_MAX = 16 * 1024 * 1024;
+export const LINE_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Returns the lines in the chunks. @param name  what messages call the file */
 export function* textLines(chunks: Iterable<Uint8Array>, name: string): Generator<string> {
@@ -50,13 +52,15 @@ function* pieces(chunks: Iterable<Uint8Array>): Generator<Buffer> {
 
 const joined = (pending: readonly Buffer[], last: Buffer): Buffer => Buffer.concat([...pending, last]);
 
-const decoded = (bytes: Buffer): string =>
+/** Returns bytes as a text. */
+export const decoded = (bytes: Buffer): string =>
   isAscii(bytes) ? bytes.toString('latin1') : bytes.toString('utf8');
 
 const withoutReturn = (line: string): string =>
   line.charCodeAt(line.length - 1) === CARRIAGE_RETURN ? line.slice(0, -1) : line;
 
-const tooLong = (file: string, line: number): UsageError =>
+/** Makes the refusal of a line that has no end. */
+export const tooLong = (file: string, line: number): UsageError =>
   new UsageError(
     'a line of more than 16 MiB: this is not text',
     'a text file with one call or fault a line',
