@@ -158,6 +158,7 @@ export class Checker {
     if (item.overlaps && item.op.call !== 'touch' && this.overlapping.length < MAX_OVERLAPPING)
       this.overlapping.push(item);
     if (item.op.call === 'madvise' && item.op.advice === MADV_FREE) this.#snapshots.noteLazyFree();
+    if (outcome.kind === 'signal') this.#snapshots.noteSignal(item.task);
     if (item.faults !== undefined && item.faults !== null) this.#compareFaults(item, item.faults, faults);
     if (item.op.call === 'touch') {
       this.compared.touches++;

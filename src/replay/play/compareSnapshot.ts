@@ -19,6 +19,7 @@ import {
 } from '../../mm/index.ts';
 import type { Snapshot, SnapshotProcess, SnapshotVma } from '../item.ts';
 import type { Difference } from './difference.ts';
+import { HANDLER_TABLES_KB } from './executor.ts';
 import { firstDifference, modelRuns, recordedRuns, runText } from './windowPages.ts';
 
 const PAGE = 4096;
@@ -63,7 +64,11 @@ const recordedText = (vma: SnapshotVma): string =>
 /** The snapshots of one ops file, one after the other: tables are compared with the first of each process. */
 export class SnapshotComparison {
   readonly #report: (difference: Difference) => void;
+  /** The process that the window belongs to; the others are its children. */
+  #parent: number | null = null;
   readonly #firstTables = new Map<number, { readonly kernel: number; readonly ours: number }>();
+  /** Processes that took a signal, whose handler runs outside the window. */
+  readonly #signalled = new Set<number>();
   /** An MADV_FREE was among the operations so far. */
   #lazyFreed = false;
   readonly counts: SnapshotCounts = { vmas: 0, figures: 0, pages: 0, tables: 0 };
@@ -78,6 +83,11 @@ export class SnapshotComparison {
     this.#lazyFreed = true;
   }
 
+  /** The process of thread `task` took a signal. */
+  noteSignal(task: number): void {
+    this.#signalled.add(task);
+  }
+
   /** Compares one snapshot. @param window  the part of the address space the file speaks about */
   compare(
     snapshot: Snapshot,
@@ -85,6 +95,7 @@ export class SnapshotComparison {
     window: { readonly start: Addr; readonly end: Addr } | null,
   ): void {
     for (const recorded of snapshot.processes) {
+      this.#parent ??= recorded.task;
       const mm = machine.processOf(recorded.task)?.mm ?? null;
       if (mm === null)
         this.#tell(snapshot, recorded.line, 'vma', {
@@ -186,9 +197,14 @@ export class SnapshotComparison {
     });
   }
 
+  /** A child's tables for the executor's own code are not copied by fork; those of its signal handler come with the first signal. */
+  #handlerTablesKb(task: number): number {
+    return task !== this.#parent && this.#signalled.has(task) ? HANDLER_TABLES_KB : 0;
+  }
+
   #compareTables(snapshot: Snapshot, recorded: SnapshotProcess, mm: Mm): void {
     const kernel = recorded.pageTablesKb;
-    const ours = mm.pages.bytes / 1024;
+    const ours = mm.pages.bytes / 1024 + this.#handlerTablesKb(recorded.task);
     const first = this.#firstTables.get(recorded.task);
     if (first === undefined) {
       this.#firstTables.set(recorded.task, { kernel, ours });

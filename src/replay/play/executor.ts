@@ -24,6 +24,9 @@ const LOADER_DATA = 0x7fff_f7fc_0000;
 const KERNEL_PAGES = 0x7fff_f7fc_2000;
 const TOP = 0x7fff_f7ff_f000;
 
+/** kB of page tables that the signal handler of a child takes when it first runs: its code, the C library's and the loader's. */
+export const HANDLER_TABLES_KB = 12;
+
 const written = (): number => vmFlagsOfCodes(['rd', 'wr', 'mr', 'mw', 'me', 'ac']) as number;
 
 function adopt(mm: Mm, start: number, end: number, file: MappedFile | null): void {
