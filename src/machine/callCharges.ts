@@ -33,7 +33,6 @@ import { PAGE_SIZE } from '../base/units.ts';
 import { FACT, type Fact, PATH, type PathName, type Work } from '../mm/work.ts';
 import type { MemoryOp } from './memoryCalls.ts';
 
-const PAGES_OF_HUGE = 512;
 /** The calibration's slow rate for pages begins beyond the largest call that still had the fast one. */
 const LARGE_PAGES = 32768;
 
@@ -132,7 +131,6 @@ export class CallCharges {
         this.#attributes();
         this.#charge('mlock-resident', 0, this.#since(FACT.pagesLocked));
         this.#charge('munlock', 0, this.#since(FACT.pagesUnlocked));
-        this.#charge('populate-resident', 0, this.#since(FACT.pagesFoundResident));
         return;
       case 'mseal':
       case 'mbind':
@@ -191,13 +189,12 @@ export class CallCharges {
 
   /** Anonymous pages that were unmapped and freed. */
   #ownZapped(): number {
-    const freed = this.#since(FACT.pagesFreed) - PAGES_OF_HUGE * this.#since(FACT.hugePagesFreed);
-    return Math.min(this.#since(FACT.anonPtesZapped), Math.max(0, freed));
+    return this.#since(FACT.anonPtesZapped) - this.#since(FACT.sharedPtesZapped);
   }
 
   /** Whatever else than pages of one's own was taken out of tables. */
   #zapOthers(): void {
-    this.#charge('zap-shared', 0, this.#since(FACT.anonPtesZapped) - this.#ownZapped());
+    this.#charge('zap-shared', 0, this.#since(FACT.sharedPtesZapped));
     this.#charge('zap-file', 0, this.#since(FACT.filePtesZapped));
     this.#charge('zap-zero', 0, this.#since(FACT.zeroPtesZapped));
     this.#charge('zap-swap', 0, this.#since(FACT.swapPtesZapped));

@@ -45,7 +45,7 @@ import { expandStack } from './stack.ts';
 import { swapIn } from './swapFault.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { VM_EXEC, VM_GROWSDOWN, VM_READ, VM_UFFD_MASK, VM_WRITE } from './vmFlags.ts';
-import { FACT, FAULTED, type FaultName } from './work.ts';
+import { FACT, FAULTED, type FaultName, PATH } from './work.ts';
 import { replaceZeroPage, writeFault } from './writeFault.ts';
 
 /** How memory is accessed. */
@@ -102,8 +102,8 @@ export function vmaForAccess(mm: Mm, addr: Addr): Vma | null {
  */
 export function accessPage(mm: Mm, request: AccessRequest): FaultResult {
   const vma = vmaForAccess(mm, request.addr);
-  if (vma === null) return MAPERR;
-  if (!isAllowed(vma, request.access)) return ACCERR;
+  if (vma === null) return signalled(mm, MAPERR);
+  if (!isAllowed(vma, request.access)) return signalled(mm, ACCERR);
   return faultIn(mm, vma, request);
 }
 
@@ -114,6 +114,12 @@ export function countFaults(mm: Mm, what: FaultName, n = 1): void {
   mm.kernel.work.fault(FAULTED[what], n);
   const resident = mm.rssAnon + mm.rssFile + mm.rssShmem;
   if (resident > mm.hiwaterRss) mm.hiwaterRss = resident;
+}
+
+/** Counts an access that ends in a signal; to the process it is no fault. */
+function signalled(mm: Mm, signal: FaultResult, what: FaultName = 'signal'): FaultResult {
+  mm.kernel.work.fault(FAULTED[what]);
+  return signal;
 }
 
 function count(mm: Mm, what: FaultName): FaultResult {
@@ -131,6 +137,7 @@ export function faultIn(mm: Mm, vma: Vma, request: AccessRequest): FaultResult {
     const came = accessHuge(mm, vma, page, request);
     if (came === 'hit') return HIT;
     if (came !== 'broken') return count(mm, came);
+    mm.kernel.work.charge(PATH['pmd-split'], 0, 1);
   } else if (pmd === NONE && canFaultHuge(mm, vma, page)) return count(mm, faultHuge(mm, vma, page, request));
   const low = pages.low(page);
   switch (low & KIND_MASK) {
@@ -145,7 +152,7 @@ export function faultIn(mm: Mm, vma: Vma, request: AccessRequest): FaultResult {
     case SWAP:
       return count(mm, swapIn(mm, vma, page, request));
     case MARKER:
-      return markerFault(pages.high(page));
+      return markerFault(mm, pages.high(page));
     case MIGRATION:
       throw new Unmodelled('a fault on a page that is being moved', 'docs/scope.md#migration');
     default:
@@ -162,9 +169,9 @@ function hit(mm: Mm, page: Addr, low: number, request: AccessRequest): FaultResu
   return HIT;
 }
 
-function markerFault(marker: number): FaultResult {
-  if (marker & MARKER_GUARD) return MAPERR;
-  if (marker & MARKER_POISON) return BUS;
+function markerFault(mm: Mm, marker: number): FaultResult {
+  if (marker & MARKER_GUARD) return signalled(mm, MAPERR, 'guard');
+  if (marker & MARKER_POISON) return signalled(mm, BUS);
   return refuseUserfault();
 }
 
@@ -177,7 +184,7 @@ function missing(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultRes
   if (isAnonymousVma(vma)) return count(mm, anonymousFault(mm, vma, page, request));
   if (vma.file === null) return HIT;
   const came = fileFault(mm, vma, page, request);
-  return came === 'beyond-end' ? BUS : count(mm, came);
+  return came === 'beyond-end' ? signalled(mm, BUS) : count(mm, came);
 }
 
 /** Maps the zero page for a load, a new page for a store. Linux: do_anonymous_page(). */

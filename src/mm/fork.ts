@@ -11,7 +11,7 @@ import { ENOMEM } from '../abi/errno.ts';
 import { TASK_SIZE } from '../base/units.ts';
 import { forkAnonVma, unlinkAnonVmas } from './anonVma.ts';
 import { copyPages } from './copyPages.ts';
-import { accountVm, duplicateVma, linkVma, Mm, mayCommit, unlinkVma } from './mm.ts';
+import { accountVm, countRemoved, duplicateVma, linkVma, Mm, mayCommit, unlinkVma } from './mm.ts';
 import { refused, type SysResult } from './result.ts';
 import { nrPagesOf, type Vma } from './vma.ts';
 import {
@@ -25,6 +25,7 @@ import {
   VM_UFFD_WP,
   VM_WIPEONFORK,
 } from './vmFlags.ts';
+import { FACT } from './work.ts';
 import { UNMAP, zapRange } from './zap.ts';
 
 /** Tells whether page tables of `vma` are copied. Linux: vma_needs_copy(). */
@@ -82,6 +83,9 @@ function copyForChild(parent: Mm, child: Mm, vma: Vma): void {
   if (!wiped) forkAnonVma(child.kernel, copy, vma);
   accountVm(child, copy.flags, nrPagesOf(copy));
   if (!wiped && isTableCopied(vma)) copyPages(parent, child, vma);
+  const { work } = child.kernel;
+  work.count(FACT.vmasCopied);
+  if (copy.anonVma !== null) work.count(FACT.writtenVmasCopied);
 }
 
 /** Takes everything down: pages, anon_vma links, promises. The Mm is empty afterwards. */
@@ -90,6 +94,7 @@ export function exitMm(mm: Mm): void {
     zapRange(mm, vma, vma.start, vma.end, UNMAP);
     if (vma.flags & VM_ACCOUNT) mm.kernel.commit(-nrPagesOf(vma));
     accountVm(mm, vma.flags, -nrPagesOf(vma));
+    countRemoved(mm.kernel, vma);
     unlinkAnonVmas(mm.kernel, vma);
     unlinkVma(mm, vma, 'exit');
   }

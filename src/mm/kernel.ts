@@ -50,16 +50,16 @@ export const DEFAULT_CONFIG: KernelConfig = {
 export class Kernel {
   readonly features: Features;
   readonly config: KernelConfig;
+  /** What was done so far: facts and charges. */
+  readonly work = new Work();
   /** Page tables of all address spaces. */
-  readonly tables = new TablePages();
+  readonly tables = new TablePages(this.work);
   readonly frames = new Frames();
   readonly swap: Swap;
   /** The anon_vmas that a vma is attached to, by id: pages point to them. */
   readonly anonVmas = new Map<number, AnonVma>();
   /** File objects by id: pages of the page cache point to them. */
   readonly objects = new Map<number, FileObject>();
-  /** What was done so far: facts and charges. */
-  readonly work = new Work();
   /** Pages of shared memory and files by object and page offset: frame numbers. */
   readonly #pageCache = new Map<number, Map<number, number>>();
   /** Number of the operation being carried out; events carry it. */
@@ -156,12 +156,14 @@ export class Kernel {
   dropCached(object: FileObject, from: number, to: number): void {
     const pages = this.#pageCache.get(object.id);
     if (pages === undefined) return;
+    const before = this.frames.nrUsed;
     for (const [pgoff, frame] of pages) {
       if (pgoff < from || pgoff >= to) continue;
       pages.delete(pgoff);
       if (this.frames.isLarge(frame)) this.frames.splitFolio(frame);
       this.frames.uncache(frame);
     }
+    this.work.count(FACT.pagesFreed, before - this.frames.nrUsed);
   }
 
   /** Tells whether `pages` more may be promised to a process with `totalVmPages`; root keeps the admin reserve. Linux: __vm_enough_memory(). */

@@ -9,10 +9,12 @@ import { MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT } from '../abi/mman
 import { type Addr, nrPagesIn, PAGE_SIZE, pageCeil, pageFloor, TASK_SIZE } from '../base/units.ts';
 import { countLocked, type Mm, mayLock } from './mm.ts';
 import { populateRange } from './populate.ts';
+import { KIND_MASK, PRESENT } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import type { Vma } from './vma.ts';
 import { modifyVma } from './vmaMerge.ts';
 import { VM_DROPPABLE, VM_LOCKED, VM_LOCKED_MASK, VM_LOCKONFAULT, VM_SPECIAL } from './vmFlags.ts';
+import { FACT } from './work.ts';
 
 /** Gives [start, end) of `vma` the lock bits. Returns the vma that covers it now, or null at the map limit. Linux: mlock_fixup(). */
 function lockVma(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, lockFlags: number): Vma | null {
@@ -21,10 +23,24 @@ function lockVma(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, lockFlags:
   if (flags === old || old & (VM_SPECIAL | VM_DROPPABLE)) return vma;
   const changed = modifyVma(mm, vma, { ...range, cause: 'mlock' }, { flags });
   if (changed === null) return null;
+  countLockedPages(mm, range, { were: (old & VM_LOCKED) !== 0, are: (flags & VM_LOCKED) !== 0 });
   const pages = nrPagesIn(range.end - range.start);
   if ((flags & VM_LOCKED) === 0) mm.lockedVm -= old & VM_LOCKED ? pages : 0;
   else if ((old & VM_LOCKED) === 0) mm.lockedVm += pages;
   return changed;
+}
+
+/** Counts the resident pages of a range that are locked or unlocked. Linux: mlock_vma_pages_range(). */
+function countLockedPages(
+  mm: Mm,
+  range: { start: Addr; end: Addr },
+  locked: { readonly were: boolean; readonly are: boolean },
+): void {
+  if (locked.were === locked.are) return;
+  const fact = locked.are ? FACT.pagesLocked : FACT.pagesUnlocked;
+  mm.pages.forEach(range.start, range.end, (_addr, low) => {
+    if ((low & KIND_MASK) === PRESENT) mm.kernel.work.count(fact);
+  });
 }
 
 /** Walks [start, end); holes are errors, vmas before them stay changed. Linux: apply_vma_lock_flags(). */
@@ -76,7 +92,7 @@ export function mlock(mm: Mm, addr: Addr, len: number, flags = 0): SysResult {
   if (wraps(range)) return refused(EINVAL, 'wraps');
   const walked = lockWalk(mm, start, end, VM_LOCKED | (flags & MLOCK_ONFAULT ? VM_LOCKONFAULT : 0));
   if (walked.why !== 'ok') return walked;
-  const populated = populateRange(mm, start, end, { ignoreErrors: false });
+  const populated = populateRange(mm, start, end, { ignoreErrors: false, origin: 'mlock' });
   // EFAULT becomes ENOMEM; ENOMEM (a page could not be had) would become EAGAIN.
   if (populated.why === 'ok') return OK;
   return populated.ret === -ENOMEM ? refused(EAGAIN, populated.why) : refused(ENOMEM, populated.why);
@@ -113,7 +129,7 @@ export function mlockall(mm: Mm, flags: number): SysResult {
   const tooMuch = mm.totalVm > Math.floor(mm.limits.memlock.soft / PAGE_SIZE);
   if (flags & MCL_CURRENT && tooMuch && !mm.privileged) return refused(ENOMEM, 'locked-limit');
   applyAll(mm, flags);
-  if (flags & MCL_CURRENT) populateRange(mm, 0, TASK_SIZE, { ignoreErrors: true });
+  if (flags & MCL_CURRENT) populateRange(mm, 0, TASK_SIZE, { ignoreErrors: true, origin: 'mlock' });
   return OK;
 }
 

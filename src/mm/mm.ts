@@ -16,6 +16,7 @@ import type { Kernel } from './kernel.ts';
 import { PageTable } from './pageTable.ts';
 import { type FileObject, nrPagesOf, Vma } from './vma.ts';
 import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_SHARED, VM_WRITE } from './vmFlags.ts';
+import { FACT } from './work.ts';
 
 /** A soft and a hard limit in bytes. */
 export interface Rlimit {
@@ -106,6 +107,12 @@ export function linkVma(mm: Mm, vma: Vma, cause: Cause, from: Vma | null = null)
     cause,
     from: from?.id ?? null,
   });
+}
+
+/** Counts that `vma` is about to be taken out of its address space, while it still has its anon_vma. */
+export function countRemoved({ work }: Kernel, vma: Vma): void {
+  work.count(FACT.vmasRemoved);
+  if (vma.anonVma !== null) work.count(FACT.writtenVmasRemoved);
 }
 
 /** Takes `vma` out of the address space. */

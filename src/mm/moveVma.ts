@@ -26,6 +26,7 @@ import { linearIndex } from './rmap.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { canMergeNewRange, insertVma, mergeNewRange } from './vmaMerge.ts';
 import { VM_ACCOUNT, VM_LOCKED, VM_LOCKED_MASK, VM_UFFD_MASK } from './vmFlags.ts';
+import { FACT } from './work.ts';
 
 const isRelocationAsked = (remap: Remap): boolean =>
   (remap.flags & (MREMAP_RELOCATE_ANON | MREMAP_MUST_RELOCATE_ANON)) !== 0;
@@ -85,6 +86,7 @@ export function moveVma(mm: Mm, remap: Remap, vma: Vma): SysResult {
     byEntry: isRewritten,
   });
   if (isRewritten || sourceAnonVma !== moved.anonVma) rehomeMoved(mm, remap, moved, sourceAnonVma);
+  mm.kernel.work.count(FACT.vmasMoved);
   dropUffd(moved);
   accountVm(mm, flags, nrPagesIn(remap.newLen));
   if (flags & VM_LOCKED) mm.lockedVm += nrPagesIn(remap.newLen);

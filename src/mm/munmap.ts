@@ -15,7 +15,7 @@ import { EINVAL, ENOMEM, EPERM } from '../abi/errno.ts';
 import { type Addr, isPageAligned, PMD_SIZE, pageCeil, TASK_SIZE } from '../base/units.ts';
 import { unlinkAnonVmas } from './anonVma.ts';
 import type { Cause } from './events.ts';
-import { accountVm, type Mm, unlinkVma } from './mm.ts';
+import { accountVm, countRemoved, type Mm, unlinkVma } from './mm.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { nrPagesOf, type Vma } from './vma.ts';
 import { maySplit, splitVma } from './vmaMerge.ts';
@@ -78,6 +78,7 @@ export function removeVmas(
     zapRange(mm, vma, vma.start, vma.end, UNMAP);
     accountVm(mm, vma.flags, -pages);
     if (vma.flags & VM_LOCKED) mm.lockedVm -= pages;
+    countRemoved(mm.kernel, vma);
     unlinkAnonVmas(mm.kernel, vma);
     unlinkVma(mm, vma, how.cause);
   }

@@ -165,6 +165,7 @@ export class PageTable {
     const page = this.#pudPageOf(gib);
     if (page !== 0) return page;
     this.#nrPuds++;
+    this.#tables.work.tablesMade(0, 1);
     return this.#link(this.#pgd, (gib >>> 9) << 1);
   }
   /** Makes sure that the GiB of `addr` has a pmd page. Linux: pmd_alloc(). */
@@ -172,6 +173,7 @@ export class PageTable {
     if (this.#enterGib(addr)) return;
     this.#link(this.makePudPage(addr), (gibOf(addr) & 511) << 1);
     this.#nrPmds++;
+    this.#tables.work.tablesMade(0, 1);
     this.#gib = -1;
   }
   #setPmd(addr: Addr, low: number, high: number): void {
@@ -183,11 +185,19 @@ export class PageTable {
     this.#pmdWords[at + 1] = high;
     if ((was === NONE) !== (low === NONE)) this.#tables.count(this.#pmdPage, was === NONE ? 1 : -1);
   }
+  #madeTable(): void {
+    this.#nrPtes++;
+    this.#tables.work.tablesMade(1);
+  }
+  #lostTable(): void {
+    this.#nrPtes--;
+    this.#tables.work.tablesGone(1);
+  }
   /** Makes sure that `addr` has a pte table. Returns whether it is new. The pmd is not huge. Linux: pte_alloc(). */
   makeTable(addr: Addr): boolean {
     if (this.pmd(addr) !== NONE) return false;
     this.#setPmd(addr, EMPTY_TABLE, 0);
-    this.#nrPtes++;
+    this.#madeTable();
     return true;
   }
 
@@ -227,7 +237,7 @@ export class PageTable {
   /** Maps the 2 MiB at `base`, whose pmd is none. A pte table is put aside for a later split, unless `low` has NO_DEPOSIT (files). */
   setHuge(base: Addr, low: number, high: number): void {
     this.#setPmd(base, low | HUGE, high);
-    if ((low & NO_DEPOSIT) === 0) this.#nrPtes++;
+    if ((low & NO_DEPOSIT) === 0) this.#madeTable();
   }
   /** Changes word 0 of the pmd at `base`, which is huge and stays so. */
   setHugeLow(base: Addr, low: number): void {
@@ -235,7 +245,7 @@ export class PageTable {
   }
   /** Empties the huge pmd at `base`; its deposit, if it has one, goes too. */
   clearHuge(base: Addr): void {
-    if ((this.pmd(base) & NO_DEPOSIT) === 0) this.#nrPtes--;
+    if ((this.pmd(base) & NO_DEPOSIT) === 0) this.#lostTable();
     this.#setPmd(base, NONE, 0);
   }
   /** Turns the huge pmd at `base` into its deposited table, which is empty. */
@@ -328,7 +338,7 @@ export class PageTable {
   freeTable(base: Addr): void {
     must(this.#emptyTableAt(base), '[page-table] only an empty table can be freed');
     this.#setPmd(base, NONE, 0);
-    this.#nrPtes--;
+    this.#lostTable();
   }
 
   /**
@@ -353,6 +363,7 @@ export class PageTable {
     if (!this.#enterGib(gib * PUD_SIZE)) return;
     this.#unlink(pud, (gib & 511) << 1, this.#pmdPage);
     this.#nrPmds--;
+    this.#tables.work.tablesGone(0, 1);
     this.#gib = -1;
   }
   #freePudPage(slot: number): void {
@@ -360,6 +371,7 @@ export class PageTable {
     if (page === 0) return;
     this.#unlink(this.#pgd, slot << 1, page);
     this.#nrPuds--;
+    this.#tables.work.tablesGone(0, 1);
     this.#gib = -1;
   }
   #unlink(parent: ArenaPage, word: number, page: ArenaPage): void {

@@ -23,7 +23,7 @@ import {
   VM_UFFD_MASK,
   VM_WRITE,
 } from './vmFlags.ts';
-import { FACT } from './work.ts';
+import { FACT, type Origin } from './work.ts';
 
 /** Tells whether every fault in `vma` gives one small anonymous page, so that a blank range can be filled without asking page by page. */
 const mayFillAtOnce = (mm: Mm, vma: Vma, access: FaultAccess): boolean =>
@@ -34,12 +34,15 @@ const mayFillAtOnce = (mm: Mm, vma: Vma, access: FaultAccess): boolean =>
 
 /** Faults the pages of [start, end) of one vma in. Returns false at the first page that cannot come. */
 function faultPages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, access: FaultAccess): boolean {
+  const { work } = mm.kernel;
   if (mayFillAtOnce(mm, vma, access) && mm.pages.isBlank(range.start, range.end)) {
     fillBlank(mm, vma, range, access === 'write');
     return true;
   }
   for (let addr = range.start; addr < range.end; ) {
-    if (faultIn(mm, vma, { addr, access, stamp: null }).kind === 'signal') return false;
+    const { kind } = faultIn(mm, vma, { addr, access, stamp: null });
+    if (kind === 'signal') return false;
+    if (kind === 'hit') work.count(FACT.pagesFoundResident);
     addr = mm.pages.pmd(addr) & HUGE ? floorTo(addr, PMD_SIZE) + PMD_SIZE : addr + PAGE_SIZE;
   }
   return true;
@@ -68,18 +71,27 @@ export function populateVma(mm: Mm, vma: Vma, start: Addr, end: Addr): boolean {
 
 /**
  * Populates what is mapped of [start, end).
+ * @param how  `origin` says on whose behalf, for the price
  * @returns  0, or EFAULT populate-failed at the first vma that cannot be (unless errors are ignored); earlier pages stay
  */
 export function populateRange(
   mm: Mm,
   start: Addr,
   end: Addr,
-  how: { readonly ignoreErrors: boolean },
+  how: { readonly ignoreErrors: boolean; readonly origin?: Origin },
 ): SysResult {
+  const { work } = mm.kernel;
+  work.origin = how.origin ?? 'populate';
+  const result = populateVmas(mm, start, end, how.ignoreErrors);
+  work.origin = 'program';
+  return result;
+}
+
+function populateVmas(mm: Mm, start: Addr, end: Addr, ignoreErrors: boolean): SysResult {
   for (let vma = mm.vmas.firstEndingAbove(start); vma !== null && vma.start < end; vma = vma.next) {
     if (vma.flags & (VM_IO | VM_PFNMAP)) continue;
     const done = populateVma(mm, vma, Math.max(vma.start, start), Math.min(vma.end, end));
-    if (!done && !how.ignoreErrors) return refused(EFAULT, 'populate-failed');
+    if (!done && !ignoreErrors) return refused(EFAULT, 'populate-failed');
   }
   return OK;
 }
@@ -89,6 +101,14 @@ export function populateRange(
  * Refusals   ENOMEM hole · EINVAL no-access, special · EFAULT populate-failed (guard page, beyond the end of the file)
  */
 export function madvisePopulate(mm: Mm, start: Addr, end: Addr, access: 'read' | 'write'): SysResult {
+  const { work } = mm.kernel;
+  work.origin = 'populate';
+  const result = populateAll(mm, start, end, access);
+  work.origin = 'program';
+  return result;
+}
+
+function populateAll(mm: Mm, start: Addr, end: Addr, access: 'read' | 'write'): SysResult {
   const needed = access === 'write' ? VM_WRITE : VM_READ;
   for (let addr = start; addr < end; ) {
     const vma = mm.vmas.at(addr);

@@ -66,7 +66,7 @@ export function releaseEntry(mm: Mm, low: number, high: number): void {
     if (frames.dropPte(high)) {
       work.count(FACT.pagesFreed, before - frames.nrUsed);
       if (swap.nrUsed > 0) swap.forget(frames, high);
-    }
+    } else if (isAnon) work.count(FACT.sharedPtesZapped);
   } else if (kind === SWAP) {
     mm.nrSwap--;
     swap.drop(frames, high);
@@ -82,7 +82,9 @@ export function releaseHuge(mm: Mm, low: number, head: Pfn): void {
   countResident(mm, head, -HUGE_PAGES);
   const before = frames.nrUsed;
   frames.dropEntire(head);
-  work.count(FACT.pagesFreed, before - frames.nrUsed);
+  if (before === frames.nrUsed) return;
+  work.count(FACT.pagesFreed, HUGE_PAGES);
+  work.count(FACT.hugePagesFreed);
 }
 
 /** Returns the vmas that may map `pfn`. Linux: the interval trees of anon_vma and i_mmap. */

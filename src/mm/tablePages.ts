@@ -6,14 +6,18 @@
  * Cost   4 KiB and 2 bytes a table that holds something
  */
 import { Arena, type ArenaPage } from '../base/arena.ts';
+import { Work } from './work.ts';
 
 /** The tables of one kernel. */
 export class TablePages {
   readonly arena: Arena;
+  /** Where tables that come and go are counted. */
+  readonly work: Work;
   #used = new Uint16Array(256);
 
-  /** @param arena  where the tables go */
-  constructor(arena: Arena = new Arena()) {
+  /** @param work  counts the tables; @param arena  where they go */
+  constructor(work: Work = new Work(), arena: Arena = new Arena()) {
+    this.work = work;
     this.arena = arena;
   }
 

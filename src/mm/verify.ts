@@ -6,7 +6,7 @@
  * big address spaces between full checks.
  */
 import { ModelBug } from '../base/assert.ts';
-import { type Addr, hex, isPageAligned, TASK_SIZE } from '../base/units.ts';
+import { type Addr, hex, isPageAligned, PAGE_SIZE, TASK_SIZE } from '../base/units.ts';
 import type { AnonVma } from './anonVma.ts';
 import type { Kernel } from './kernel.ts';
 import { type Mm, recount } from './mm.ts';
@@ -153,9 +153,15 @@ function wrongCommitment(kernel: Kernel, mms: readonly Mm[]): string | null {
   return counter('committedPages', kernel.committedPages, pages);
 }
 
+function wrongTableCount({ work }: Kernel, mms: readonly Mm[]): string | null {
+  const tables = mms.reduce((sum, { pages }) => sum + pages.bytes / PAGE_SIZE, 0);
+  return work.nrTables === tables ? null : `work counts ${work.nrTables} tables, there are ${tables}`;
+}
+
 const KERNEL_INVARIANTS: readonly KernelInvariant[] = [
   { name: 'file-vmas', broken: (_kernel, mms) => wrongFileUse(mms) },
   { name: 'committed', broken: wrongCommitment },
+  { name: 'work-tables', broken: wrongTableCount },
 ];
 
 /** The names of the invariants, for docs and tests. */

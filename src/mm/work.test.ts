@@ -31,9 +31,12 @@ describe('a fault', () => {
     work.count(FACT.pagesFreed, 2);
     for (let i = 0; i < 3; i++) work.fault(FAULTED.anon);
     expect(paths(work)).toEqual({ 'fault-anon-hot': 2, 'fault-anon-cold': 2 });
+    work.count(FACT.pagesFreed, 1001);
+    work.fault(FAULTED.anon, 1001);
+    expect(paths(work)).toEqual({ 'fault-anon-hot': 1003, 'fault-anon-cold': 2 });
     work.count(FACT.pagesFreed, 100_000);
-    work.fault(FAULTED.anon, 1000);
-    expect(paths(work)).toEqual({ 'fault-anon-hot': 514, 'fault-anon-cold': 490 });
+    work.fault(FAULTED.anon, 3000);
+    expect(paths(work)).toEqual({ 'fault-anon-hot': 1003 + 2048, 'fault-anon-cold': 2 + 3000 - 2048 });
   });
 
   it('pays for the table it had to make, unless that is in its figure', () => {

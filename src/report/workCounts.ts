@@ -1,7 +1,7 @@
 /**
  * What a run did, as plain data: the counters of a kernel at one moment, by name. All of it goes into `--json` as it is.
  */
-import { type FactName, type FaultName, WORK_NAMES, type Work } from '../mm/index.ts';
+import { FAULTED, type FactName, type FaultName, WORK_NAMES, type Work } from '../mm/index.ts';
 
 /** Bytes of a page table. */
 const TABLE_BYTES = 4096;
@@ -10,7 +10,7 @@ const TABLE_BYTES = 4096;
 export interface WorkCounts {
   /** Bytes of page tables of all address spaces, without the topmost ones: what VmPTE adds up. */
   readonly pageTables: { readonly end: number; readonly peak: number };
-  /** Faults by how they were served, and all of them. */
+  /** Accesses that were no hits, by what came of them; and those that were served, which are what Linux counts as faults. */
   readonly faults: Readonly<Record<FaultName, number>>;
   readonly nrFaults: number;
   readonly facts: Readonly<Record<FactName, number>>;
@@ -21,12 +21,14 @@ export interface WorkCounts {
 const named = <N extends string>(names: readonly N[], values: Float64Array): Record<N, number> =>
   Object.fromEntries(names.map((name, i) => [name, values[i] as number])) as Record<N, number>;
 
+const isServed = (kind: number): boolean => kind !== FAULTED.guard && kind !== FAULTED.signal;
+
 /** Returns what `work` holds now. */
 export function workCounts(work: Work): WorkCounts {
   return {
     pageTables: { end: work.nrTables * TABLE_BYTES, peak: work.peakTables * TABLE_BYTES },
     faults: named(WORK_NAMES.faults, work.faults),
-    nrFaults: work.faults.reduce((sum, n) => sum + n, 0),
+    nrFaults: work.faults.reduce((sum, n, kind) => (isServed(kind) ? sum + n : sum), 0),
     facts: named(WORK_NAMES.facts, work.facts),
     charges: { calls: [...work.calls], pages: [...work.pages] },
   };
