@@ -113,9 +113,14 @@ export class Lane {
     );
   }
 
-  /** Neighbours joined and vmas so far. */
-  get state(): { readonly joined: number; readonly vmas: number } {
-    return { joined: this.#counts.nrJoined, vmas: this.#counts.nrVmas };
+  /** Neighbours joined so far. */
+  get nrJoined(): number {
+    return this.#counts.nrJoined;
+  }
+
+  /** VMAs of all processes. */
+  get nrVmas(): number {
+    return this.#counts.nrVmas;
   }
 
   /** Starts the process that a program of ours begins in. */

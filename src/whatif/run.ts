@@ -73,8 +73,10 @@ class Follower {
 
   /** Looks at the operation that both have just done. */
   look(baseline: Lane, item: ReplayOp): void {
-    const [ours, theirs] = [this.lane.outcome, baseline.outcome];
-    if (ours !== null && theirs !== null && !isSameOutcome(ours, theirs)) {
+    const { lane } = this;
+    const ours = lane.outcome;
+    const theirs = baseline.outcome;
+    if (ours !== theirs && ours !== null && theirs !== null && !isSameOutcome(ours, theirs)) {
       this.nrOther++;
       this.firstOther ??= {
         place: placeOf(item),
@@ -83,9 +85,8 @@ class Follower {
       };
     }
     if (this.first !== null) return;
-    const [now, before] = [this.lane.state, baseline.state];
-    if (now.joined === before.joined && now.vmas === before.vmas) return;
-    const [here, there] = differing(this.lane.merges, baseline.merges);
+    if (lane.nrJoined === baseline.nrJoined && lane.nrVmas === baseline.nrVmas) return;
+    const [here, there] = differing(lane.merges, baseline.merges);
     this.first = { place: placeOf(item), here: mergesText(here), baseline: mergesText(there) };
   }
 }
