@@ -1,163 +1,313 @@
 import { describe, expect, it } from 'vitest';
-import { Prng } from '../base/prng.ts';
-import { PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
-import { Frames } from './frames.ts';
-import { PageTable, type PteKind } from './pageTable.ts';
+import { ModelBug } from '../base/assert.ts';
+import { PAGE_SIZE, PMD_SIZE, TASK_SIZE } from '../base/units.ts';
+import { PageTable, PGDIR_SIZE, PUD_SIZE } from './pageTable.ts';
+import {
+  DIRTY,
+  EMPTY_TABLE,
+  EXCLUSIVE,
+  HUGE,
+  KIND_MASK,
+  MARKER,
+  MARKER_GUARD,
+  NO_DEPOSIT,
+  NONE,
+  PRESENT,
+  SWAP,
+  TABLE,
+  WRITE,
+  YOUNG,
+  ZERO_PAGE,
+} from './pte.ts';
+import { TablePages } from './tablePages.ts';
 
+/** A border of 512 GiB, so of every level below it. */
 const BASE = 0x7f00_0000_0000;
 const PTES = PMD_SIZE / PAGE_SIZE;
+/** Present and dirty. */
+const PAGE = PRESENT | WRITE | DIRTY | YOUNG;
 const at = (page: number): number => BASE + page * PAGE_SIZE;
+const mib = (n: number): number => BASE + n * 2 ** 20;
 
-function small(): { frames: Frames; pages: PageTable } {
-  const frames = new Frames();
-  return { frames, pages: new PageTable(frames) };
+const small = (): { tables: TablePages; pages: PageTable } => {
+  const tables = new TablePages();
+  return { tables, pages: new PageTable(tables) };
+};
+/** Pte tables, pmd pages, pud pages. */
+const levels = (pages: PageTable): number[] => [pages.nrPtes, pages.nrPmds, pages.nrPuds];
+const entry = (pages: PageTable, addr: number): number[] => [pages.low(addr), pages.high(addr)];
+
+interface Seen {
+  readonly addr: number;
+  readonly low: number;
+  readonly high: number;
 }
+function seenBy(pages: PageTable, start: number, end: number): Seen[] {
+  const seen: Seen[] = [];
+  pages.forEach(start, end, (addr, low, high) => seen.push({ addr, low, high }));
+  return seen;
+}
+const slotsOf = (pages: PageTable, start: number, end: number): number[] => {
+  const bases: number[] = [];
+  pages.forEachSlot(start, end, (base) => bases.push(base));
+  return bases;
+};
 
 describe('one entry', () => {
   it('is none until it is set', () => {
     const { pages } = small();
-    expect([pages.kind(BASE), pages.hasTable(BASE), pages.nrUsed(BASE)]).toEqual(['none', false, 0]);
-  });
-  it('counts its frame, and lets go of it when it is overwritten', () => {
-    const { frames, pages } = small();
-    const [a, b] = [frames.allocate(1), frames.allocate(2)];
-    pages.set(at(3), 'anon', a);
-    expect([pages.kind(at(3)), pages.frame(at(3)), frames.mapcount(a)]).toEqual(['anon', a, 1]);
-    pages.set(at(3), 'anon', b);
-    expect([frames.mapcount(a), frames.mapcount(b), frames.nrUsed, pages.nrUsed(at(3))]).toEqual([
-      0, 1, 1, 1,
+    expect(entry(pages, BASE)).toEqual([NONE, 0]);
+    expect([pages.kind(BASE), pages.pmd(BASE), pages.hasTable(BASE), pages.nrUsed(BASE)]).toEqual([
+      'none',
+      NONE,
+      false,
+      0,
     ]);
+    expect(levels(pages)).toEqual([0, 0, 0]);
   });
-  it('survives being set to the frame it has', () => {
-    const { frames, pages } = small();
-    const frame = frames.allocate(9);
-    pages.set(at(0), 'anon', frame);
-    pages.set(at(0), 'swap', frame);
-    expect([pages.kind(at(0)), frames.mapcount(frame), frames.nrUsed]).toEqual(['swap', 1, 1]);
-  });
-  it('of a file leaves the frame to the page cache', () => {
-    const { frames, pages } = small();
-    const frame = frames.allocate(9);
-    pages.set(at(0), 'file', frame);
-    pages.zap(at(0), at(1), { keepGuards: false });
-    expect([frames.mapcount(frame), frames.nrUsed]).toEqual([0, 1]);
-  });
-  it('goes to swap and comes back with its frame', () => {
-    const { frames, pages } = small();
-    const frame = frames.allocate(9);
-    pages.set(at(0), 'anon', frame);
-    pages.retype(at(0), 'swap');
-    expect([pages.kind(at(0)), pages.frame(at(0))]).toEqual(['swap', frame]);
-    pages.retype(at(0), 'anon');
-    expect(pages.kind(at(0))).toBe('anon');
-  });
-});
-
-describe('tables', () => {
-  it('are freed when they are empty and lie whole within the bounds', () => {
+  it('is what was put there, bits and number, and its neighbours are none', () => {
     const { pages } = small();
-    for (const page of [0, PTES, 2 * PTES]) pages.set(at(page), 'zero');
-    pages.zap(at(0), at(3 * PTES), { keepGuards: false });
-    pages.freeTables(at(0), at(3 * PTES), at(1), at(3 * PTES));
-    expect([0, 1, 2].map((i) => pages.hasTable(at(i * PTES)))).toEqual([true, false, false]);
+    pages.set(at(3), PAGE | EXCLUSIVE, 77);
+    expect(entry(pages, at(3))).toEqual([PAGE | EXCLUSIVE, 77]);
+    expect([pages.kind(at(2)), pages.kind(at(3)), pages.kind(at(4))]).toEqual(['none', 'present', 'none']);
+    expect(pages.nrUsed(at(3))).toBe(1);
   });
-  it('are kept while they hold something, a guard too', () => {
+  it.each([
+    ['present', PRESENT, 5],
+    ['zeroPage', ZERO_PAGE, 0],
+    ['swap', SWAP, 9],
+    ['marker', MARKER, MARKER_GUARD],
+  ] as const)('has the name of its kind: %s', (name, low, high) => {
     const { pages } = small();
-    pages.set(at(5), 'guard');
-    pages.set(at(6), 'zero');
-    pages.zap(at(0), at(PTES), { keepGuards: true });
-    pages.freeTables(at(0), at(PTES), at(0), at(PTES));
-    expect([pages.kind(at(5)), pages.kind(at(6)), pages.hasTable(at(0))]).toEqual(['guard', 'none', true]);
+    pages.set(at(0), low, high);
+    expect(pages.kind(at(0))).toBe(name);
   });
-  it('of a child are made even where nothing is copied', () => {
-    const { frames, pages } = small();
-    const child = new PageTable(frames);
-    pages.populateTable(at(0));
-    pages.copyTo(child, at(0), at(1));
-    expect([child.hasTable(at(0)), child.nrUsed(at(0))]).toEqual([true, 0]);
+  it('is overwritten in place: the count stays', () => {
+    const { pages } = small();
+    pages.set(at(7), PAGE, 1);
+    pages.set(at(7), SWAP, 2);
+    expect(entry(pages, at(7))).toEqual([SWAP, 2]);
+    expect(pages.nrUsed(at(7))).toBe(1);
   });
-  it('of a child share frames and have their own markers', () => {
-    const { frames, pages } = small();
-    const child = new PageTable(frames);
-    const frame = frames.allocate(4);
-    pages.set(at(1), 'anon', frame);
-    pages.set(at(2), 'guard');
-    pages.copyTo(child, at(0), at(PTES));
-    expect([child.kind(at(1)), child.frame(at(1)), child.kind(at(2))]).toEqual(['anon', frame, 'guard']);
-    expect(frames.mapcount(frame)).toBe(2);
-    pages.zap(at(0), at(PTES), { keepGuards: false });
-    expect([child.kind(at(1)), child.kind(at(2)), frames.nrUsed]).toEqual(['anon', 'guard', 1]);
+  it('forgets its number when it is emptied', () => {
+    const { pages } = small();
+    pages.set(at(7), PAGE, 1);
+    pages.set(at(8), PAGE, 2);
+    pages.set(at(7), NONE, 1);
+    expect(entry(pages, at(7))).toEqual([NONE, 0]);
+    expect(pages.nrUsed(at(7))).toBe(1);
   });
-  it('that are filled at once hold a frame a page', () => {
-    const { frames, pages } = small();
-    expect(pages.isBlank(at(PTES - 2), at(PTES + 3))).toBe(true);
-    pages.fillBlank(at(PTES - 2), at(PTES + 3), 'anon');
-    pages.fillBlank(at(4 * PTES), at(4 * PTES + 2), 'zero');
-    expect([pages.nrUsed(at(0)), pages.nrUsed(at(PTES)), frames.nrUsed]).toEqual([2, 3, 5]);
-    expect([pages.kind(at(4 * PTES)), pages.isBlank(at(PTES), at(PTES + 1))]).toEqual(['zero', false]);
+  it('changes its bits and keeps its number', () => {
+    const { pages } = small();
+    pages.set(at(1), PAGE, 42);
+    pages.setLow(at(1), PRESENT | YOUNG);
+    expect(entry(pages, at(1))).toEqual([PRESENT | YOUNG, 42]);
+  });
+  it('emptied where no table is makes none', () => {
+    const { pages } = small();
+    pages.set(at(0), NONE, 0);
+    expect(levels(pages)).toEqual([0, 0, 0]);
+  });
+  it('holds numbers of 32 bits', () => {
+    const { pages } = small();
+    pages.set(at(0), PAGE, 2 ** 32 - 1);
+    expect(pages.high(at(0))).toBe(2 ** 32 - 1);
+  });
+  it('lies anywhere below the end of the address space', () => {
+    const { pages } = small();
+    for (const addr of [0, PAGE_SIZE, TASK_SIZE - PAGE_SIZE]) pages.set(addr, PAGE, 6);
+    expect(seenBy(pages, 0, TASK_SIZE).map(({ addr }) => addr)).toEqual([
+      0,
+      PAGE_SIZE,
+      TASK_SIZE - PAGE_SIZE,
+    ]);
     expect(pages.verify()).toBeNull();
   });
 });
 
-/** What the tables hold, as a map. */
-type Entries = Map<number, { kind: PteKind; frame: number }>;
-
-function entriesOf(pages: PageTable, start: number, end: number): Entries {
-  const entries: Entries = new Map();
-  let last = -1;
-  pages.forEach(start, end, (addr, kind, frame) => {
-    expect(addr).toBeGreaterThan(last);
-    last = addr;
-    entries.set((addr - BASE) / PAGE_SIZE, { kind, frame });
+describe('tables of all levels are counted', () => {
+  it('one each for the first page in 512 GiB: 12 KiB', () => {
+    const { pages } = small();
+    pages.set(BASE, PAGE, 1);
+    expect([levels(pages), pages.bytes]).toEqual([[1, 1, 1], 12288]);
   });
-  return entries;
-}
+  it('another pte table for another 2 MiB, a pmd page for another GiB, a pud page for another 512 GiB', () => {
+    const { pages } = small();
+    pages.set(BASE, PAGE, 1);
+    pages.set(BASE + PMD_SIZE, PAGE, 2);
+    expect(levels(pages)).toEqual([2, 1, 1]);
+    pages.set(BASE + PUD_SIZE, PAGE, 3);
+    expect(levels(pages)).toEqual([3, 2, 1]);
+    pages.set(BASE - PGDIR_SIZE, PAGE, 4);
+    expect([levels(pages), pages.bytes]).toEqual([[4, 3, 2], 9 * 4096]);
+    expect(pages.verify()).toBeNull();
+  });
+  it('without a pte table where only the levels above were made', () => {
+    const { pages } = small();
+    pages.makePudPage(BASE);
+    expect([levels(pages), pages.hasPudPage(BASE), pages.hasPmdPage(BASE)]).toEqual([[0, 0, 1], true, false]);
+    pages.makePmdPage(BASE);
+    pages.makePmdPage(BASE + PMD_SIZE);
+    expect([levels(pages), pages.hasPmdPage(BASE), pages.hasTable(BASE)]).toEqual([[0, 1, 1], true, false]);
+    expect(pages.verify()).toBeNull();
+  });
+});
 
-/** One random change of the tables and of the map beside them. */
-function change(prng: Prng, pages: PageTable, entries: Entries, frames: Frames): void {
-  const span = 4 * PTES;
-  const from = prng.pick([prng.below(span), prng.below(4) * PTES]);
-  const nr = prng.pick([1, 2, PTES, prng.below(PTES) + 1]);
-  switch (prng.below(4)) {
-    case 0: {
-      const kind = prng.pick(['anon', 'zero', 'guard', 'swap'] as const);
-      const frame = kind === 'anon' || kind === 'swap' ? frames.allocate(from) : 0;
-      pages.set(at(from), kind, frame);
-      entries.set(from, { kind, frame });
-      return;
-    }
-    case 1: {
-      const keepGuards = prng.below(2) === 0;
-      pages.zap(at(from), at(from + nr), { keepGuards });
-      for (let page = from; page < from + nr; page++)
-        if (!keepGuards || entries.get(page)?.kind !== 'guard') entries.delete(page);
-      return;
-    }
-    case 2: {
-      // To where nothing is and nothing of the source lies.
-      const to = 8 * PTES + prng.pick([0, prng.below(PTES)]);
-      pages.move(at(from), at(to), nr * PAGE_SIZE);
-      pages.move(at(to), at(from), nr * PAGE_SIZE);
-      return;
-    }
-    default:
-      pages.freeTables(at(from), at(from + nr), at(0), at(span));
-  }
-}
+describe('an empty table', () => {
+  it('counts, and takes no page of the arena', () => {
+    const { tables, pages } = small();
+    pages.makePmdPage(BASE);
+    const before = tables.arena.nrUsed;
+    expect([pages.makeTable(at(9)), pages.makeTable(at(10))]).toEqual([true, false]);
+    expect([pages.hasTable(BASE), pages.nrUsed(BASE), pages.pmd(BASE)]).toEqual([true, 0, EMPTY_TABLE]);
+    expect([pages.nrPtes, tables.arena.nrUsed]).toEqual([1, before]);
+  });
+  it('is what stays when the last entry goes, whichever way it goes', () => {
+    const { tables, pages } = small();
+    pages.makeTable(BASE);
+    const before = tables.arena.nrUsed;
+    pages.set(at(5), PAGE, 1);
+    expect([tables.arena.nrUsed, pages.pmd(BASE) & KIND_MASK]).toEqual([before + 1, TABLE]);
+    pages.set(at(5), NONE, 0);
+    expect([tables.arena.nrUsed, pages.pmd(BASE), pages.nrPtes]).toEqual([before, EMPTY_TABLE, 1]);
+    for (const page of [0, 100, 511]) pages.set(at(page), PAGE, page);
+    pages.transform(at(0), at(PTES), () => NONE);
+    expect([tables.arena.nrUsed, pages.pmd(BASE), pages.nrPtes]).toEqual([before, EMPTY_TABLE, 1]);
+    expect(pages.verify()).toBeNull();
+  });
+  it('gives its page back all zero', () => {
+    const { pages } = small();
+    pages.set(at(5), PAGE, 12);
+    pages.transform(at(0), at(PTES), () => NONE);
+    pages.set(mib(2), PAGE, 3);
+    expect(seenBy(pages, mib(0), mib(4))).toEqual([{ addr: mib(2), low: PAGE, high: 3 }]);
+  });
+  it('takes entries again', () => {
+    const { pages } = small();
+    pages.makeTable(BASE);
+    pages.set(at(1), PAGE, 8);
+    expect([pages.nrPtes, pages.nrUsed(BASE), pages.high(at(1))]).toEqual([1, 1, 8]);
+  });
+});
 
-describe('the tables against a map', () => {
-  it.each([1, 2, 3, 4])('hold what was put there, seed %d', (seed) => {
-    const prng = new Prng(seed);
-    const { frames, pages } = small();
-    const entries: Entries = new Map();
-    for (let step = 0; step < 300; step++) {
-      change(prng, pages, entries, frames);
-      if (step % 10 !== 0) continue;
-      const [from, to] = [prng.below(2 * PTES), 2 * PTES + prng.below(8 * PTES)];
-      const inside = [...entries].filter(([page]) => page >= from && page < to).sort(([a], [b]) => a - b);
-      expect([...entriesOf(pages, at(from), at(to))]).toEqual(inside);
-      expect(pages.verify()).toBeNull();
-    }
-    expect(frames.nrUsed).toBe([...entries.values()].filter(({ frame }) => frame !== 0).length);
+describe('2 MiB at once', () => {
+  it('count a table that is put aside for the split', () => {
+    const { pages } = small();
+    pages.setHuge(BASE, PAGE, 512);
+    expect([levels(pages), pages.hasTable(BASE), pages.kind(at(9))]).toEqual([[1, 1, 1], false, 'present']);
+    expect([pages.pmd(at(9)), pages.pmdHigh(at(9)), pages.low(at(9))]).toEqual([PAGE | HUGE, 512, NONE]);
+    expect(pages.verify()).toBeNull();
+    pages.clearHuge(BASE);
+    expect([levels(pages), pages.pmd(BASE)]).toEqual([[0, 1, 1], NONE]);
+  });
+  it('count none for files, which are unmapped instead of split', () => {
+    const { pages } = small();
+    pages.setHuge(BASE, PAGE | NO_DEPOSIT, 512);
+    expect(levels(pages)).toEqual([0, 1, 1]);
+    expect(pages.verify()).toBeNull();
+    pages.clearHuge(BASE);
+    expect(levels(pages)).toEqual([0, 1, 1]);
+  });
+  it('change their bits and keep frame and table', () => {
+    const { pages } = small();
+    pages.setHuge(BASE, PAGE, 1024);
+    pages.setHugeLow(BASE, PRESENT | YOUNG);
+    expect([pages.pmd(BASE), pages.pmdHigh(BASE), pages.nrPtes]).toEqual([PRESENT | YOUNG | HUGE, 1024, 1]);
+  });
+  it('become their table, which is empty, and come back from it', () => {
+    const { pages } = small();
+    pages.setHuge(BASE, PAGE, 512);
+    pages.withdrawDeposit(BASE);
+    expect([pages.pmd(BASE), pages.hasTable(BASE), pages.nrPtes]).toEqual([EMPTY_TABLE, true, 1]);
+    pages.depositTable(BASE, PAGE, 1024);
+    expect([pages.pmd(BASE), pages.pmdHigh(BASE), pages.nrPtes]).toEqual([PAGE | HUGE, 1024, 1]);
+    expect(pages.verify()).toBeNull();
+  });
+  it('do not take a table that holds something', () => {
+    const { pages } = small();
+    pages.set(at(4), PAGE, 1);
+    expect(() => pages.depositTable(BASE, PAGE, 512)).toThrow(ModelBug);
+  });
+});
+
+describe('walks', () => {
+  it('see what lies in the range, ascending, over all levels', () => {
+    const { pages } = small();
+    const addrs = [BASE - PGDIR_SIZE, BASE, at(511), at(512), BASE + PUD_SIZE, BASE + PUD_SIZE + PMD_SIZE];
+    for (const [i, addr] of addrs.toReversed().entries()) pages.set(addr, PAGE, i + 1);
+    expect(seenBy(pages, 0, TASK_SIZE).map(({ addr }) => addr)).toEqual(addrs);
+    expect(seenBy(pages, at(1), BASE + PUD_SIZE).map(({ addr }) => addr)).toEqual([at(511), at(512)]);
+    expect(seenBy(pages, at(512), at(512))).toEqual([]);
+  });
+  it('begin and end inside a table', () => {
+    const { pages } = small();
+    for (let page = 0; page < 8; page++) pages.set(at(page), PAGE, page + 1);
+    expect(seenBy(pages, at(2), at(5)).map(({ high }) => high)).toEqual([3, 4, 5]);
+    expect(seenBy(pages, at(7), at(9000)).map(({ high }) => high)).toEqual([8]);
+  });
+  it('see 2 MiB once, at their base, even from inside', () => {
+    const { pages } = small();
+    pages.set(at(0), PAGE, 1);
+    pages.setHuge(mib(2), PAGE, 512);
+    expect(seenBy(pages, at(0), mib(8))).toEqual([
+      { addr: at(0), low: PAGE, high: 1 },
+      { addr: mib(2), low: PAGE | HUGE, high: 512 },
+    ]);
+    expect(seenBy(pages, mib(3), mib(4)).map(({ addr }) => addr)).toEqual([mib(2)]);
+  });
+  it('of slots see tables, empty ones too, and 2 MiB', () => {
+    const { pages } = small();
+    pages.set(at(1), PAGE, 1);
+    pages.makeTable(mib(2));
+    pages.setHuge(mib(6), PAGE, 512);
+    pages.makeTable(BASE + PUD_SIZE);
+    expect(slotsOf(pages, 0, TASK_SIZE)).toEqual([BASE, mib(2), mib(6), BASE + PUD_SIZE]);
+    expect(slotsOf(pages, mib(3), mib(7))).toEqual([mib(2), mib(6)]);
+    expect(slotsOf(pages, mib(4), mib(6))).toEqual([]);
+  });
+  it('of slots may free the slot they look at', () => {
+    const { pages } = small();
+    for (const n of [0, 2, 4]) pages.makeTable(mib(n));
+    pages.forEachSlot(mib(0), mib(6), (base) => {
+      if (base !== mib(2)) pages.freeTable(base);
+    });
+    expect([slotsOf(pages, mib(0), mib(6)), pages.nrPtes]).toEqual([[mib(2)], 1]);
+    expect(pages.verify()).toBeNull();
+  });
+  it('that transform set what they return', () => {
+    const { pages } = small();
+    for (let page = 0; page < 6; page++) pages.set(at(page), PAGE, page + 1);
+    pages.setHuge(mib(2), PAGE, 512);
+    const visited: number[] = [];
+    pages.transform(at(1), mib(4), (low, high, addr) => {
+      visited.push((addr - BASE) / PAGE_SIZE);
+      if (high % 2 === 0) return NONE;
+      return low & ~(WRITE | DIRTY);
+    });
+    // The huge mapping is left out.
+    expect(visited).toEqual([1, 2, 3, 4, 5]);
+    expect([0, 1, 2, 3, 4, 5].map((page) => entry(pages, at(page)))).toEqual([
+      [PAGE, 1],
+      [NONE, 0],
+      [PRESENT | YOUNG, 3],
+      [NONE, 0],
+      [PRESENT | YOUNG, 5],
+      [NONE, 0],
+    ]);
+    expect([pages.nrUsed(BASE), pages.pmd(mib(2)), pages.verify()]).toEqual([3, PAGE | HUGE, null]);
+  });
+  it('tell a blank range by its tables: an entry makes 2 MiB not blank, an empty table does not', () => {
+    const { pages } = small();
+    pages.makeTable(mib(0));
+    expect(pages.isBlank(mib(0), mib(8))).toBe(true);
+    pages.set(at(3), MARKER, MARKER_GUARD);
+    pages.setHuge(mib(4), ZERO_PAGE, 0);
+    expect([
+      pages.isBlank(mib(0), mib(2)),
+      pages.isBlank(at(9), at(10)),
+      pages.isBlank(mib(2), mib(4)),
+      pages.isBlank(mib(4), mib(6)),
+      pages.isBlank(mib(6), TASK_SIZE),
+    ]).toEqual([false, false, true, false, true]);
   });
 });

@@ -1,13 +1,27 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
+import {
+  MADV_HUGEPAGE,
+  MADV_PAGEOUT,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PROT_READ,
+  PROT_WRITE,
+} from '../abi/mman.ts';
 import { ModelBug, must } from '../base/assert.ts';
+import { PMD_SIZE } from '../base/units.ts';
 import { AnonVma } from './anonVma.ts';
 import { accessPage } from './fault.ts';
+import { LINUX_6_18 } from './features.ts';
 import { exitMm, forkMm } from './fork.ts';
+import { FRAME_ANON, FRAME_CACHED } from './frames.ts';
 import { Kernel } from './kernel.ts';
+import { madvise } from './madvise.ts';
 import { Mm } from './mm.ts';
 import { mmap } from './mmap.ts';
+import { EXCLUSIVE, MARKER, PRESENT, SWAP, ZERO_PAGE } from './pte.ts';
 import { INVARIANT_NAMES, verifyAround, verifyKernel, verifyMm } from './verify.ts';
 import type { Vma } from './vma.ts';
 import { VM_UFFD_MISSING } from './vmFlags.ts';
@@ -15,7 +29,7 @@ import { VM_UFFD_MISSING } from './vmFlags.ts';
 const PAGE = 4096;
 const B = 0x1000_0000_0000;
 
-/** A written private mapping, an unfaulted one, a shared one with a page in the page cache, and a child of it all. */
+/** A written private mapping, an unfaulted one, a shared one with a page in the page cache, a huge page, a page in swap, and a child of it all. */
 interface World {
   readonly kernel: Kernel;
   readonly mm: Mm;
@@ -23,12 +37,13 @@ interface World {
   readonly written: Vma;
   readonly unfaulted: Vma;
   readonly shared: Vma;
+  readonly huge: Vma;
 }
 
-function map(mm: Mm, page: number, flags: number): Vma {
+function map(mm: Mm, page: number, flags: number, len = 4 * PAGE): Vma {
   mmap(mm, {
     addr: B + page * PAGE,
-    len: 4 * PAGE,
+    len,
     prot: PROT_READ | PROT_WRITE,
     flags: flags | MAP_FIXED | MAP_ANONYMOUS,
     file: null,
@@ -39,16 +54,21 @@ function map(mm: Mm, page: number, flags: number): Vma {
 }
 
 function smallWorld(): World {
-  const kernel = new Kernel();
+  const kernel = new Kernel(LINUX_6_18, { totalSwapPages: 8 });
   const mm = new Mm(kernel);
   const written = map(mm, 0, MAP_PRIVATE);
   const unfaulted = map(mm, 8, MAP_PRIVATE);
   const shared = map(mm, 16, MAP_SHARED);
+  const huge = map(mm, 512, MAP_PRIVATE, PMD_SIZE);
+  madvise(mm, huge.start, PMD_SIZE, MADV_HUGEPAGE);
   accessPage(mm, { addr: written.start, access: 'write', stamp: 1 });
+  accessPage(mm, { addr: written.start + 2 * PAGE, access: 'write', stamp: 3 });
+  madvise(mm, written.start + 2 * PAGE, PAGE, MADV_PAGEOUT);
   accessPage(mm, { addr: shared.start, access: 'write', stamp: 2 });
+  accessPage(mm, { addr: huge.start, access: 'write', stamp: 4 });
   const child = forkMm(mm);
   if (!(child instanceof Mm)) throw new Error('fork failed');
-  return { kernel, mm, child, written, unfaulted, shared };
+  return { kernel, mm, child, written, unfaulted, shared, huge };
 }
 
 function verifyAll({ kernel, mm, child }: World): void {
@@ -57,15 +77,22 @@ function verifyAll({ kernel, mm, child }: World): void {
 }
 
 const anonVmaOf = (vma: Vma): AnonVma => must(vma.anonVma, 'it was written');
-const inUse = ({ mm, written }: World): number => mm.pages.frame(written.start);
+/** The frame of the page that was written. */
+const inUse = ({ mm, written }: World): number => mm.pages.high(written.start);
+/** Puts a present entry for `pfn` at `addr`, with the counts that belong to it. */
+function mapAt({ mm, kernel }: World, addr: number, pfn: number): void {
+  kernel.frames.addPte(pfn);
+  mm[kernel.frames.counterOf(pfn)]++;
+  mm.pages.set(addr, PRESENT, pfn);
+}
 
 /** How each invariant is broken. */
 const BREAKERS: Readonly<Record<string, (world: World) => void>> = {
   'vma-tree': ({ written }) => {
     written.end = written.start;
   },
-  'vma-aligned': ({ shared }) => {
-    shared.end += 1;
+  'vma-aligned': ({ huge }) => {
+    huge.end += 1;
   },
   'vma-pgoff': ({ unfaulted }) => {
     unfaulted.pgoff = -1;
@@ -94,20 +121,31 @@ const BREAKERS: Readonly<Record<string, (world: World) => void>> = {
   'uffd-context': ({ unfaulted }) => {
     unfaulted.flags |= VM_UFFD_MISSING;
   },
-  'leaf-used': ({ mm, written }) => {
-    mm.pages.retype(written.start + PAGE, 'anon');
+  'table-used': ({ kernel }) => {
+    const { tables } = kernel;
+    for (let page = 1; page < tables.arena.limit; page++) tables.count(page, 1);
+  },
+  rss: ({ child }) => {
+    child.rssAnon--;
   },
   'pte-in-vma': ({ mm, written }) => {
-    mm.pages.set(written.end, 'zero');
+    mm.pages.set(written.end, ZERO_PAGE, 0);
   },
   'pte-frame': ({ mm, written }) => {
-    mm.pages.set(written.start + PAGE, 'anon');
+    mm.rssFile++;
+    mm.pages.set(written.start + PAGE, PRESENT, 100);
   },
   'fault-anon': (world) => {
-    world.mm.pages.set(world.unfaulted.start, 'anon', inUse(world));
+    mapAt(world, world.unfaulted.start, inUse(world));
   },
-  'anon-vma-attached': ({ written }) => {
-    anonVmaOf(written).nrAttached++;
+  'rmap-reach': ({ kernel, mm, written }) => {
+    kernel.frames.setOwner(mm.pages.high(written.start), anonVmaOf(written).id, written.pgoff + 1);
+  },
+  'frame-exclusive': ({ mm, written }) => {
+    mm.pages.setLow(written.start, mm.pages.low(written.start) | EXCLUSIVE);
+  },
+  'anon-vma-attached': ({ written, unfaulted }) => {
+    anonVmaOf(written).attached.add(unfaulted);
   },
   'anon-vma-active': ({ written }) => {
     anonVmaOf(written).nrActiveVmas--;
@@ -115,17 +153,23 @@ const BREAKERS: Readonly<Record<string, (world: World) => void>> = {
   'anon-vma-children': ({ written }) => {
     anonVmaOf(written).nrChildren++;
   },
-  'file-vmas': ({ shared }) => {
-    must(shared.file, 'it is shared').object.nrVmas++;
-  },
-  'frame-mapcount': (world) => {
-    world.kernel.frames.addMapping(inUse(world), 1);
-  },
-  'frame-used': ({ kernel }) => {
-    kernel.frames.allocate(0);
+  'file-vmas': ({ shared, unfaulted }) => {
+    must(shared.file, 'it is shared').object.vmas.add(unfaulted);
   },
   committed: ({ kernel }) => {
     kernel.commit(1);
+  },
+  'work-tables': ({ kernel }) => {
+    kernel.work.tablesMade(1);
+  },
+  'frame-mapcount': (world) => {
+    world.kernel.frames.addPte(inUse(world));
+  },
+  'frame-used': ({ kernel }) => {
+    kernel.frames.allocate(FRAME_ANON, 1, 0);
+  },
+  'swap-count': ({ kernel }) => {
+    kernel.swap.allocate(5);
   },
 };
 
@@ -142,8 +186,16 @@ describe('every invariant is named when it is broken', () => {
   });
 });
 
-describe('what each check sees beyond one example', () => {
-  const broken: readonly (readonly [string, string, (world: World) => void])[] = [
+type Broken = readonly [what: string, name: string, breakIt: (world: World) => void];
+
+function expectNamed([, name, breakIt]: Broken): void {
+  const world = smallWorld();
+  breakIt(world);
+  expect(() => verifyAll(world)).toThrow(`[${name}] `);
+}
+
+describe('what each check of vmas sees beyond one example', () => {
+  const broken: readonly Broken[] = [
     [
       'a chain without an anon_vma',
       'anon-vma-chain',
@@ -155,21 +207,95 @@ describe('what each check sees beyond one example', () => {
       'anon-vma-chain',
       ({ written }) => (written.chain = [new AnonVma(99, null), ...written.chain]),
     ],
-    ['a border beyond the address space', 'vma-aligned', ({ shared }) => (shared.end = 2 ** 47)],
+    ['a border beyond the address space', 'vma-aligned', ({ huge }) => (huge.end = 2 ** 47)],
     ['half a page offset', 'vma-pgoff', ({ written }) => (written.pgoff += 0.5)],
     ['a page offset beyond every file', 'vma-pgoff', ({ written }) => (written.pgoff = 2 ** 52)],
-    [
-      'a guard marker with a frame',
-      'pte-frame',
-      (world) => world.mm.pages.set(world.written.end - PAGE, 'guard', inUse(world)),
-    ],
     ['a promise that came back twice', 'committed', ({ kernel }) => kernel.commit(-1)],
   ];
-  it.each(broken)('%s', (_what, name, breakIt) => {
-    const world = smallWorld();
-    breakIt(world);
-    expect(() => verifyAll(world)).toThrow(`[${name}] `);
-  });
+  it.each(broken)('%s', (...row) => expectNamed(row));
+});
+
+describe('what each check of pages sees beyond one example', () => {
+  const broken: readonly Broken[] = [
+    [
+      'a zero page with a frame',
+      'pte-frame',
+      ({ mm, written }) => mm.pages.set(written.end - PAGE, ZERO_PAGE, 1),
+    ],
+    [
+      'a marker that marks nothing',
+      'pte-frame',
+      ({ mm, written }) => mm.pages.set(written.end - PAGE, MARKER, 0),
+    ],
+    [
+      'an entry of a slot that is free',
+      'pte-frame',
+      ({ mm, written }) => {
+        mm.nrSwap++;
+        mm.pages.set(written.end - PAGE, SWAP, 8);
+      },
+    ],
+    [
+      'a huge page that reaches beyond its vma',
+      'pte-in-vma',
+      ({ mm, huge }) => {
+        mm.vmas.resize(huge, huge.start, huge.end - PAGE);
+        mm.totalVm--;
+        mm.dataVm--;
+      },
+    ],
+    [
+      'a page of an anon_vma that does not lead here',
+      'rmap-reach',
+      (world) => {
+        const { kernel, mm, huge, written } = world;
+        kernel.frames.setOwner(inUse(world), anonVmaOf(huge).id, written.pgoff);
+        mm.pages.setLow(written.start, mm.pages.low(written.start));
+      },
+    ],
+    [
+      'a page of a file at another offset',
+      'rmap-reach',
+      ({ kernel, mm, shared }) => {
+        const pfn = mm.pages.high(shared.start);
+        kernel.frames.setOwner(pfn, kernel.frames.owner(pfn), 3);
+      },
+    ],
+    [
+      'a huge page that is shared and exclusive',
+      'frame-exclusive',
+      ({ mm, huge }) => mm.pages.setHugeLow(huge.start, mm.pages.pmd(huge.start) | EXCLUSIVE),
+    ],
+    [
+      'a slot that is shared and exclusive',
+      'frame-exclusive',
+      ({ child, written }) => child.pages.setLow(written.start + 2 * PAGE, SWAP | EXCLUSIVE),
+    ],
+    [
+      'an exclusive page of a file',
+      'frame-exclusive',
+      ({ mm, shared }) => mm.pages.setLow(shared.start, mm.pages.low(shared.start) | EXCLUSIVE),
+    ],
+    ['shared pages counted wrong', 'rss', ({ mm }) => mm.rssShmem++],
+    ['pages of files counted wrong', 'rss', ({ mm }) => mm.rssFile--],
+    ['slots counted wrong', 'rss', ({ mm }) => mm.nrSwap--],
+    [
+      'one huge mapping too many',
+      'frame-mapcount',
+      ({ kernel, mm, huge }) => kernel.frames.addEntire(mm.pages.pmdHigh(huge.start)),
+    ],
+    [
+      'a slot that counts too many entries',
+      'swap-count',
+      ({ kernel, mm, written }) => kernel.swap.dup(mm.pages.high(written.start + 2 * PAGE)),
+    ],
+    [
+      'a page that left the page cache and is not unmapped',
+      'frame-used',
+      ({ kernel }) => kernel.frames.allocate(FRAME_CACHED, 1, 0),
+    ],
+  ];
+  it.each(broken)('%s', (...row) => expectNamed(row));
 });
 
 describe('verifyAround', () => {
