@@ -141,6 +141,7 @@ export class Machine {
       case 'brk':
       case 'madvise':
       case 'process_madvise':
+      case 'process_vm':
       case 'mlock':
       case 'mlock2':
       case 'munlock':
@@ -267,7 +268,7 @@ export class Machine {
     return null;
   }
 
-  /** Returns the address space that `process_madvise` names, or an outcome. */
+  /** Returns the address space that `process_madvise` or `process_vm` names, or an outcome. */
   targetMm(self: Process, target: 'self' | number): { mm: Mm; remote: boolean } | Outcome {
     if (target === 'self') return self.mm === null ? UNKNOWN : { mm: self.mm, remote: false };
     const process = this.#processes.get(target);

@@ -19,6 +19,7 @@ import { mprotect } from '../mm/mprotect.ts';
 import { mremap } from '../mm/mremap.ts';
 import { mseal } from '../mm/mseal.ts';
 import { munmap } from '../mm/munmap.ts';
+import { processVm } from '../mm/processVm.ts';
 import type { SysResult } from '../mm/result.ts';
 import { shmat, shmdt } from '../mm/shm.ts';
 import { uffdRegister, uffdUnregister } from '../mm/userfaultfd.ts';
@@ -85,6 +86,8 @@ export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcom
       return outcomeOf(madvise(mm, op.addr, op.len, op.advice));
     case 'process_madvise':
       return callProcessMadvise(caller, op);
+    case 'process_vm':
+      return callProcessVm(caller, op);
     case 'mlock':
     case 'mlock2':
     case 'munlock':
@@ -130,6 +133,13 @@ function callProcessMadvise(caller: Caller, op: Extract<Op, { call: 'process_mad
   const target = caller.machine.targetMm(caller.process, op.target);
   if ('kind' in target) return target;
   return outcomeOf(processMadvise(target.mm, ranges, { advice, flags, remote: target.remote }));
+}
+
+/** A process that was never seen may exist all the same: nothing can be said of its memory. */
+function callProcessVm(caller: Caller, op: Extract<Op, { call: 'process_vm' }>): Outcome {
+  const target = caller.machine.targetMm(caller.process, op.target);
+  if ('kind' in target) return { kind: 'unknown-memory' };
+  return outcomeOf(processVm(caller.mm, target.mm, { ...op, stamp: op.stamp ?? null }));
 }
 
 /** Carries out a call that locks or unlocks memory. */

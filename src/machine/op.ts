@@ -55,6 +55,15 @@ export type Op =
       readonly advice: number;
       readonly flags: number;
     }
+  /** process_vm_readv and process_vm_writev: `max` is what the local buffers hold, `stamp` what a write leaves in the first word of a page. */
+  | {
+      readonly call: 'process_vm';
+      readonly target: 'self' | number;
+      readonly ranges: readonly { readonly addr: Addr; readonly len: number }[];
+      readonly max: number;
+      readonly write: boolean;
+      readonly stamp?: number;
+    }
   | { readonly call: 'mlock'; readonly addr: Addr; readonly len: number }
   | { readonly call: 'mlock2'; readonly addr: Addr; readonly len: number; readonly flags: number }
   | { readonly call: 'munlock'; readonly addr: Addr; readonly len: number }

@@ -34,6 +34,7 @@ export { mseal } from './mseal.ts';
 export { munmap } from './munmap.ts';
 export { type PagemapBits, pagemapBits, pagemapWord } from './pagemap.ts';
 export { forEachPage, type PageKind, type PageState, pageAt } from './pageState.ts';
+export { type ProcessVm, processVm } from './processVm.ts';
 export { type AnonVmaRow, mapsLine, mapsText, type VmaRow, vmaDisplayName, vmaRows } from './procfs.ts';
 export { isRefused, type SysResult, type Why } from './result.ts';
 export { figuresOf, type MemoryFigures, pssBytes } from './smaps.ts';

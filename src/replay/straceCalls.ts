@@ -152,7 +152,8 @@ export const CALL_RULES: ReadonlyMap<string, CallRule> = new Map<string, CallRul
   ['remap_file_pages', onSuccess(() => unmodelled('remap_file_pages'))],
   ['map_shadow_stack', onSuccess(() => unmodelled('map_shadow_stack'))],
   ['memfd_secret', onSuccess(() => unmodelled('memfd_secret'))],
-  ['process_vm_writev', onSuccess(() => 'it writes memory of another process')],
+  ['process_vm_readv', onSuccess((a) => processVmOp(a, false))],
+  ['process_vm_writev', onSuccess((a) => processVmOp(a, true))],
 ]);
 
 const SIGCHLD = 17;
@@ -210,19 +211,40 @@ function mremapOp(a: CallText): Op {
 }
 
 /** The target is decided by the reader, which has seen pidfd_open; here every pidfd is `self` or its number. */
-function processMadviseOp(a: CallText): Op | string {
-  if (!a.isOpened(1)) return 'strace did not print its ranges';
-  const ranges: { addr: number; len: number }[] = [];
-  const first = a.elements(1);
+interface Range {
+  readonly addr: number;
+  readonly len: number;
+}
+
+/** Returns the ranges of an iovec, or why they are not known. `address` is the member that holds one: strace prints the content of local buffers. */
+function rangesOf(a: CallText, argument: number, address: string | null = 'iov_base'): Range[] | string {
+  if (!a.isOpened(argument)) return 'strace did not print its ranges';
+  const ranges: Range[] = [];
+  const first = a.elements(argument);
   const last = a.nrRanges;
   for (let element = first; element < last; element++) {
     if (!a.isOpened(element)) return 'strace shortened its list of ranges';
     ranges.push({
-      addr: a.number(a.member(element, 'iov_base')),
+      addr: address === null ? 0 : a.number(a.member(element, address)),
       len: a.number(a.member(element, 'iov_len')),
     });
   }
+  return ranges;
+}
+
+function processMadviseOp(a: CallText): Op | string {
+  const ranges = rangesOf(a, 1);
+  if (typeof ranges === 'string') return ranges;
   return { call: 'process_madvise', target: a.int(0), ranges, advice: a.flags(3), flags: a.flags(4) };
+}
+
+function processVmOp(a: CallText, write: boolean): Op | string {
+  const local = rangesOf(a, 1, null);
+  if (typeof local === 'string') return local;
+  const ranges = rangesOf(a, 3);
+  if (typeof ranges === 'string') return ranges;
+  const max = local.reduce((sum, { len }) => sum + len, 0);
+  return { call: 'process_vm', target: a.int(0), ranges, max, write };
 }
 
 function prctlOp(a: CallText): Op | null {
