@@ -18,6 +18,7 @@ import { Prng } from '../base/prng.ts';
 import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import { Machine, type Op, type Outcome } from '../machine/index.ts';
 import { type Features, Kernel, type Mm, type VmaRow, verifyMm, vmaRows } from '../mm/index.ts';
+import { EXCLUSIVE, WRITE } from '../mm/pte.ts';
 
 /** Start and end of the window; the cases of test/spec use the same. */
 export const WINDOW: Addr = 0x1000_0000_0000;
@@ -150,6 +151,7 @@ class Run {
   #share(addr: Addr): void {
     const { pages, kernel } = this.#mm;
     kernel.frames.addPte(pages.high(addr));
+    pages.setLow(addr, pages.low(addr) & ~(EXCLUSIVE | WRITE));
   }
 
   /** Translates one operation on a range. */
