@@ -60,7 +60,7 @@ const LEGEND = `
   faults                by how they were served
   pages                 4 KiB pages allocated, zeroed, copied; rehomed: come under another anon_vma
   answered differently  calls whose result is not the baseline's
-  modelled time         what was done at the prices of the calibration (docs/costs.md): the dearest paths, the others summed
+  modelled time         what was done at the prices of the calibration (docs/costs.md): dearest paths, the others summed
   extra time            modelled time more than the baseline's, of the user and system time of the recording`;
 
 /** What is compared when nothing is asked for. */

@@ -81,7 +81,7 @@ describe('the table', () => {
   it('of varied parameters holds the values against the first', () => {
     const { stdout } = compare('workload:slide', '--vary', 'pages=10,30');
     expect(stdout).toMatch(/^ +pages=10 +pages=30$/m);
-    expect(stdout).toMatch(/^ {2}vmas +end +10 +30 \+20$/m);
+    expect(stdout).toMatch(/^ {2}vmas +end +10 +30 +\+20$/m);
     expect(stdout).toContain('another program');
   });
 });
