@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef UFFDIO_POISON
@@ -61,6 +62,9 @@ static void populate_line(const char *line)
 static void populate_self(void)
 {
 	static char maps[65536];
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now); /* reads the page of the kernel's clock, which cannot be populated */
+	clock_gettime(CLOCK_MONOTONIC, &now);
 	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	size_t used = 0;
 
@@ -221,8 +225,11 @@ static int writes_again_and_again(void *nothing)
 	(void)nothing;
 	memset(&all, 0xff, sizeof(all));
 	sched_setaffinity(0, sizeof(all), &all);
-	for (; !race_stop; race_rounds++)
+	/* One whole round more after the end, so that the pages are all there then. */
+	for (int last = 0; !last; race_rounds++) {
+		last = race_stop;
 		for (unsigned long i = 0; i < race_pages; i++) *(volatile char *)(race_at + i * PG) = 7;
+	}
 	return 0;
 }
 /* DONTNEED of the whole range, again and again, while somebody else in this address space writes its pages. Any page reads as 0 or 7. */

@@ -148,7 +148,7 @@ const parseSlot = (op: SlotOp, a: readonly string[]): Step => {
   const access = a[2] ?? 'rw';
   if (access !== 'rw' && access !== 'ro' && access !== 'wo')
     throw new CaseSyntaxError(`unknown access ${access}`);
-  return { op, slot: parseInteger(a[0] as string), nrPages: parseInteger(a[1] ?? '0'), access };
+  return { op, slot: parseInteger(a[0] as string), nrPages: parseCount(a[1] ?? '0'), access };
 };
 
 /** How many operands each operation takes, and how they are read. */
