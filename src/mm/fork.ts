@@ -13,6 +13,7 @@ import { forkAnonVma, unlinkAnonVmas } from './anonVma.ts';
 import { copyPages } from './copyPages.ts';
 import { accountVm, countRemoved, duplicateVma, linkVma, Mm, mayCommit, unlinkVma } from './mm.ts';
 import { refused, type SysResult } from './result.ts';
+import { TlbGather } from './tlb.ts';
 import { nrPagesOf, type Vma } from './vma.ts';
 import {
   VM_ACCOUNT,
@@ -26,7 +27,7 @@ import {
   VM_WIPEONFORK,
 } from './vmFlags.ts';
 import { FACT } from './work.ts';
-import { UNMAP, zapRange } from './zap.ts';
+import { UNMAP, zapInto } from './zap.ts';
 
 /** Tells whether page tables of `vma` are copied. Linux: vma_needs_copy(). */
 const isTableCopied = (vma: Vma): boolean =>
@@ -47,6 +48,7 @@ export function forkMm(parent: Mm): Mm | SysResult {
     if (vma.flags & VM_DONTCOPY) continue;
     if (vma.flags & VM_ACCOUNT) {
       if (!mayCommit(parent, nrPagesOf(vma))) {
+        kernel.tlb.flushAll(parent);
         exitMm(child);
         return refused(ENOMEM, 'overcommit');
       }
@@ -54,6 +56,7 @@ export function forkMm(parent: Mm): Mm | SysResult {
     }
     copyForChild(parent, child, vma);
   }
+  kernel.tlb.flushAll(parent);
   return child;
 }
 
@@ -90,8 +93,9 @@ function copyForChild(parent: Mm, child: Mm, vma: Vma): void {
 
 /** Takes everything down: pages, anon_vma links, promises. The Mm is empty afterwards. */
 export function exitMm(mm: Mm): void {
+  const tlb = new TlbGather(mm);
   for (const vma of mm.vmas) {
-    zapRange(mm, vma, vma.start, vma.end, UNMAP);
+    zapInto(mm, vma, { start: vma.start, end: vma.end, tlb }, UNMAP);
     if (vma.flags & VM_ACCOUNT) mm.kernel.commit(-nrPagesOf(vma));
     accountVm(mm, vma.flags, -nrPagesOf(vma));
     countRemoved(mm.kernel, vma);
@@ -100,6 +104,7 @@ export function exitMm(mm: Mm): void {
   }
   mm.pages.freeTables(0, TASK_SIZE, 0, Number.MAX_SAFE_INTEGER);
   mm.pages.freeRoot();
+  tlb.finish();
   mm.lockedVm = 0;
   mm.lockedLeak = 0;
 }

@@ -128,6 +128,7 @@ function replaceHugeZero(mm: Mm, vma: Vma, page: Addr, stamp: number | null): Fa
   prepareAnonVma(mm.kernel, vma);
   const head = newHugePage(mm, vma, base);
   mm.pages.clearHuge(base);
+  mm.kernel.tlb.flush(mm, base, base + PMD_SIZE, false);
   mapHugeAnon(mm, base, head, WRITE | DIRTY | YOUNG | EXCLUSIVE);
   storeIn(mm, head, page, stamp);
   return 'huge-zero-to-write';
@@ -139,6 +140,7 @@ export function splitPmd(mm: Mm, vma: Vma, base: Addr): void {
   const pmd = pages.pmd(base);
   const head = pages.pmdHigh(base);
   kernel.work.count(FACT.pmdsSplit);
+  kernel.tlb.flush(mm, base, base + PMD_SIZE, false);
   if (!isAnonymousVma(vma) && (pmd & NO_DEPOSIT) !== 0) {
     pages.clearHuge(base);
     releaseHuge(mm, pmd, head);

@@ -11,6 +11,7 @@ import { type Features, LINUX_6_18 } from './features.ts';
 import { FRAME_CACHED, FRAME_SHMEM, FRAME_SWAPBACKED, Frames, type Pfn } from './frames.ts';
 import { Swap } from './swap.ts';
 import { TablePages } from './tablePages.ts';
+import { CountingTlb, type Tlb } from './tlb.ts';
 import { type FileObject, isSharedMemory, type MappedFile } from './vma.ts';
 import { FACT, Work } from './work.ts';
 
@@ -52,6 +53,8 @@ export class Kernel {
   readonly config: KernelConfig;
   /** What was done so far: facts and charges. */
   readonly work = new Work();
+  /** Who holds translations and has to drop them. */
+  tlb: Tlb = new CountingTlb(this.work);
   /** Page tables of all address spaces. */
   readonly tables = new TablePages(this.work);
   readonly frames = new Frames();

@@ -26,6 +26,7 @@ import {
 } from './pte.ts';
 import { OK, type SysResult } from './result.ts';
 import { isMappedElsewhere, linearIndex, releaseEntry } from './rmap.ts';
+import { TlbGather } from './tlb.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { VM_MAYBE_GUARD } from './vmFlags.ts';
 import { FACT } from './work.ts';
@@ -56,6 +57,7 @@ export function forEachAdvised(
   },
 ): void {
   const { pages } = mm;
+  const tlb = new TlbGather(mm);
   pages.forEachSlot(range.start, range.end, (base, pmd) => {
     const from = Math.max(range.start, base);
     const to = Math.min(range.end, base + PMD_SIZE);
@@ -63,6 +65,7 @@ export function forEachAdvised(
       if ((pmd & KIND_MASK) === ZERO_PAGE || isMappedElsewhere(mm, pages.pmdHigh(base))) return;
       if (to - from === PMD_SIZE) {
         each.huge(base, pmd);
+        tlb.changed(base, to);
         return;
       }
       splitFolio(mm, pages.pmdHigh(base));
@@ -75,7 +78,9 @@ export function forEachAdvised(
     });
     for (let i = 0; i < present.length; i += 3)
       each.page(present[i] as number, present[i + 1] as number, present[i + 2] as number);
+    if (present.length > 0) tlb.changed(from, to);
   });
+  tlb.finish();
 }
 
 const isSharedLarge = (mm: Mm, pfn: Pfn): boolean =>

@@ -40,11 +40,14 @@ export function movePages(mm: Mm, move: PageMove): void {
   let from = move.from - below;
   let to = move.to - below;
   const end = move.from + move.len;
+  const wasBlank = mm.pages.isBlank(from, end);
+  const start = from;
   while (from < end) {
     const step = moveStep(mm, move, { from, to, end });
     from += step;
     to += step;
   }
+  if (!wasBlank) mm.kernel.tlb.flush(mm, start, end, false);
 }
 
 /** Tells whether `vma` starts at `start` and nothing is mapped in the `bytes` below. Linux: can_align_down(). */

@@ -98,7 +98,7 @@ function protectVma(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, wanted:
     mm.kernel.commit(-charged);
     return refused(ENOMEM, 'map-count');
   }
-  protectPages(mm, changed, start, end);
+  protectPages(mm, changed, range, old);
   if (old & VM_ACCOUNT && (flags & VM_ACCOUNT) === 0) mm.kernel.commit(-pages);
   if ((old & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED && flags & VM_WRITE)
     populateVma(mm, changed, start, end);

@@ -17,10 +17,11 @@ import { unlinkAnonVmas } from './anonVma.ts';
 import type { Cause } from './events.ts';
 import { accountVm, countRemoved, type Mm, unlinkVma } from './mm.ts';
 import { OK, refused, type SysResult } from './result.ts';
+import { TlbGather } from './tlb.ts';
 import { nrPagesOf, type Vma } from './vma.ts';
 import { maySplit, splitVma } from './vmaMerge.ts';
 import { VM_ACCOUNT, VM_LOCKED, VM_SEALED } from './vmFlags.ts';
-import { UNMAP, zapRange } from './zap.ts';
+import { UNMAP, zapInto } from './zap.ts';
 
 /** What lies in a range that is about to be replaced or removed. */
 export interface Gathered {
@@ -73,16 +74,20 @@ export function removeVmas(
   const { end } = last;
   const floor = first.prev?.end ?? 0;
   const ceiling = last.next?.start ?? TASK_SIZE + PMD_SIZE;
+  const tlb = new TlbGather(mm);
   for (const vma of vmas) {
     const pages = nrPagesOf(vma);
-    zapRange(mm, vma, vma.start, vma.end, UNMAP);
+    zapInto(mm, vma, { start: vma.start, end: vma.end, tlb }, UNMAP);
     accountVm(mm, vma.flags, -pages);
     if (vma.flags & VM_LOCKED) mm.lockedVm -= pages;
     countRemoved(mm.kernel, vma);
     unlinkAnonVmas(mm.kernel, vma);
     unlinkVma(mm, vma, how.cause);
   }
+  const tables = mm.pages.bytes;
   mm.pages.freeTables(start, end, floor, ceiling);
+  if (mm.pages.bytes < tables) tlb.freedTable(start, end);
+  tlb.finish();
   if (how.uncommit) mm.kernel.commit(-gathered.nrAccounted);
 }
 

@@ -7,13 +7,14 @@
  * Cost    linear in the touched entries of the range
  * Linux   mm/mprotect.c: change_protection, can_change_pte_writable; mm/huge_memory.c: change_huge_pmd
  */
-import { type Addr, PMD_SIZE } from '../base/units.ts';
+import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, EXCLUSIVE, HUGE, KIND_MASK, PRESENT, UFFD_WP, WRITE, ZERO_PAGE } from './pte.ts';
+import { TlbGather } from './tlb.ts';
 import type { Vma } from './vma.ts';
 import { isSharedWritable } from './vmaAccess.ts';
-import { VM_SHARED, VM_WRITE } from './vmFlags.ts';
+import { VM_EXEC, VM_READ, VM_SHARED, VM_WRITE } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
 /** Tells whether an entry that is mapped without write access may get it without a fault. Linux: can_change_pte_writable(). */
@@ -23,26 +24,36 @@ function mayBecomeWritable(mm: Mm, vma: Vma, low: number, high: number): boolean
   return (low & EXCLUSIVE) !== 0 && mm.kernel.frames.isAnon(high);
 }
 
-/** Gives the entries of [start, end) the access that the flags of `vma` now allow. */
-export function protectPages(mm: Mm, vma: Vma, start: Addr, end: Addr): void {
-  const { pages, work } = { pages: mm.pages, work: mm.kernel.work };
-  const change = (low: number, high: number): number => {
+/** Tells whether an entry that is mapped has less access than before. `was` are the flags that the vma had. */
+const isRestricted = (vma: Vma, was: number, low: number, now: number): boolean =>
+  (low & ~now & WRITE) !== 0 || (was & ~vma.flags & (VM_READ | VM_EXEC)) !== 0;
+
+/** Gives the entries of [start, end) the access that the flags of `vma` now allow. @param was  the flags it had */
+export function protectPages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, was: number): void {
+  const { start, end } = range;
+  const { pages, kernel } = mm;
+  const { work } = kernel;
+  const tlb = new TlbGather(mm);
+  const change = (low: number, high: number, addr: Addr): number => {
     const kind = low & KIND_MASK;
-    if (kind === ZERO_PAGE) work.count(low & HUGE ? FACT.pmdsReprotected : FACT.ptesReprotected);
-    if (kind !== PRESENT) return low;
+    if (kind !== PRESENT && kind !== ZERO_PAGE) return low;
     work.count(low & HUGE ? FACT.pmdsReprotected : FACT.ptesReprotected);
-    return mayBecomeWritable(mm, vma, low, high) ? low | WRITE : low & ~WRITE;
+    const writable = kind === PRESENT && mayBecomeWritable(mm, vma, low, high);
+    const now = writable ? low | WRITE : low & ~WRITE;
+    if (isRestricted(vma, was, low, now)) tlb.changed(addr, addr + (low & HUGE ? PMD_SIZE : PAGE_SIZE));
+    return now;
   };
   pages.forEachSlot(start, end, (base, pmd) => {
     const from = Math.max(start, base);
     const to = Math.min(end, base + PMD_SIZE);
     if (pmd & HUGE) {
       if (to - from === PMD_SIZE) {
-        pages.setHugeLow(base, change(pmd, pages.pmdHigh(base)));
+        pages.setHugeLow(base, change(pmd, pages.pmdHigh(base), base));
         return;
       }
       splitPmd(mm, vma, base);
     }
     pages.transform(from, to, change);
   });
+  tlb.finish();
 }

@@ -7,7 +7,7 @@
  *
  * Linux   mm/memory.c: do_wp_page, wp_can_reuse_anon_folio, wp_page_copy, wp_page_shared; spec/vma.md 13.3
  */
-import type { Addr } from '../base/units.ts';
+import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { headOf, type Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
@@ -80,6 +80,7 @@ export function copyPage(mm: Mm, vma: Vma, page: Addr, stamp: number | null): vo
   frames.contents.copy(old, pfn);
   if (stamp !== null) frames.setStamp(pfn, stamp);
   releaseEntry(mm, low, old);
+  mm.kernel.tlb.flush(mm, page, page + PAGE_SIZE, false);
   work.count(FACT.pagesCopied);
 }
 
@@ -88,6 +89,7 @@ export function replaceZeroPage(mm: Mm, vma: Vma, page: Addr, stamp: number | nu
   prepareAnonVma(mm.kernel, vma);
   const pfn = mapNewAnon(mm, vma, page, WRITE | DIRTY | YOUNG | EXCLUSIVE);
   mm.kernel.work.count(FACT.pagesZeroed);
+  mm.kernel.tlb.flush(mm, page, page + PAGE_SIZE, false);
   if (stamp !== null) mm.kernel.frames.setStamp(pfn, stamp);
   return 'zero-to-write';
 }

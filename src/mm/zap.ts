@@ -7,11 +7,12 @@
  * Cost    linear in the touched entries and tables of the range
  * Linux   mm/memory.c: zap_page_range_single, zap_pte_range, zap_huge_pmd; mm/pt_reclaim.c; spec/pt-reclaim.md 2
  */
-import { type Addr, PMD_SIZE } from '../base/units.ts';
+import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { splitPmd, zapHuge } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { EMPTY_TABLE, HUGE, isGuard, KIND_MASK, MARKER, NONE, PRESENT, ZERO_PAGE } from './pte.ts';
 import { releaseEntry } from './rmap.ts';
+import { TlbGather } from './tlb.ts';
 import type { Vma } from './vma.ts';
 import { FACT } from './work.ts';
 
@@ -34,8 +35,23 @@ export const DISCARD: ZapOptions = { dropGuards: false, reclaimTables: true };
 const shouldFreeTable = (options: ZapOptions, slotIsWhole: boolean, pmd: number): boolean =>
   options.reclaimTables && slotIsWhole && (pmd & KIND_MASK) === EMPTY_TABLE;
 
-/** Takes the pages of [start, end) of `vma` away. */
+/** A range of one vma, and where its flush is gathered. */
+interface ZapTarget {
+  readonly start: Addr;
+  readonly end: Addr;
+  readonly tlb: TlbGather;
+}
+
+/** Takes the pages of [start, end) of `vma` away, and flushes what was mapped. */
 export function zapRange(mm: Mm, vma: Vma, start: Addr, end: Addr, options: ZapOptions): void {
+  const tlb = new TlbGather(mm);
+  zapInto(mm, vma, { start, end, tlb }, options);
+  tlb.finish();
+}
+
+/** Takes the pages of a range of `vma` away; the flush is the caller's, who may have more to take away. */
+export function zapInto(mm: Mm, vma: Vma, target: ZapTarget, options: ZapOptions): void {
+  const { start, end, tlb } = target;
   if (start >= end) return;
   const { pages } = mm;
   pages.forEachSlot(start, end, (base, pmd) => {
@@ -46,24 +62,31 @@ export function zapRange(mm: Mm, vma: Vma, start: Addr, end: Addr, options: ZapO
       if (options.keepAnon === true && mm.kernel.frames.isAnon(pages.pmdHigh(base))) return;
       if (whole) {
         zapHuge(mm, base);
+        tlb.changed(base, to);
         return;
       }
       splitPmd(mm, vma, base);
     }
-    zapEntries(mm, from, to, options);
-    if (shouldFreeTable(options, whole, pages.pmd(base))) pages.freeTable(base);
+    zapEntries(mm, { start: from, end: to, tlb }, options);
+    if (!shouldFreeTable(options, whole, pages.pmd(base))) return;
+    pages.freeTable(base);
+    tlb.freedTable(base, to);
   });
 }
 
-function zapEntries(mm: Mm, from: Addr, to: Addr, options: ZapOptions): void {
+function zapEntries(mm: Mm, target: ZapTarget, options: ZapOptions): void {
   const { frames, work } = mm.kernel;
-  mm.pages.transform(from, to, (low, high) => {
+  const { tlb } = target;
+  mm.pages.transform(target.start, target.end, (low, high, addr) => {
     const kind = low & KIND_MASK;
     if (kind === PRESENT) {
       if (options.keepAnon === true && frames.isAnon(high)) return low;
       releaseEntry(mm, low, high);
-    } else if (kind === ZERO_PAGE) work.count(FACT.zeroPtesZapped);
-    else if (kind === MARKER) {
+      tlb.changed(addr, addr + PAGE_SIZE);
+    } else if (kind === ZERO_PAGE) {
+      work.count(FACT.zeroPtesZapped);
+      tlb.changed(addr, addr + PAGE_SIZE);
+    } else if (kind === MARKER) {
       if (isGuard(low, high) && !options.dropGuards) return low;
       work.count(FACT.markersZapped);
     } else {
