@@ -19,8 +19,9 @@ export {
   withSettings,
 } from './features.ts';
 export { exitMm, forkMm } from './fork.ts';
+export { BytesContents, FingerprintContents, type FrameContents } from './frameContents.ts';
 export { adoptVma, type FoundVma } from './initial.ts';
-export { DEFAULT_CONFIG, Kernel, type KernelConfig } from './kernel.ts';
+export { DEFAULT_CONFIG, Kernel, type KernelConfig, type KernelStorage } from './kernel.ts';
 export { madvise, processMadvise } from './madvise.ts';
 export { mbind } from './mempolicy.ts';
 export type { MergeVerdict } from './mergeVerdict.ts';
@@ -38,6 +39,7 @@ export { type ProcessVm, processVm } from './processVm.ts';
 export { type AnonVmaRow, mapsLine, mapsText, type VmaRow, vmaDisplayName, vmaRows } from './procfs.ts';
 export { isRefused, type SysResult, type Why } from './result.ts';
 export { figuresOf, type MemoryFigures, pssBytes } from './smaps.ts';
+export { CountingTlb, type Tlb } from './tlb.ts';
 export { getUnmappedArea, type PlaceRequest } from './unmappedArea.ts';
 export { INVARIANT_NAMES, verifyAnonVmas, verifyAround, verifyKernel, verifyMm } from './verify.ts';
 export { type FileObject, isAnonymousVma, type MappedFile, nrPagesOf, Vma } from './vma.ts';

@@ -5,9 +5,11 @@
  *             `committedLeak` (what growth of a stack without VM_ACCOUNT leaves behind)
  * Linux       sysctl vm.*, mm/util.c (overcommit)
  */
+import type { Arena } from '../base/arena.ts';
 import type { AnonVma } from './anonVma.ts';
 import type { EventSink } from './events.ts';
 import { type Features, LINUX_6_18 } from './features.ts';
+import type { FrameContents } from './frameContents.ts';
 import { FRAME_CACHED, FRAME_SHMEM, FRAME_SWAPBACKED, Frames, type Pfn } from './frames.ts';
 import { Swap } from './swap.ts';
 import { TablePages } from './tablePages.ts';
@@ -47,6 +49,14 @@ export const DEFAULT_CONFIG: KernelConfig = {
   shmemHuge: false,
 };
 
+/** Where a kernel keeps what takes room. What is left out it makes itself. */
+export interface KernelStorage {
+  /** Page tables. */
+  readonly tables?: Arena;
+  /** Contents of pages: by default the first word of each. */
+  readonly contents?: FrameContents;
+}
+
 /** What all address spaces of one machine share. */
 export class Kernel {
   readonly features: Features;
@@ -56,8 +66,8 @@ export class Kernel {
   /** Who holds translations and has to drop them. */
   tlb: Tlb = new CountingTlb(this.work);
   /** Page tables of all address spaces. */
-  readonly tables = new TablePages(this.work);
-  readonly frames = new Frames();
+  readonly tables: TablePages;
+  readonly frames: Frames;
   readonly swap: Swap;
   /** The anon_vmas that a vma is attached to, by id: pages point to them. */
   readonly anonVmas = new Map<number, AnonVma>();
@@ -78,9 +88,15 @@ export class Kernel {
   #nextFile = 1;
   #nextMm = 1;
 
-  /** @param features  the switches; @param config  sysctl values and sizes, by default those of the measured machine */
-  constructor(features: Features = LINUX_6_18, config: Partial<KernelConfig> = {}) {
+  /** @param features  the switches; @param config  sysctl values and sizes, by default those of the measured machine; @param storage  where tables and contents go */
+  constructor(
+    features: Features = LINUX_6_18,
+    config: Partial<KernelConfig> = {},
+    storage: KernelStorage = {},
+  ) {
     this.features = features;
+    this.tables = new TablePages(this.work, storage.tables);
+    this.frames = new Frames(storage.contents);
     this.config = { ...DEFAULT_CONFIG, ...config };
     this.swap = new Swap(this.config.totalSwapPages);
   }
