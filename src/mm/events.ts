@@ -7,7 +7,6 @@
  */
 import type { Addr, Pgoff } from '../base/units.ts';
 import type { MergeVerdict } from './mergeVerdict.ts';
-import type { Why } from './result.ts';
 
 /** Who asked for a merge, a split or a new vma. */
 export type Cause =
@@ -44,13 +43,14 @@ export type MmEvent =
       readonly cause: Cause;
       readonly from: number | null;
     }
-  /** `vma` keeps one part, `other` is the new vma with the other part; `at` is the border. */
+  /** `vma` keeps one part, `other` is the new vma with the part on `side` of the border `at`. */
   | {
       readonly kind: 'vmaSplit';
       readonly op: number;
       readonly mm: number;
       readonly vma: number;
       readonly other: number;
+      readonly side: 'below' | 'above';
       readonly at: Addr;
       readonly cause: Cause;
     }
@@ -150,13 +150,6 @@ export type MmEvent =
       readonly chosen: Addr | null;
       /** Something of ours is mapped where the kernel put it. */
       readonly taken: boolean;
-    }
-  | {
-      readonly kind: 'refused';
-      readonly op: number;
-      readonly mm: number;
-      readonly errno: number;
-      readonly why: Why;
     };
 
 /** What became of the page offset of a moved vma: kept, or recomputed and why; or why the proposal did not recompute it. */

@@ -236,6 +236,7 @@ export function splitVma(mm: Mm, vma: Vma, at: Addr, cause: Cause, newBelow = fa
     mm: mm.id,
     vma: vma.id,
     other: other.id,
+    side: newBelow ? 'below' : 'above',
     at,
     cause,
   });

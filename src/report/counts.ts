@@ -9,7 +9,7 @@
  * Cost        a few additions an event
  */
 
-import type { Cause, MergeVerdict, MmEvent, PgoffUpdate, Why } from '../mm/index.ts';
+import type { Cause, MergeVerdict, MmEvent, PgoffUpdate } from '../mm/index.ts';
 import { isJoin } from '../mm/mergeVerdict.ts';
 
 /** A verdict that lets two join. */
@@ -19,21 +19,24 @@ export type NobodyVerdict = 'none' | 'gap' | 'not-tried';
 /** A verdict that refuses: the reason. */
 export type RefusedVerdict = Exclude<MergeVerdict, JoinVerdict | NobodyVerdict>;
 
-/** The refusals in the order in which they are listed: what the proposals are about first. */
-export const REFUSALS: readonly RefusedVerdict[] = [
-  'pgoff-gap',
-  'anon-vma-differs',
-  'anon-vma-shared',
-  'fork-child',
-  'unfaulted-neighbour',
-  'flags-differ',
-  'file-differs',
-  'name-differs',
-  'policy-differs',
-  'uffd-differs',
-  'special',
-  'has-close',
-];
+/** Every refusal, in words for a list: `its merges fail on flags or access`. What the proposals are about stands first. */
+export const REFUSAL_WORDS: Readonly<Record<RefusedVerdict, string>> = {
+  'pgoff-gap': 'offsets',
+  'anon-vma-differs': 'anon_vmas',
+  'anon-vma-shared': 'anon_vmas shared by fork',
+  'fork-child': 'memory inherited by fork',
+  'unfaulted-neighbour': 'neighbours that were never written',
+  'flags-differ': 'flags or access',
+  'file-differs': 'files',
+  'name-differs': 'names',
+  'policy-differs': 'memory policies',
+  'uffd-differs': 'userfaultfd',
+  special: 'special mappings',
+  'has-close': 'mappings with a close callback',
+};
+
+/** The refusals in the order in which they are listed. */
+export const REFUSALS = Object.keys(REFUSAL_WORDS) as readonly RefusedVerdict[];
 
 /** An event of a merge attempt. */
 export type MergeEvent = Extract<MmEvent, { kind: 'vmaMerge' }>;
@@ -98,8 +101,6 @@ export interface Counts {
   readonly rehomed: { readonly ranges: number; readonly pages: number };
   /** Where we would have placed mappings, against where the recording says they were placed. */
   readonly placements: { readonly right: number; readonly wrong: number };
-  /** Calls refused, by reason. */
-  readonly refusedCalls: Tally<Why>;
 }
 
 /** A record by name; names that never occurred are left out. */
@@ -149,7 +150,6 @@ export class EventCounts {
   readonly #moves = new Tallied<PgoffUpdate>();
   readonly #rehomed = { ranges: 0, pages: 0 };
   readonly #placements = { right: 0, wrong: 0 };
-  readonly #refusedCalls = new Tallied<Why>();
 
   /** Neighbours joined so far: what two runs are compared by after each operation. */
   nrJoined = 0;
@@ -194,9 +194,6 @@ export class EventCounts {
         if (event.chosen === null) return;
         if (event.chosen === event.predicted) this.#placements.right++;
         else this.#placements.wrong++;
-        return;
-      case 'refused':
-        this.#refusedCalls.add(event.why);
         return;
       case 'vmaResize':
       case 'pgoffMerge':
@@ -273,7 +270,6 @@ export class EventCounts {
       moves: this.#moves.record(),
       rehomed: { ...this.#rehomed },
       placements: { ...this.#placements },
-      refusedCalls: this.#refusedCalls.record(),
     };
   }
 }

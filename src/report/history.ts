@@ -68,7 +68,6 @@ export class History {
       case 'anonVmaRehome':
       case 'flags':
       case 'placement':
-      case 'refused':
         return;
     }
   }

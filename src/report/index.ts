@@ -8,6 +8,7 @@ export {
   EventCounts,
   type JoinVerdict,
   type MergeEvent,
+  REFUSAL_WORDS,
   REFUSALS,
   type RefusedVerdict,
   type Side,

@@ -26,7 +26,7 @@ interface Range {
 /** The life of one vma so far, and where it came from. */
 interface Life {
   readonly chapters: Chapter[];
-  range: Range | null;
+  range: Range;
   /** The vma whose life this one continues, and how many chapters that one had then. */
   readonly before: { readonly vma: number; readonly chapters: number } | null;
 }
@@ -88,7 +88,6 @@ export class LifeStories {
       case 'pgoffMerge':
       case 'anonVmaRehome':
       case 'placement':
-      case 'refused':
         return;
     }
   }
@@ -108,23 +107,26 @@ export class LifeStories {
     this.#tell(event, vma, `${text}${this.#refusal(op)}`);
   }
 
-  #begin(vma: number, from: number | null, range: Range | null): void {
+  #begin(vma: number, from: number | null, { start, end }: Range): void {
     const origin = from === null ? undefined : this.#lives.get(from);
     this.#lives.set(vma, {
       chapters: [],
-      range: range === null ? null : { start: range.start, end: range.end },
+      range: { start, end },
       before: origin === undefined || from === null ? null : { vma: from, chapters: origin.chapters.length },
     });
   }
 
   #split(event: Extract<MmEvent, { kind: 'vmaSplit' }>): void {
-    const { vma, other, at, cause } = event;
-    this.#tell(event, vma, `split at ${hex(at)} by ${cause}; the other part is vma ${other}`);
-    // The event does not say who has which part: a later resize tells.
+    const { vma, other, side, at, cause } = event;
     const life = this.#lives.get(vma);
-    if (life !== undefined) life.range = null;
-    this.#begin(other, vma, null);
-    this.#tell(event, other, `split off vma ${vma} at ${hex(at)} by ${cause}`);
+    if (life === undefined) return;
+    this.#tell(event, vma, `split at ${hex(at)} by ${cause}; the part ${side} is vma ${other}`);
+    const below = { start: life.range.start, end: at };
+    const above = { start: at, end: life.range.end };
+    life.range = side === 'below' ? above : below;
+    const range = side === 'below' ? below : above;
+    this.#begin(other, vma, range);
+    this.#tell(event, other, `split off vma ${vma} by ${cause}: ${hexRange(range.start, range.end)}`);
   }
 
   #resize(event: Extract<MmEvent, { kind: 'vmaResize' }>): void {
@@ -138,7 +140,7 @@ export class LifeStories {
       life.chapters[life.chapters.length - 1] = { ...last, text: `${last.text}; now ${range}` };
       return;
     }
-    const how = was === null ? 'now' : event.end - event.start > was.end - was.start ? 'grown to' : 'cut to';
+    const how = event.end - event.start > was.end - was.start ? 'grown to' : 'cut to';
     this.#tell(event, event.vma, `${how} ${range} by ${event.cause}`);
   }
 

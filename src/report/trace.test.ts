@@ -111,8 +111,8 @@ describe('other events', () => {
       'vma_create: mm=2 vma=3 range=00001000-00003000 pgoff=0x1 cause=mmap',
     ],
     [
-      { kind: 'vmaSplit', op: 1, mm: 2, vma: 3, other: 4, at: 0x2000, cause: 'munmap' },
-      'vma_split: mm=2 vma=3 other=4 at=0x2000 cause=munmap',
+      { kind: 'vmaSplit', op: 1, mm: 2, vma: 3, other: 4, side: 'above', at: 0x2000, cause: 'munmap' },
+      'vma_split: mm=2 vma=3 other=4 side=above at=0x2000 cause=munmap',
     ],
     [
       { kind: 'vmaRemove', op: 1, mm: 2, vma: 3, cause: 'mmap', into: 9 },

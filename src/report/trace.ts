@@ -101,7 +101,7 @@ export function eventText(event: MmEvent): string {
     case 'vmaCreate':
       return `vma_create: mm=${event.mm} vma=${event.vma} range=${hexRange(event.start, event.end)} pgoff=${hex(event.pgoff)} cause=${event.cause}${event.from === null ? '' : ` from=${event.from}`}`;
     case 'vmaSplit':
-      return `vma_split: mm=${event.mm} vma=${event.vma} other=${event.other} at=${hex(event.at)} cause=${event.cause}`;
+      return `vma_split: mm=${event.mm} vma=${event.vma} other=${event.other} side=${event.side} at=${hex(event.at)} cause=${event.cause}`;
     case 'vmaResize':
       return `vma_resize: mm=${event.mm} vma=${event.vma} range=${hexRange(event.start, event.end)} cause=${event.cause}`;
     case 'vmaRemove':
@@ -122,7 +122,5 @@ export function eventText(event: MmEvent): string {
       return `vma_flags: mm=${event.mm} vma=${event.vma} flags="${vmFlagCodes(event.flags)}" cause=${event.cause}`;
     case 'placement':
       return `placement: mm=${event.mm} len=${event.len} predicted=${hex(event.predicted)}${event.chosen === null ? '' : ` chosen=${hex(event.chosen)}`}`;
-    case 'refused':
-      return `refused: mm=${event.mm} errno=${event.errno} why=${event.why}`;
   }
 }

@@ -136,7 +136,7 @@ describe('what is said', () => {
     });
     const result = runInput(unmoved, SEED_004);
     expect(sentenceOf(result)).toBe(
-      'written: neither switch changes anything: no neighbours differ only in offset or anon_vma; there is no mremap and no merge fails on the anon_vma.',
+      'written: neither switch changes anything: at the end no neighbours differ only in offset or anon_vma; there is no mremap and no merge fails on the anon_vma.',
     );
   });
 
@@ -151,7 +151,7 @@ describe('what is said', () => {
       {
         label: 'mergeAcrossAnonVma',
         text: expect.stringMatching(
-          /^changes nothing: \d+ merges that fail on the anon_vma are of memory shared by fork$/,
+          /^changes nothing: \d+ merges fail on the anon_vma, and none more is done with it; \d+ fail on memory shared by fork then$/,
         ),
       },
       { label: 'both' },

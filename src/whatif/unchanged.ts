@@ -2,10 +2,11 @@
  * The sentence for a proposal that changes nothing: that is an answer too, and it has a reason.
  *
  * The reason is read off the counts of both runs: what the switch decides about (moves of written memory, merges that fail on the anon_vma) did
- * not occur, or did and was refused, or was granted and met no neighbour it could join.
+ * not occur, or did and was refused, or was granted and no other merge came of it. It says what was counted and no more: which merge would have
+ * followed which move is not known here.
  */
 import type { FeatureName } from '../mm/index.ts';
-import { counted, REFUSALS, type RefusedVerdict } from '../report/index.ts';
+import { counted, REFUSAL_WORDS, REFUSALS } from '../report/index.ts';
 import type { LaneEnd } from './lane.ts';
 import type { LaneResult } from './run.ts';
 
@@ -21,27 +22,28 @@ function whyNoMoves(lane: LaneEnd, baseline: LaneEnd): string {
   const kept = moves.kept ?? 0;
   if (kept === 0) return 'mremap moves no written anonymous memory';
   const { updated = 0 } = lane.counts.moves;
-  if (updated === 0) return `all ${counted(kept, 'move')} of written memory are of memory shared by fork`;
+  if (updated === 0) return `${counted(kept, 'moved area')} of written memory ${keeps(kept)}, shared by fork`;
   const { 'anon-vma-differs': blocked = 0 } = lane.counts.merges.refused;
-  if (blocked > 0)
-    return `${counted(updated, 'moved area')} get${updated === 1 ? 's' : ''} a new offset, but where ${updated === 1 ? 'its' : 'their'} neighbours continue it they have another anon_vma (${counted(blocked, 'refusal')})`;
-  return `${counted(updated, 'moved area')} get${updated === 1 ? 's' : ''} a new offset, but none meets a neighbour that it could join`;
+  const still = blocked === 0 ? '' : ` (${counted(blocked, 'refusal')} for the anon_vma)`;
+  return `${counted(updated, 'moved area')} ${updated === 1 ? 'gets' : 'get'} a new offset, and no other merge comes of it${still}`;
 }
+
+const keeps = (n: number): string => (n === 1 ? 'keeps its offset' : 'keep their offset');
+const fails = (n: number): string => (n === 1 ? 'fails' : 'fail');
 
 /** Says why merging across anon_vmas changed nothing. */
 function whyNoAnonVmas(lane: LaneEnd, baseline: LaneEnd): string {
   const { 'anon-vma-differs': failed = 0, 'pgoff-gap': offset = 0 } = baseline.counts.merges.refused;
   const { 'fork-child': inherited = 0 } = baseline.counts.merges.refused;
   if (failed === 0 && inherited > 0)
-    return `${counted(inherited, 'merge')} that fail${inherited === 1 ? 's' : ''} on the anon_vma ${inherited === 1 ? 'meets' : 'meet'} memory inherited by fork`;
+    return `${counted(inherited, 'merge')} that ${fails(inherited)} on the anon_vma ${inherited === 1 ? 'meets' : 'meet'} memory inherited by fork`;
   if (failed === 0)
     return offset === 0
       ? 'no merge fails on the anon_vma'
-      : `no merge gets as far as the anon_vma (${counted(offset, 'merge')} fail${offset === 1 ? 's' : ''} on the offset before)`;
+      : `no merge fails on the anon_vma (${offset} ${fails(offset)} on the offset, which is asked first)`;
   const { 'anon-vma-shared': shared = 0 } = lane.counts.merges.refused;
-  return shared > 0
-    ? `${counted(failed, 'merge')} that fail${failed === 1 ? 's' : ''} on the anon_vma ${failed === 1 ? 'is' : 'are'} of memory shared by fork`
-    : `${counted(failed, 'merge')} that fail${failed === 1 ? 's' : ''} on the anon_vma fail${failed === 1 ? 's' : ''} on something else then`;
+  const still = shared === 0 ? '' : `; ${shared} ${fails(shared)} on memory shared by fork then`;
+  return `${counted(failed, 'merge')} ${fails(failed)} on the anon_vma, and none more is done with it${still}`;
 }
 
 /** Says why relocating at moves changed nothing. */
@@ -52,7 +54,7 @@ function whyNoRelocation(lane: LaneEnd, baseline: LaneEnd): string {
   if (applied === 0) return 'no mremap may move';
   const { relocated = 0 } = lane.counts.moves;
   if (relocated === 0) return whyNoMoves(lane, baseline);
-  return `${counted(relocated, 'area')} ${relocated === 1 ? 'is' : 'are'} relocated, but none meets a neighbour that it could join`;
+  return `${counted(relocated, 'area')} ${relocated === 1 ? 'is' : 'are'} relocated, and no other merge comes of it`;
 }
 
 const WHY: { readonly [Name in FeatureName]?: (lane: LaneEnd, baseline: LaneEnd) => string } = {
@@ -74,21 +76,12 @@ export const isUnchanged = (lane: LaneResult): boolean =>
 const andList = (words: readonly string[]): string =>
   words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
 
-/** What refuses most merges of the baseline, for the end of the sentence. */
+/** What refuses the merges of the baseline, most frequent first, for the end of the sentence. */
 function otherObstacles(baseline: LaneEnd): string {
   const { refused } = baseline.counts.merges;
-  const names: Readonly<Partial<Record<RefusedVerdict, string>>> = {
-    'flags-differ': 'flags or access',
-    'file-differs': 'files',
-    'name-differs': 'names',
-    'policy-differs': 'memory policies',
-    'uffd-differs': 'userfaultfd',
-    special: 'special mappings',
-  };
   const said = REFUSALS.flatMap((verdict) => {
     const n = refused[verdict] ?? 0;
-    const name = names[verdict];
-    return n === 0 || name === undefined ? [] : [{ n, text: `${name} (${n})` }];
+    return n === 0 ? [] : [{ n, text: `${REFUSAL_WORDS[verdict]} (${n})` }];
   }).sort((a, b) => b.n - a.n);
   return said.length === 0 ? '' : `; its merges fail on ${andList(said.map(({ text }) => text))}`;
 }
@@ -97,7 +90,9 @@ function otherObstacles(baseline: LaneEnd): string {
 export function whyUnchanged(lane: LaneEnd, baseline: LaneEnd): string {
   const reasons = changedFeatures(lane, baseline).map((name) => {
     const why = WHY[name];
-    return why === undefined ? `nothing that ${name} decides about comes up` : why(lane, baseline);
+    return why === undefined
+      ? `nothing that ${name} decides about shows in vmas or answers`
+      : why(lane, baseline);
   });
   const unique = [...new Set(reasons)];
   return unique.length === 0 ? 'it asks for what is there already' : andList(unique);
@@ -113,8 +108,8 @@ export function nothingChanges(name: string, lanes: readonly LaneResult[], basel
         : 'no switch changes anything';
   const pairs =
     baseline.pairs.pairs === 0
-      ? 'no neighbours differ only in offset or anon_vma'
-      : `${counted(baseline.pairs.pairs, 'blocked pair')} ${baseline.pairs.pairs === 1 ? 'is' : 'are'} there to join`;
+      ? 'at the end no neighbours differ only in offset or anon_vma'
+      : `at the end there ${baseline.pairs.pairs === 1 ? 'is' : 'are'} ${counted(baseline.pairs.pairs, 'blocked pair')}`;
   const reasons = lanes.map((lane) => whyUnchanged(lane, baseline));
   const last = reasons.at(-1) ?? '';
   return `${name}: ${who}: ${pairs}; ${last}${otherObstacles(baseline)}.`;

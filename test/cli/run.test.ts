@@ -104,7 +104,7 @@ describe('events', () => {
     expect(text).toHaveLength(events.length);
     expect(text.map((line) => Number(line.split(' ')[1]))).toEqual(events.map(({ op }) => op));
     expect(text.find((line) => line.includes('vma_split'))).toMatch(
-      /^op 6 vma_split: mm=\d+ vma=\d+ other=\d+ at=0x200000600000 /,
+      /^op 6 vma_split: mm=\d+ vma=\d+ other=\d+ side=\w+ at=0x200000600000 /,
     );
   });
 });
