@@ -142,6 +142,7 @@ export class Machine {
       case 'madvise':
       case 'process_madvise':
       case 'process_vm':
+      case 'migrate':
       case 'mlock':
       case 'mlock2':
       case 'munlock':

@@ -11,6 +11,7 @@ import { accessPage } from '../mm/fault.ts';
 import { setMemoryMerge } from '../mm/ksm.ts';
 import { madvise, processMadvise } from '../mm/madvise.ts';
 import { mbind } from '../mm/mempolicy.ts';
+import { endMigration, startMigration } from '../mm/migration.ts';
 import { mincore, msync } from '../mm/mincore.ts';
 import { mlock, mlockall, munlock, munlockall } from '../mm/mlock.ts';
 import type { Mm, Rlimits } from '../mm/mm.ts';
@@ -88,6 +89,10 @@ export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcom
       return callProcessMadvise(caller, op);
     case 'process_vm':
       return callProcessVm(caller, op);
+    case 'migrate': {
+      const move = op.step === 'start' ? startMigration : endMigration;
+      return { kind: 'value', value: move(mm, op.addr, op.addr + op.len), why: 'ok' };
+    }
     case 'mlock':
     case 'mlock2':
     case 'munlock':

@@ -146,6 +146,8 @@ export type Op =
   | { readonly call: 'uffd_unregister'; readonly fd: number; readonly addr: Addr; readonly len: number }
   /** io_setup: the kernel maps a ring whose address only the result shows. */
   | { readonly call: 'io_setup'; readonly nrEvents: number }
+  /** No system call: the kernel starts, or ends, migrating the anonymous pages of a range (compaction, NUMA balancing). */
+  | { readonly call: 'migrate'; readonly addr: Addr; readonly len: number; readonly step: 'start' | 'end' }
   | { readonly call: 'nop' };
 
 /** The name of an operation. */

@@ -17,11 +17,11 @@ import {
   DIRTY,
   EXCLUSIVE,
   HUGE,
+  holdsFrame,
   KIND_MASK,
   MARKER,
   MARKER_UFFD_WP,
   NO_DEPOSIT,
-  PRESENT,
   SWAP,
   UFFD_WP,
   WRITE,
@@ -74,7 +74,7 @@ function copyTable(
     const kind = low & KIND_MASK;
     let left = low;
     let given = low & ~UFFD_WP;
-    if (kind === PRESENT) {
+    if (holdsFrame(low)) {
       // A shared mapping's copy begins clean: its file knows that the page is dirty.
       if (shared) given &= ~DIRTY;
       else {

@@ -19,10 +19,11 @@
  */
 import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR } from '../abi/mman.ts';
 import { Unmodelled } from '../base/assert.ts';
-import { type Addr, pageFloor } from '../base/units.ts';
+import { type Addr, PAGE_SIZE, pageFloor } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { fileFault } from './fileFault.ts';
 import { accessHuge, canFaultHuge, faultHuge } from './hugeMemory.ts';
+import { waitForMigration } from './migration.ts';
 import type { Mm } from './mm.ts';
 import {
   DIRTY,
@@ -154,10 +155,18 @@ export function faultIn(mm: Mm, vma: Vma, request: AccessRequest): FaultResult {
     case MARKER:
       return markerFault(mm, pages.high(page));
     case MIGRATION:
-      throw new Unmodelled('a fault on a page that is being moved', 'docs/scope.md#migration');
+      return waitAndRetry(mm, vma, page, request);
     default:
       return missing(mm, vma, page, request);
   }
+}
+
+/** The page is being migrated: the access waits, and is tried again when that has ended. Both are faults if the page then still asks for one. */
+function waitAndRetry(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultResult {
+  waitForMigration(mm, page, page + PAGE_SIZE);
+  const spurious = count(mm, 'spurious');
+  const again = faultIn(mm, vma, request);
+  return again.kind === 'hit' ? spurious : again;
 }
 
 /** The entry allows the access: the processor marks it. */

@@ -11,6 +11,7 @@ import { type Addr, nrPagesIn, PAGE_SIZE, type Pgoff } from '../base/units.ts';
 import type { AnonVma } from './anonVma.ts';
 import { HUGE_PAGES, type Pfn } from './frames.ts';
 import { splitFolio } from './hugeMemory.ts';
+import { waitForMigration } from './migration.ts';
 import type { Mm } from './mm.ts';
 import { HUGE, KIND_MASK, PRESENT, SWAP } from './pte.ts';
 import { FACT } from './work.ts';
@@ -31,6 +32,7 @@ function forEachAnon(mm: Mm, start: Addr, end: Addr, each: (addr: Addr, pfn: Pfn
 /** Tells whether an anonymous page (or swap entry) of [start, end) is mapped somewhere else too. */
 export function hasSharedPage(mm: Mm, start: Addr, end: Addr): boolean {
   const { frames, swap, work } = mm.kernel;
+  waitForMigration(mm, start, end);
   let shared = false;
   forEachAnon(mm, start, end, (_addr, pfn) => {
     work.count(FACT.pagesAskedForSharing);
@@ -65,6 +67,7 @@ export function rehomePages(
   const { frames, work } = mm.kernel;
   const { start, end } = range;
   const owner = to.anonVma.id;
+  waitForMigration(mm, start, end);
   breakFoliosAtEdges(mm, start, end);
   let pages = 0;
   forEachAnon(mm, start, end, (addr, pfn) => {

@@ -10,7 +10,7 @@
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
-import { DIRTY, EXCLUSIVE, HUGE, KIND_MASK, PRESENT, UFFD_WP, WRITE, ZERO_PAGE } from './pte.ts';
+import { DIRTY, EXCLUSIVE, HUGE, KIND_MASK, MIGRATION, PRESENT, UFFD_WP, WRITE, ZERO_PAGE } from './pte.ts';
 import { TlbGather } from './tlb.ts';
 import type { Vma } from './vma.ts';
 import { isSharedWritable } from './vmaAccess.ts';
@@ -36,6 +36,8 @@ export function protectPages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }
   const tlb = new TlbGather(mm);
   const change = (low: number, high: number, addr: Addr): number => {
     const kind = low & KIND_MASK;
+    // A page under way is written to its new frame with the access that its entry says.
+    if (kind === MIGRATION) return vma.flags & VM_WRITE ? low : low & ~WRITE;
     if (kind !== PRESENT && kind !== ZERO_PAGE) return low;
     work.count(low & HUGE ? FACT.pmdsReprotected : FACT.ptesReprotected);
     const writable = kind === PRESENT && mayBecomeWritable(mm, vma, low, high);

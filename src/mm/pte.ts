@@ -75,6 +75,11 @@ export const isPresent = (low: number): boolean => {
   const kind = low & KIND_MASK;
   return kind === PRESENT || kind === ZERO_PAGE;
 };
+/** Tells whether an entry counts in the map count of the frame in its word 1. */
+export const holdsFrame = (low: number): boolean => {
+  const kind = low & KIND_MASK;
+  return kind === PRESENT || kind === MIGRATION;
+};
 /** Tells whether an entry is a guard marker. */
 export const isGuard = (low: number, high: number): boolean =>
   (low & KIND_MASK) === MARKER && (high & MARKER_GUARD) !== 0;

@@ -16,7 +16,7 @@ import { type Addr, nrPagesIn, PAGE_SIZE, type Pgoff } from '../base/units.ts';
 import { FRAME_ANON, FRAME_DIRTY, FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
-import { DIRTY, HUGE, KIND_MASK, PRESENT, SWAP } from './pte.ts';
+import { DIRTY, HUGE, holdsFrame, KIND_MASK, PRESENT, SWAP } from './pte.ts';
 import type { Vma } from './vma.ts';
 import { VM_DROPPABLE } from './vmFlags.ts';
 import { FACT } from './work.ts';
@@ -57,7 +57,7 @@ export function mapFrame(mm: Mm, addr: Addr, low: number, pfn: Pfn): void {
 export function releaseEntry(mm: Mm, low: number, high: number): void {
   const { frames, swap, work } = mm.kernel;
   const kind = low & KIND_MASK;
-  if (kind === PRESENT) {
+  if (holdsFrame(low)) {
     const isAnon = frames.isAnon(high);
     if (low & DIRTY && !isAnon) frames.setFlags(high, FRAME_DIRTY);
     countResident(mm, high, -1);
@@ -103,7 +103,7 @@ function maps(mm: Mm, addr: Addr, pfn: Pfn): boolean {
     return (
       (pmd & KIND_MASK) === PRESENT && mm.pages.pmdHigh(addr) + ((addr / PAGE_SIZE) % HUGE_PAGES) === pfn
     );
-  return (mm.pages.low(addr) & KIND_MASK) === PRESENT && mm.pages.high(addr) === pfn;
+  return holdsFrame(mm.pages.low(addr)) && mm.pages.high(addr) === pfn;
 }
 
 /**

@@ -11,7 +11,7 @@
 import { PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { FRAME_ANON, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
-import { DIRTY, HUGE, KIND_MASK, PRESENT, SWAP, YOUNG } from './pte.ts';
+import { DIRTY, HUGE, holdsFrame, KIND_MASK, SWAP, YOUNG } from './pte.ts';
 import type { Vma } from './vma.ts';
 import { VM_LOCKED } from './vmFlags.ts';
 
@@ -74,7 +74,7 @@ export function gatherFigures(mm: Mm, vma: Vma, sums: MemoryFigures): void {
     if (kind === SWAP) {
       sums.swap += PAGE_SIZE;
       sums.swapPss += Math.floor((PAGE_SIZE * PSS_UNIT) / swap.count(high));
-    } else if (kind === PRESENT) {
+    } else if (holdsFrame(low)) {
       if (low & HUGE) addHuge(mm, high, sums);
       const pages = low & HUGE ? HUGE_PAGES : 1;
       for (let i = 0; i < pages; i++) addPage(mm, high + i, { low, locked }, sums);

@@ -9,7 +9,18 @@ import { type Addr, hex, PAGE_SIZE, TASK_SIZE } from '../base/units.ts';
 import { HUGE_PAGES, type Pfn } from './frames.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
-import { EXCLUSIVE, HUGE, KIND_MASK, kindName, MARKER, PRESENT, SWAP, ZERO_PAGE } from './pte.ts';
+import {
+  EXCLUSIVE,
+  HUGE,
+  holdsFrame,
+  KIND_MASK,
+  kindName,
+  MARKER,
+  MIGRATION,
+  PRESENT,
+  SWAP,
+  ZERO_PAGE,
+} from './pte.ts';
 import { linearIndex } from './rmap.ts';
 import type { Vma } from './vma.ts';
 
@@ -49,6 +60,7 @@ const notHeld = ({ mm, low, high }: FoundEntry): string | null => {
   const { frames, swap } = mm.kernel;
   switch (low & KIND_MASK) {
     case PRESENT:
+    case MIGRATION:
       return high > 0 && frames.isUsed(high) && frames.mapcount(high) > 0
         ? null
         : `frame ${high} is not in use, or counts no mapping`;
@@ -64,7 +76,7 @@ const notHeld = ({ mm, low, high }: FoundEntry): string | null => {
 };
 
 const withoutAnonVma = ({ mm, vma, low, high }: FoundEntry): string | null =>
-  (low & KIND_MASK) === PRESENT && mm.kernel.frames.isAnon(high) && vma?.anonVma === null
+  holdsFrame(low) && mm.kernel.frames.isAnon(high) && vma?.anonVma === null
     ? 'its vma has no anon_vma'
     : null;
 
@@ -72,7 +84,7 @@ const crossesVma = ({ vma, addr, low }: FoundEntry): string | null =>
   low & HUGE && vma !== null && addr + HUGE_PAGES * PAGE_SIZE > vma.end ? 'it reaches beyond its vma' : null;
 
 const notReached = ({ mm, vma, addr, low, high }: FoundEntry): string | null => {
-  if ((low & KIND_MASK) !== PRESENT || vma === null) return null;
+  if (!holdsFrame(low) || vma === null) return null;
   const { frames, anonVmas, objects } = mm.kernel;
   const owner = frames.owner(high);
   const reached = frames.isAnon(high) ? anonVmas.get(owner)?.attached : objects.get(owner)?.vmas;
@@ -100,7 +112,7 @@ function wrongRss(mm: Mm): string | null {
   const is = { rssAnon: 0, rssFile: 0, rssShmem: 0, nrSwap: 0 };
   mm.pages.forEach(0, TASK_SIZE, (_addr, low, high) => {
     if ((low & KIND_MASK) === SWAP) is.nrSwap++;
-    if ((low & KIND_MASK) === PRESENT) is[frames.counterOf(high)] += low & HUGE ? HUGE_PAGES : 1;
+    if (holdsFrame(low)) is[frames.counterOf(high)] += low & HUGE ? HUGE_PAGES : 1;
   });
   for (const [name, count] of Object.entries(is))
     if (mm[name as keyof typeof is] !== count)
@@ -137,7 +149,7 @@ export function countHolders(kernel: Kernel, mms: readonly Mm[]): Holders {
   for (const mm of mms)
     mm.pages.forEach(0, TASK_SIZE, (_addr, low, high) => {
       if ((low & KIND_MASK) === SWAP) slots.set(high, (slots.get(high) ?? 0) + 1);
-      if ((low & KIND_MASK) !== PRESENT) return;
+      if (!holdsFrame(low)) return;
       const pages = low & HUGE ? HUGE_PAGES : 1;
       for (let i = 0; i < pages; i++) mappings[high + i] = (mappings[high + i] as number) + 1;
     });

@@ -165,7 +165,7 @@ describe('a bad line is told where and what would be right', () => {
     [
       'unknown call',
       ['1 flurb(1) = 0'],
-      '2:3: "flurb" is no operation of an ops file | mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, prctl, touch_read, touch_write, fork, child_… or nop',
+      '2:3: "flurb" is no operation of an ops file | mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, prctl, touch_read, touch_write, fork, child_…, migrate_start, migrate_end or nop',
     ],
     [
       'constant',

@@ -166,6 +166,9 @@ class OpsReader {
         return { op: { call: 'clone', flags: SIGCHLD, child: CHILD + a.value }, task: SELF };
       case 'child_exit':
         return { op: { call: 'exit_group' }, task: CHILD + a.int(0) };
+      case 'migrate_start':
+      case 'migrate_end':
+        return { op: migrateOp(a, name), task: SELF };
       case 'nop':
         return { op: { call: 'nop' }, task: SELF };
     }
@@ -173,7 +176,7 @@ class OpsReader {
     if (op === null || typeof op === 'string') {
       this.#at.fail(
         `"${name}" is no operation of an ops file`,
-        'mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, prctl, touch_read, touch_write, fork, child_… or nop',
+        'mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, prctl, touch_read, touch_write, fork, child_…, migrate_start, migrate_end or nop',
         this.#at.text.indexOf(name),
       );
     }
@@ -227,6 +230,13 @@ class OpsReader {
     return faults;
   }
 }
+
+const migrateOp = (a: CallText, name: 'migrate_start' | 'migrate_end'): Op => ({
+  call: 'migrate',
+  addr: a.number(0),
+  len: a.number(1),
+  step: name === 'migrate_start' ? 'start' : 'end',
+});
 
 function touchOp(addr: Addr, len: number, access: Access, stamp: number | null): Op {
   return stamp === null
