@@ -4,9 +4,19 @@
 import type { Benchmark } from './benchmark.ts';
 import { compareCold } from './compareCold.ts';
 import { mapUnmap } from './mapUnmap.ts';
+import { memoryBenchmarks } from './memory.ts';
 import { millionVmas } from './millionVmas.ts';
+import { pageBenchmarks } from './pages.ts';
 import { replays } from './replay.ts';
 import { vmaPair } from './vmaPair.ts';
 
 /** All benchmarks. */
-export const BENCHMARKS: readonly Benchmark[] = [vmaPair, mapUnmap, ...replays, compareCold, millionVmas];
+export const BENCHMARKS: readonly Benchmark[] = [
+  vmaPair,
+  mapUnmap,
+  ...replays,
+  compareCold,
+  millionVmas,
+  ...pageBenchmarks,
+  ...memoryBenchmarks,
+];

@@ -65,4 +65,30 @@ static inline void print_result(uint64_t ns, struct end_state state)
 	printf("ns %lu\nvmas %u\nhash %08x\n", (ulong_t)ns, state.vmas, state.hash);
 }
 
+/* Maps `pages` pages that stay small, at a multiple of 1 GiB, with nothing reserved. */
+static inline char *map_small(ulong_t pages)
+{
+	ulong_t len = pages * PAGE, gib = 1ul << 30;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	char *room = mmap(NULL, len + gib, PROT_NONE, flags, -1, 0);
+
+	if (room == MAP_FAILED) die("mmap");
+	char *base = (char *)(((ulong_t)room + gib - 1) & ~(gib - 1));
+	if (munmap(room, len + gib)) die("munmap");
+	if (mmap(base, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, -1, 0) != base) die("mmap");
+	if (madvise(base, len, MADV_NOHUGEPAGE)) die("madvise");
+	return base;
+}
+
+/* Prints the time and how many of the pages are resident. */
+static inline void print_pages(uint64_t ns, char *base, ulong_t pages)
+{
+	unsigned char *resident = malloc(pages);
+	ulong_t found = 0;
+
+	if (!resident || mincore(base, pages * PAGE, resident)) die("mincore");
+	for (ulong_t i = 0; i < pages; i++) found += resident[i] & 1;
+	printf("ns %lu\nresident %lu\n", (ulong_t)ns, found);
+}
+
 #endif
