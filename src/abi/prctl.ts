@@ -1,7 +1,7 @@
 /**
- * Options of prctl that change an address space, limits, and the flags of clone.
+ * Options of prctl that change an address space, limits, the flags of clone, and those of personality that are about memory.
  *
- * Source: prctl(2), getrlimit(2), clone(2).
+ * Source: prctl(2), getrlimit(2), clone(2), personality(2).
  */
 
 /** Options of prctl. */
@@ -12,6 +12,19 @@ export const PR_SET_VMA = 0x5356_4d41;
 /** The only operation of PR_SET_VMA. */
 export const PR_SET_VMA_ANON_NAME = 0;
 
+/** Makes readable memory executable from then on. */
+const READ_IMPLIES_EXEC = 0x40_0000;
+/** These decide about memory at once or in a program that is executed later; that of randomisation is seen in its addresses. */
+const MMAP_PAGE_ZERO = 0x10_0000;
+const ADDR_COMPAT_LAYOUT = 0x20_0000;
+const ADDR_LIMIT_32BIT = 0x80_0000;
+const ADDR_LIMIT_3GB = 0x800_0000;
+/** All of them. */
+export const PERSONALITY_OF_MEMORY =
+  READ_IMPLIES_EXEC | MMAP_PAGE_ZERO | ADDR_COMPAT_LAYOUT | ADDR_LIMIT_32BIT | ADDR_LIMIT_3GB;
+/** The argument that only asks. */
+export const PERSONALITY_QUERY = 0xffff_ffff;
+
 const CONSTANT: Readonly<Record<string, number>> = {
   PR_SET_THP_DISABLE,
   PR_SET_MDWE,
@@ -21,6 +34,11 @@ const CONSTANT: Readonly<Record<string, number>> = {
   PR_MDWE_REFUSE_EXEC_GAIN: 1,
   PR_MDWE_NO_INHERIT: 2,
   PR_THP_DISABLE_EXCEPT_ADVISED: 2,
+  READ_IMPLIES_EXEC,
+  MMAP_PAGE_ZERO,
+  ADDR_COMPAT_LAYOUT,
+  ADDR_LIMIT_32BIT,
+  ADDR_LIMIT_3GB,
   RLIMIT_CPU: 0,
   RLIMIT_FSIZE: 1,
   RLIMIT_DATA: 2,
@@ -75,6 +93,6 @@ const CONSTANT: Readonly<Record<string, number>> = {
   SIGCHLD: 17,
 };
 
-/** Returns the value of a constant of prctl, limits or clone by its name, or null. */
+/** Returns the value of a constant of prctl, limits, clone or personality by its name, or null. */
 export const processConstant = (name: string): number | null =>
   Object.hasOwn(CONSTANT, name) ? (CONSTANT[name] ?? null) : null;

@@ -16,7 +16,7 @@ getsockname getpeername socketpair setsockopt getsockopt exit exit_group wait4 w
 sync syncfs sync_file_range truncate getdents getdents64 getcwd chdir fchdir rename renameat renameat2 mkdir mkdirat rmdir link
 linkat unlink unlinkat symlink symlinkat readlink readlinkat chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat umask
 mknod mknodat gettimeofday settimeofday getrlimit getrusage sysinfo times ptrace getuid getgid geteuid getegid setgid setregid
-setresgid getresuid getresgid getgroups setgroups setfsuid setfsgid capget capset utime utimes utimensat futimesat
+setresgid getresuid getresgid getgroups setgroups setfsuid setfsgid capget utime utimes utimensat futimesat
 ustat statfs fstatfs getpriority setpriority modify_ldt pivot_root arch_prctl adjtimex chroot acct settimeofday mount umount2
 swapon swapoff reboot sethostname setdomainname quotactl readahead setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr
 listxattr llistxattr flistxattr removexattr lremovexattr fremovexattr time futex futex_waitv futex_wake futex_wait futex_requeue
@@ -30,7 +30,7 @@ setns set_robust_list get_robust_list splice tee vmsplice signalfd signalfd4 eve
 open_by_handle_at getcpu kcmp init_module finit_module delete_module seccomp getrandom bpf membarrier
 copy_file_range pkey_alloc pkey_free rseq pidfd_open pidfd_send_signal pidfd_getfd io_uring_setup io_uring_enter io_uring_register
 open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr quotactl_fd landlock_create_ruleset landlock_add_rule
-landlock_restrict_self process_mrelease cachestat statmount listmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules personality
+landlock_restrict_self process_mrelease cachestat statmount listmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules
 vhangup sysfs syslog iopl ioperm lookup_dcookie uselib nfsservctl getpmsg putpmsg afs_syscall tuxcall security vserver
 _sysctl create_module get_kernel_syms query_module epoll_ctl_old epoll_wait_old setxattrat getxattrat listxattrat removexattrat
 open_tree_attr file_getattr file_setattr ??? sched_getcpu sigreturn sigprocmask sigaction sigsuspend waitpid

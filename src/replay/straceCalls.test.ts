@@ -227,6 +227,20 @@ describe('what changes nothing is passed over', () => {
     ['fcntl(3, F_GETFL) = 0x8000 (flags O_RDONLY|O_LARGEFILE)', 'nothing'],
     ['ioctl(1, TCGETS, 0x7ffc) = -1 ENOTTY (Inappropriate ioctl for device)', 'nothing'],
     ['prctl(PR_SET_NAME, "x") = 0', 'nothing'],
+    ['personality(0xffffffff) = 0 (PER_LINUX)', 'nothing'],
+    ['personality(PER_LINUX|ADDR_NO_RANDOMIZE) = 0 (PER_LINUX)', 'nothing'],
+    [
+      'personality(PER_LINUX|ADDR_NO_RANDOMIZE|READ_IMPLIES_EXEC) = 0 (PER_LINUX)',
+      'not-followed: personality: flags about memory (READ_IMPLIES_EXEC and others) are not followed',
+    ],
+    [
+      'personality(0|0x400000) = 0 (0)',
+      'not-followed: personality: flags about memory (READ_IMPLIES_EXEC and others) are not followed',
+    ],
+    [
+      'capset({version=_LINUX_CAPABILITY_VERSION_3, pid=0}, {effective=0, permitted=0, inheritable=0}) = 0',
+      'not-followed: capset: capabilities are not followed after the start',
+    ],
     ['flurb(1, 2) = 0', 'unknown-call: flurb is not known here and was passed over'],
     [
       'munmap(0x7f0000001000, 4096) = ?',

@@ -18,6 +18,8 @@ import {
   O_WRONLY,
 } from '../abi/fcntl.ts';
 import {
+  PERSONALITY_OF_MEMORY,
+  PERSONALITY_QUERY,
   PR_SET_MDWE,
   PR_SET_MEMORY_MERGE,
   PR_SET_THP_DISABLE,
@@ -100,6 +102,8 @@ export const CALL_RULES: ReadonlyMap<string, CallRule> = new Map<string, CallRul
   ['setuid', onSuccess((a) => ({ call: 'set_uid', uid: a.int(0) }))],
   ['setreuid', onSuccess((a) => (a.int(1) === -1 ? null : { call: 'set_uid', uid: a.int(1) }))],
   ['setresuid', onSuccess((a) => (a.int(1) === -1 ? null : { call: 'set_uid', uid: a.int(1) }))],
+  ['capset', onSuccess(() => 'capabilities are not followed after the start')],
+  ['personality', onSuccess(personalityOp)],
   ['fork', cloneRow(() => SIGCHLD)],
   ['vfork', cloneRow(() => CLONE_VFORK_VM)],
   ['clone', cloneRow(cloneFlags)],
@@ -266,6 +270,12 @@ function prctlOp(a: CallText): Op | null {
     default:
       return null;
   }
+}
+
+function personalityOp(a: CallText): string | null {
+  const flags = a.flags(0, 'ignore');
+  if (flags === PERSONALITY_QUERY || (flags & PERSONALITY_OF_MEMORY) === 0) return null;
+  return 'flags about memory (READ_IMPLIES_EXEC and others) are not followed';
 }
 
 function setrlimitOp(a: CallText, resourceArg: number): Op | string {

@@ -29,6 +29,7 @@ const RECORDED_CALLS: readonly (readonly string[])[] = [
   ['truncate', 'ftruncate', 'fallocate', 'io_setup', 'io_destroy', 'io_uring_setup', 'perf_event_open'],
   ['fork', 'vfork', 'clone', 'clone3', 'execve', 'execveat', 'exit', 'exit_group', 'unshare'],
   ['prctl', 'arch_prctl', 'personality', 'setrlimit', 'prlimit64', 'sigaltstack'],
+  ['setuid', 'setreuid', 'setresuid', 'capset'],
   ['set_tid_address', 'set_robust_list', 'rseq', 'process_vm_readv', 'process_vm_writev'],
 ];
 
