@@ -232,7 +232,7 @@ export class BpftraceReader implements EventSource {
     this.#number('the instruction');
     const bits = this.#number('the error code');
     const access = (bits & FETCH) !== 0 ? 'exec' : (bits & WRITE) !== 0 ? 'write' : 'read';
-    const fault: Fault = { pid, tid, time, addr, access, by, line: at.line };
+    const fault: Fault = { pid, tid, time, addr, access, by, errorCode: bits, line: at.line };
     this.#add({ kind: 'fault', time, fault }, time);
   }
 

@@ -103,6 +103,8 @@ export interface ReplayOp extends OpRecord {
   readonly at: number;
   /** Something of another thread of the same process lies inside [entry, exit], or this lies inside another thread's call: the order is not determined. */
   readonly overlaps: boolean;
+  /** Only accesses of a recording: the bits the processor told of the fault; 0x1: the page was there, and did not allow the access. */
+  readonly errorCode?: number;
   /** Only in ops files: the number the file gives the operation, and the page faults it was charged. */
   readonly number?: number;
   readonly faults?: number | null;

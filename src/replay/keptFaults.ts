@@ -4,13 +4,10 @@
  *
  * Cost   48 bytes a fault; of a recording with more than MAX_KEPT faults nothing is kept, so that memory stays bounded
  */
-import type { Access } from '../machine/op.ts';
-import type { Fault, FaultSource } from './perf.ts';
+import { accessOf, type Fault, type FaultSource, NO_FAULT } from './perf.ts';
 
 const MAX_KEPT = 1 << 19;
 const NUMBERS = 6;
-const ACCESSES: readonly Access[] = ['read', 'write', 'exec'];
-const KERNEL = 4;
 
 /** What remembers the faults of one input. */
 export class KeptFaults {
@@ -56,8 +53,8 @@ class Remembering implements FaultSource {
       this.#isTooMuch = true;
       this.#numbers.length = 0;
     } else {
-      const kind = ACCESSES.indexOf(fault.access) + (fault.by === 'kernel' ? KERNEL : 0);
-      this.#numbers.push(fault.pid, fault.tid, fault.time, fault.addr, fault.line, kind);
+      const how = 2 * fault.errorCode + (fault.by === 'kernel' ? 1 : 0);
+      this.#numbers.push(fault.pid, fault.tid, fault.time, fault.addr, fault.line, how);
     }
     return fault;
   }
@@ -67,7 +64,7 @@ class Remembering implements FaultSource {
 class Remembered implements FaultSource {
   readonly #numbers: readonly number[];
   readonly nrLines: number;
-  readonly #fault: Fault = { pid: 0, tid: 0, time: 0, addr: 0, access: 'read', by: 'user', line: 0 };
+  readonly #fault: Fault = { ...NO_FAULT };
   #at = 0;
 
   constructor(numbers: readonly number[], nrLines: number) {
@@ -80,14 +77,15 @@ class Remembered implements FaultSource {
     const at = this.#at;
     if (at >= numbers.length) return null;
     const fault = this.#fault;
-    const kind = numbers[at + 5] as number;
+    const how = numbers[at + 5] as number;
     fault.pid = numbers[at] as number;
     fault.tid = numbers[at + 1] as number;
     fault.time = numbers[at + 2] as number;
     fault.addr = numbers[at + 3] as number;
     fault.line = numbers[at + 4] as number;
-    fault.access = ACCESSES[kind & 3] as Access;
-    fault.by = kind >= KERNEL ? 'kernel' : 'user';
+    fault.errorCode = how >>> 1;
+    fault.access = accessOf(fault.errorCode);
+    fault.by = how & 1 ? 'kernel' : 'user';
     this.#at = at + NUMBERS;
     return fault;
   }

@@ -197,6 +197,7 @@ export class OrderWindow {
         exit: time,
         at: time,
         overlaps,
+        errorCode: fault.errorCode,
       },
       time,
     );

@@ -22,6 +22,8 @@ export interface Fault {
   addr: Addr;
   access: Access;
   by: 'user' | 'kernel';
+  /** The bits the processor told, of which `access` is made. */
+  errorCode: number;
   line: number;
 }
 
@@ -41,14 +43,27 @@ const SLASH = 47;
 const NS_DIGITS = 9;
 const EVENT = 'page_fault_';
 
-const accessOf = (errorCode: number): Access =>
+/** A fault that nobody took yet. */
+export const NO_FAULT: Fault = {
+  pid: 0,
+  tid: 0,
+  time: 0,
+  addr: 0,
+  access: 'read',
+  by: 'user',
+  errorCode: 0,
+  line: 0,
+};
+
+/** Returns how memory was accessed, from the bits of an error code. */
+export const accessOf = (errorCode: number): Access =>
   (errorCode & FETCH) !== 0 ? 'exec' : (errorCode & WRITE) !== 0 ? 'write' : 'read';
 
 /** Reads the faults of one file. */
 export class PerfReader implements FaultSource {
   readonly #lines: RawLines;
   readonly #at: Scanner;
-  readonly #fault: Fault = { pid: 0, tid: 0, time: 0, addr: 0, access: 'read', by: 'user', line: 0 };
+  readonly #fault: Fault = { ...NO_FAULT };
   readonly #recorded = new RecordedFault();
   #baseSeconds: number;
   #lineNr = 0;
@@ -95,6 +110,7 @@ export class PerfReader implements FaultSource {
     fault.time = (from.seconds - this.#baseSeconds) * 1e9 + from.nanoseconds;
     fault.by = from.isUser ? 'user' : 'kernel';
     fault.addr = from.addr;
+    fault.errorCode = from.errorCode;
     fault.access = accessOf(from.errorCode);
     return true;
   }
@@ -122,9 +138,9 @@ export class PerfReader implements FaultSource {
     const code = at.text.indexOf(' error_code=', at.pos);
     if (code < 0) at.missing('error_code=0x…');
     at.pos = code + ' error_code='.length;
-    const bits = this.#hexNumber();
+    fault.errorCode = this.#hexNumber();
     at.finish('the end of the line after error_code');
-    fault.access = accessOf(bits);
+    fault.access = accessOf(fault.errorCode);
   }
 
   #hexNumber(): number {
