@@ -191,7 +191,6 @@ function refuseUserfault(): never {
 function missing(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultResult {
   if (vma.flags & VM_UFFD_MASK) refuseUserfault();
   if (isAnonymousVma(vma)) return count(mm, anonymousFault(mm, vma, page, request));
-  if (vma.file === null) return HIT;
   const came = fileFault(mm, vma, page, request);
   return came === 'beyond-end' ? signalled(mm, BUS) : count(mm, came);
 }

@@ -3,7 +3,8 @@
  *
  * A load maps the page of the page cache, and with it those of its neighbours that are cached, up to 16 pages (fault-around). A store maps
  * the page writable in a shared mapping, a copy of it in a private one. Of shared memory everything is known: a page is in the page cache
- * if and only if it was touched. What of a regular file is cached nobody tells, so fault-around brings no neighbours there.
+ * if and only if it was touched. What of a regular file is cached nobody tells, so fault-around brings no neighbours there. The kernel's own
+ * mappings, `[vdso]` and `[vvar]`, come page by page.
  *
  * Linux   mm/memory.c: do_read_fault, do_cow_fault, do_shared_fault, do_fault_around; mm/shmem.c: shmem_fault
  * Left out   readahead, large folios of file systems, file holes on disk (docs/fidelity.md)
@@ -14,11 +15,11 @@ import type { AccessRequest } from './fault.ts';
 import { FRAME_DIRTY, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
 import { mapHugeFile } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
-import { DIRTY, EXCLUSIVE, NONE, WRITE, YOUNG } from './pte.ts';
+import { DIRTY, EXCLUSIVE, NONE, WRITE, YOUNG, ZERO_PAGE } from './pte.ts';
 import { linearIndex, mapFrame, mapNewAnon } from './rmap.ts';
 import { type FileObject, isSharedMemory, nrPagesOf, type Vma } from './vma.ts';
 import { isSharedWritable } from './vmaAccess.ts';
-import { VM_MAYSHARE, VM_SHARED } from './vmFlags.ts';
+import { VM_MAYSHARE, VM_PFNMAP, VM_SHARED } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
 
 /** Pages that a load of a file brings at most. /sys/kernel/debug/fault_around_bytes is 64 KiB. */
@@ -33,9 +34,9 @@ const isBeyondEnd = (object: FileObject, pgoff: number): boolean =>
  * @returns  how, or `beyond-end` (SIGBUS)
  */
 export function fileFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultName | 'beyond-end' {
-  const object = vma.file?.object;
-  if (object === undefined) return 'spurious';
+  if (vma.flags & VM_PFNMAP) return mapWithoutFrame(mm, page);
   const { kernel } = mm;
+  const object = vma.file?.object ?? kernel.image;
   const write = request.access === 'write';
   const pgoff = linearIndex(vma, page);
   const shared = (vma.flags & (VM_SHARED | VM_MAYSHARE)) !== 0;
@@ -56,6 +57,13 @@ export function fileFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest):
   }
   if (!shmem) return 'file';
   return isNew ? 'shmem-new' : 'shmem-cached';
+}
+
+/** A page of `[vvar]`: the entry points to memory that is no page of the program, so nothing counts it. Linux: vmf_insert_pfn(). */
+function mapWithoutFrame(mm: Mm, page: Addr): FaultName {
+  mm.pages.set(page, ZERO_PAGE | YOUNG, 0);
+  mm.kernel.work.count(FACT.ptesSet);
+  return 'file';
 }
 
 const sharedWrite = (vma: Vma): number => (isSharedWritable(vma) ? WRITE : 0);

@@ -57,6 +57,22 @@ export interface KernelStorage {
   readonly contents?: FrameContents;
 }
 
+/** The image has the id that no file object gets. */
+const imageObject = (): FileObject => ({
+  id: 0,
+  path: '[vdso]',
+  dev: null,
+  inode: null,
+  kind: 'other',
+  size: null,
+  alignsHuge: false,
+  hasClose: false,
+  noExec: false,
+  chargedPages: 0,
+  writeSealed: false,
+  vmas: new Set(),
+});
+
 /** What all address spaces of one machine share. */
 export class Kernel {
   readonly features: Features;
@@ -73,6 +89,8 @@ export class Kernel {
   readonly anonVmas = new Map<number, AnonVma>();
   /** File objects by id: pages of the page cache point to them. */
   readonly objects = new Map<number, FileObject>();
+  /** The kernel's code that every program maps as `[vdso]`: no file, and no vma is found from it. */
+  readonly image = imageObject();
   /** Pages of shared memory and files by object and page offset: frame numbers. */
   readonly #pageCache = new Map<number, Map<number, number>>();
   /** Number of the operation being carried out; events carry it. */
@@ -148,7 +166,7 @@ export class Kernel {
     if (frame === undefined) {
       const shmem = isSharedMemory(object) ? FRAME_SHMEM | FRAME_SWAPBACKED : 0;
       frame = this.frames.allocate(FRAME_CACHED | shmem, object.id, pgoff);
-      this.work.count(FACT.pagesAllocated);
+      if (object !== this.image) this.work.count(FACT.pagesAllocated);
       pages.set(pgoff, frame);
     }
     return frame;

@@ -12,6 +12,7 @@ import type { Mm } from './mm.ts';
 import { pageAt } from './pageState.ts';
 import { UFFD_WP } from './pte.ts';
 import { isAnonymousVma } from './vma.ts';
+import { VM_PFNMAP } from './vmFlags.ts';
 
 /** Bits of a pagemap word above the frame number, as powers of two. */
 export const PAGEMAP = {
@@ -63,7 +64,8 @@ export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
       return { ...EMPTY, present: true, file: kind === 'file', exclusive, uffdWp, huge: isHuge, number };
     }
     case 'zeroPage':
-      // The huge zero page is a folio like any other, and no anonymous one; the small one is passed over.
+      // What maps memory without pages is not looked at. The huge zero page is a folio like any other, and no anonymous one; the small one is passed over.
+      if (!isHuge && isWithoutPages(mm, addr)) return EMPTY;
       return { ...EMPTY, present: true, file: isHuge, zero: true, huge: isHuge, uffdWp };
     case 'swap':
       return { ...EMPTY, swap: true, file: isShared(mm, addr), uffdWp, number };
@@ -77,6 +79,8 @@ export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
       return { ...EMPTY, swap: true, number };
   }
 }
+
+const isWithoutPages = (mm: Mm, addr: Addr): boolean => ((mm.vmas.at(addr)?.flags ?? 0) & VM_PFNMAP) !== 0;
 
 const isShared = (mm: Mm, addr: Addr): boolean => {
   const vma = mm.vmas.at(addr);

@@ -86,6 +86,8 @@ const crossesVma = ({ vma, addr, low }: FoundEntry): string | null =>
 const notReached = ({ mm, vma, addr, low, high }: FoundEntry): string | null => {
   if (!holdsFrame(low) || vma === null) return null;
   const { frames, anonVmas, objects } = mm.kernel;
+  // The kernel's own mappings show pages that no object leads to.
+  if (vma.special !== null && !frames.isAnon(high)) return null;
   const owner = frames.owner(high);
   const reached = frames.isAnon(high) ? anonVmas.get(owner)?.attached : objects.get(owner)?.vmas;
   if (reached?.has(vma) !== true)
