@@ -41,6 +41,11 @@ export const floorTo = (addr: Addr, size: number): Addr => Math.floor(addr / siz
 /** Rounds up to a multiple of `size`, a power of two. */
 export const ceilTo = (addr: Addr, size: number): Addr => Math.ceil(addr / size) * size;
 
+/** Returns which of the 512 entries of a pte table is that of `addr`. `>>>` cuts to 32 bits, of which only the low ones count. */
+export const pteIndex = (addr: Addr): number => (addr >>> 12) & 511;
+/** Returns which of the 512 entries of a pmd page is that of `addr`. */
+export const pmdIndex = (addr: Addr): number => (addr >>> 21) & 511;
+
 /** Prints a number in hex with the prefix `0x`, as strace and /proc do for addresses. */
 export const hex = (n: number): string => `0x${n.toString(16)}`;
 /** Prints `start-end` as /proc/PID/maps does: lower-case hex, at least eight digits each. */

@@ -15,9 +15,10 @@
  * Linux   mm/memory.c: __pte_alloc, free_pgtables, free_pgd_range; mm/pgtable-generic.c (deposits)
  * Left out   a fifth level, tables shared between address spaces
  */
+// Long because: one class owns all state of the tables of an address space, and nobody else may write them.
 import type { ArenaPage } from '../base/arena.ts';
 import { must } from '../base/assert.ts';
-import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { type Addr, PAGE_SIZE, PMD_SIZE, pmdIndex, pteIndex } from '../base/units.ts';
 import { EMPTY_TABLE, HUGE, KIND_MASK, kindName, NO_DEPOSIT, NONE, type PteKind, TABLE } from './pte.ts';
 import { TablePages } from './tablePages.ts';
 
@@ -26,9 +27,9 @@ export const PUD_SIZE = 2 ** 30;
 export const PGDIR_SIZE = 2 ** 39;
 const PTES = 512;
 
-/** Word index of the entry for `addr` within its table. The low 32 bits of an address survive `>>>`. */
-const pteWord = (addr: Addr): number => ((addr >>> 12) & 511) << 1;
-const pmdWord = (addr: Addr): number => ((addr >>> 21) & 511) << 1;
+/** Word index of the entry for `addr` within its table. */
+const pteWord = (addr: Addr): number => pteIndex(addr) << 1;
+const pmdWord = (addr: Addr): number => pmdIndex(addr) << 1;
 const gibOf = (addr: Addr): number => Math.floor(addr / PUD_SIZE);
 
 /** Looks at an entry that is not none and returns its new word 0: the same, other bits, or 0 to empty it. */

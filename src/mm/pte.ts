@@ -30,13 +30,21 @@ export const MIGRATION = 5;
 export const TABLE = 6;
 export const EMPTY_TABLE = 7;
 
+/** A store needs no fault. */
 export const WRITE = 1 << 3;
+/** A store happened since the bit was cleared. */
 export const DIRTY = 1 << 4;
+/** An access happened since the bit was cleared. */
 export const YOUNG = 1 << 5;
+/** Write-protected by userfaultfd. */
 export const UFFD_WP = 1 << 6;
+/** Written since soft-dirty was cleared. */
 export const SOFT_DIRTY = 1 << 7;
+/** Anonymous, and nobody else can map the page. */
 export const EXCLUSIVE = 1 << 8;
+/** In a pmd: maps 2 MiB at once. */
 export const HUGE = 1 << 9;
+/** In a huge pmd: no pte table is put aside. */
 export const NO_DEPOSIT = 1 << 10;
 
 /** Word 1 of a marker. */
