@@ -17,6 +17,7 @@ import {
 } from './caseStep.ts';
 import type { Expectation, ExpectedTrap, ExpectedVma } from './expectation.ts';
 import { isPageStep } from './pageStep.ts';
+import { observePages, type PageTarget } from './pageTarget.ts';
 
 /** What a call returned: a number, or an error by name. */
 export type CallResult = { readonly ret: number } | { readonly errno: string };
@@ -82,6 +83,8 @@ export type FileStep = Extract<Step, { op: 'fd' | 'fillfd' | 'file' | 'dir' | 'd
 
 /** Something a case can run on: one current process, which fork replaces by its child until the child exits. */
 export interface CaseTarget {
+  /** What the steps of pages.cases are asked. */
+  readonly pages: PageTarget;
   /** Makes one call. `at` turns the addresses of the step into numbers. */
   call(step: CallStep, at: (a: CaseAddress) => number): CallResult;
   makeFile(step: FileStep): void;
@@ -170,7 +173,8 @@ export class Run {
   }
 
   #observe(step: Step): Expectation {
-    if (isPageStep(step)) throw new Error(`${step.op} is about pages`);
+    if (isPageStep(step))
+      return observePages(step, this.#target.pages, this.#at, (addr) => this.#target.load(addr));
     switch (step.op) {
       case 'touch':
       case 'read':
@@ -252,7 +256,7 @@ export class Run {
     const most = step.op === 'touchto' || step.op === 'readto' ? 1 : Number.POSITIVE_INFINITY;
     for (let page = 0; page < step.nrPages && traps.length < most; page++) {
       const addr = this.#at(step.addr) + page * Number(step.stride ?? PAGE);
-      const got = stores ? this.#target.store(addr, page + 1) : this.#target.load(addr);
+      const got = stores ? this.#target.store(addr, (page + 1) % 256) : this.#target.load(addr);
       if ('signal' in got) traps.push({ page, ...got });
     }
     return traps;

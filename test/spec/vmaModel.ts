@@ -25,6 +25,7 @@ import {
   vmFlagCodes,
 } from '../../src/mm/index.ts';
 import type { Case } from './caseFile.ts';
+import { opOf } from './caseOps.ts';
 import { FULL_MAP_LIMIT, HEAP_PAGES, SMALL_MAP_LIMIT, TOP_ALIGNED, TOP_PAGES } from './caseSetup.ts';
 import { type CaseAddress, PAGE, WINDOW, WINDOW_END } from './caseStep.ts';
 import {
@@ -38,22 +39,28 @@ import {
   type TargetVma,
 } from './caseTarget.ts';
 import type { Expectation } from './expectation.ts';
+import { ModelPages, type ModelScene } from './modelPages.ts';
+import { isPageStep } from './pageStep.ts';
 
 const PG = Number(PAGE);
 const MMAP_BASE = 0x7fff_f7e0_0000 + TOP_PAGES * PG;
 const HEAP = 0x5555_5560_0000;
 const FAR = 0x2000_0000_0000;
+const ANCHOR = Number(WINDOW) + 2 ** 38;
 const ANONYMOUS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 const SIGNAL_CODE: Readonly<Record<string, number>> = { SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR };
 const DEVICE: Readonly<Record<string, string>> = { devnull: '/dev/null', devzero: '/dev/zero' };
 const MODE = { rw: 'read-write', ro: 'read', wo: 'write' } as const;
-/** Verifying visits every vma: at the map limit once a case is enough. */
+/** Verifying visits every vma and every table: where there are more of them, once a case is enough. */
 const VERIFY_UP_TO = 5000;
+const VERIFY_TABLES_UP_TO = 2000;
 
 /** Machine-wide settings that a case asks for. */
 const kernelFor = (c: Pick<Case, 'id' | 'steps'>, features: Features): Kernel => {
   const mode = c.steps.find(({ step }) => step.op === 'overcommit')?.step;
-  const swaps = c.steps.some((s) => s.expected.kind === 'answer' && s.expected.text.includes('swap'));
+  const swaps = c.steps.some(
+    (s) => s.step.op === 'swap' || (s.expected.kind === 'answer' && s.expected.text.includes('swap')),
+  );
   const fills = c.steps.some(({ step }) => step.op === 'fill');
   return new Kernel(features, {
     overcommit: mode?.op === 'overcommit' ? (mode.arg as 0 | 1 | 2) : 0,
@@ -86,10 +93,21 @@ export class VmaModel implements CaseTarget {
   readonly #segments: number[] = [];
   #uffd = -1;
   #nrFiles = 0;
+  readonly #scene: ModelScene;
+  readonly pages: ModelPages;
 
   /** @param c  says what the machine has to be like; its steps are not made here */
   constructor(c: Pick<Case, 'id' | 'steps'>, features: Features = LINUX_6_18) {
     this.#machine = new Machine(kernelFor(c, features));
+    this.#scene = {
+      machine: this.#machine,
+      current: () => this.#process,
+      parent: () => must(this.#processes.at(-2), 'there is a parent'),
+      fd: (slot) => this.#fds[slot] ?? -1,
+      segment: (slot) => this.#segments[slot] ?? -1,
+      uffd: () => this.#uffd,
+    };
+    this.pages = new ModelPages(this.#scene);
     const first = this.#machine.spawn();
     const mm = must(first.mm, 'a new process has an address space');
     mm.mmapBase = MMAP_BASE;
@@ -112,6 +130,15 @@ export class VmaModel implements CaseTarget {
         fd: -1,
         offset: 0,
       });
+    if (c.steps.some(({ step }) => isPageStep(step))) this.#startCounting();
+  }
+
+  /** A case about pages finds the table of the 512 GiB around its window. */
+  #startCounting(): void {
+    const flags = ANONYMOUS | MAP_FIXED;
+    this.#apply({ call: 'mmap', addr: ANCHOR, len: PG, prot: 3, flags, fd: -1, offset: 0 });
+    this.store(ANCHOR, 1);
+    this.pages.start();
   }
 
   get #process(): Process {
@@ -154,95 +181,7 @@ export class VmaModel implements CaseTarget {
         });
         return { ret: 0 };
       default:
-        return this.#result(this.#op(step, at));
-    }
-  }
-
-  /** Translates a step into the operation of the machine. */
-  #op(
-    step: Exclude<CallStep, { op: 'limit' | 'overcommit' | 'seals' | 'uffd' | 'shmget' }>,
-    at: (a: CaseAddress) => number,
-  ): Op {
-    switch (step.op) {
-      case 'map': {
-        const fd = step.fd === null ? -1 : (this.#fds[step.fd] ?? -1);
-        const { prot, flags } = step;
-        return {
-          call: 'mmap',
-          addr: at(step.addr),
-          len: Number(step.len),
-          prot,
-          flags,
-          fd,
-          offset: Number(step.offset),
-        };
-      }
-      case 'remap': {
-        const [addr, newAddr] = [at(step.addr), at(step.newAddr)];
-        return {
-          call: 'mremap',
-          addr,
-          oldLen: Number(step.oldLen),
-          newLen: Number(step.newLen),
-          flags: step.flags,
-          newAddr,
-        };
-      }
-      case 'padv':
-      case 'padvparent': {
-        const target = step.op === 'padv' ? 'self' : must(this.#processes.at(-2), 'there is a parent').pid;
-        const ranges = step.ranges.map((r) => ({ addr: at(r.addr), len: Number(r.len) }));
-        return { call: 'process_madvise', target, ranges, advice: step.advice, flags: 0 };
-      }
-      case 'lockall':
-        return { call: 'mlockall', flags: step.arg };
-      case 'unlockall':
-        return { call: 'munlockall' };
-      case 'ksmall':
-        return { call: 'set_memory_merge', on: step.arg === 1 };
-      case 'mdwe':
-        return { call: 'set_mdwe', flags: 1 };
-      case 'uid':
-        return { call: 'set_uid', uid: 65534 };
-      case 'shmat':
-        return { call: 'shmat', id: this.#segments[step.slot] ?? -1, addr: at(step.addr), flags: 0 };
-      default:
-        return this.#rangeOp(step, at(step.addr));
-    }
-  }
-
-  #rangeOp(
-    step: Extract<CallStep, { addr: CaseAddress; len: bigint; op: Exclude<CallStep['op'], 'map'> }>,
-    addr: number,
-  ): Op {
-    const len = Number(step.len);
-    switch (step.op) {
-      case 'unmap':
-        return { call: 'munmap', addr, len };
-      case 'prot':
-        return { call: 'mprotect', addr, len, prot: step.arg };
-      case 'adv':
-        return { call: 'madvise', addr, len, advice: step.arg };
-      case 'lock':
-        return { call: 'mlock', addr, len };
-      case 'lock2':
-        return { call: 'mlock2', addr, len, flags: step.arg };
-      case 'unlock':
-        return { call: 'munlock', addr, len };
-      case 'name':
-        return { call: 'set_vma_name', addr, len, name: 'name' };
-      case 'seal':
-        return { call: 'mseal', addr, len, flags: 0 };
-      case 'mbind':
-        return { call: 'mbind', addr, len, mode: step.arg, nodes: '0', flags: 0 };
-      case 'mbind0':
-        return { call: 'mbind', addr, len, mode: 0, nodes: '', flags: 0 };
-      case 'msync':
-        return { call: 'msync', addr, len, flags: step.arg };
-      case 'uffdreg':
-        return { call: 'uffd_register', fd: this.#uffd, addr, len, mode: step.arg };
-      case 'uffdunreg':
-        return { call: 'uffd_unregister', fd: this.#uffd, addr, len };
+        return this.#result(opOf(step, this.#scene, at));
     }
   }
 
@@ -254,7 +193,7 @@ export class VmaModel implements CaseTarget {
 
   makeFile(step: FileStep): void {
     const path = DEVICE[step.op] ?? `/tmp/case-${this.#nrFiles++}`;
-    if (step.op === 'fillfd') this.#fillFile(step.slot, step.nrPages);
+    if (step.op === 'fillfd') this.pages.fillFile(step.slot, step.nrPages);
     else if (step.op === 'fd') {
       this.#fds[step.slot] = this.#value({ call: 'memfd_create', name: 'case', flags: 0 });
       this.#value({ call: 'ftruncate', fd: this.#fds[step.slot] as number, size: step.nrPages * PG });
@@ -268,16 +207,6 @@ export class VmaModel implements CaseTarget {
         size: step.nrPages * PG,
       });
     }
-  }
-  /** There is no operation for write(2): the page cache is filled by hand. */
-  #fillFile(slot: number, nrPages: number): void {
-    const descriptor = this.#process.files.get(this.#fds[slot] as number);
-    if (descriptor?.kind !== 'file') throw new Error('fillfd without a file');
-    const { kernel } = this.#machine;
-    const { object } = descriptor.file;
-    if (object.size !== null && nrPages > 0) object.size = Math.max(object.size, (nrPages - 1) * PG + 1);
-    for (let i = 0; i < nrPages; i++)
-      kernel.frames.setStamp(kernel.cachedPage(descriptor.file.object, i), 65 + i);
   }
 
   #access(addr: number, stamp: number | null): Loaded {
@@ -377,7 +306,8 @@ export class VmaModel implements CaseTarget {
   }
 
   verify(): void {
-    if (this.#mm.mapCount <= VERIFY_UP_TO) this.verifyAll();
+    const { mapCount, pages } = this.#mm;
+    if (mapCount <= VERIFY_UP_TO && pages.nrPtes <= VERIFY_TABLES_UP_TO) this.verifyAll();
   }
   /** Checks every invariant of every process. */
   verifyAll(): void {
