@@ -10,27 +10,30 @@ export class ModelBug extends Error {
   override readonly name = 'ModelBug';
 }
 
-/** Something we do not model was asked for. Names it and points to docs/scope.md; never ignored in silence. */
-export class Unmodelled extends Error {
-  override readonly name = 'Unmodelled';
-  readonly what: string;
-  readonly where: string;
-  /**
-   * @param what   what was asked for, as the user wrote it (`MAP_HUGETLB`)
-   * @param where  the paragraph that says why it is left out (`docs/scope.md#hugetlb`)
-   */
-  constructor(what: string, where: string) {
-    super(`${what} is not modelled; see ${where}`);
-    this.what = what;
-    this.where = where;
-  }
-}
-
 /** A place in an input: file name as the user gave it, line and column from 1 (0 where there is none). */
 export interface Place {
   readonly file: string;
   readonly line: number;
   readonly column: number;
+}
+
+/** Something we do not model was asked for. Names it and points to docs/scope.md; never ignored in silence. */
+export class Unmodelled extends Error {
+  override readonly name = 'Unmodelled';
+  readonly what: string;
+  readonly where: string;
+  readonly place: Place | null;
+  /**
+   * @param what   what was asked for, as the user wrote it (`MAP_HUGETLB`)
+   * @param where  the paragraph that says why it is left out (`docs/scope.md#hugetlb`)
+   * @param place  where in the input, or null where that is not known (yet)
+   */
+  constructor(what: string, where: string, place: Place | null = null) {
+    super(`${what} is not modelled; see ${where}`);
+    this.what = what;
+    this.where = where;
+    this.place = place;
+  }
 }
 
 /** Wrong arguments or input. The edge prints the place, what is wrong and what would be right, and exits with 2. */

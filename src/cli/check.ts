@@ -9,8 +9,8 @@ import type { VerifyWhen } from '../replay/play/player.ts';
 import { checkOne } from './check/checkOne.ts';
 import { JsonReport } from './check/jsonReport.ts';
 import { TableReport } from './check/tableReport.ts';
-import { DONE, FOUND, failureOf, finish } from './exitStatus.ts';
-import { type ExpandedInput, expandInput } from './input/inputTree.ts';
+import { DONE, FOUND, finish } from './exitStatus.ts';
+import { expandInputs } from './input/inputTree.ts';
 import {
   addFeatureOptions,
   EXIT_TEXT,
@@ -53,7 +53,7 @@ export function registerCheckCommand(program: Command): void {
 
 function check(texts: readonly string[], flags: Flags): void {
   const quiet = flags.quiet === true;
-  const expanded = texts.map(expandedOrAsItIs);
+  const expanded = expandInputs(texts);
   if (!quiet) for (const each of expanded) if (each.said !== null) note(each.said);
   const inputs = expanded.flatMap((each) => each.inputs);
   const skipped = expanded.flatMap((each) => each.skipped);
@@ -69,14 +69,4 @@ function check(texts: readonly string[], flags: Flags): void {
   }
   report.end(skipped);
   finish(status);
-}
-
-/** A directory without inputs is an input that cannot be read; checkOne says so in its turn. */
-function expandedOrAsItIs(text: string): ExpandedInput {
-  try {
-    return expandInput(text);
-  } catch (error) {
-    if (failureOf(error) === null) throw error;
-    return { inputs: [text], skipped: [], said: null };
-  }
 }

@@ -8,6 +8,7 @@ import type { CostTable } from '../machine/index.ts';
 import type { FeatureSetting } from '../mm/index.ts';
 import { LINUX_6_18, PROFILES } from '../mm/index.ts';
 import type { VerifyWhen } from '../replay/play/player.ts';
+import { counted } from '../report/index.ts';
 import {
   type ComparisonContext,
   comparisonJson,
@@ -20,7 +21,8 @@ import { type RunResult, runInput } from '../whatif/run.ts';
 import { loadCosts } from './calibration.ts';
 import { DONE, failureOf, failureText, finish } from './exitStatus.ts';
 import { refuseWithoutCalls } from './explain/view.ts';
-import { openInput } from './inputs.ts';
+import { expandInputs, skippedLines } from './input/inputTree.ts';
+import { openInput, reading } from './inputs.ts';
 import {
   calibrationOption,
   EXIT_TEXT,
@@ -49,7 +51,8 @@ interface Flags {
 }
 
 const DESCRIPTION = `Run each input once per configuration and print what changed: the baseline, each --set and --as alone, all of them together.
-Without --set, --as and --vary: the two switches of seed 004.`;
+Without --set, --as and --vary: the two switches of seed 004.
+A directory that is no recording stands for the recordings and ops files in it.`;
 
 const LEGEND = `
   vmas                  of the process the input begins with; further rows sum all processes that are left
@@ -116,14 +119,24 @@ function compare(texts: readonly string[], flags: Flags): void {
     vary: flags.vary,
   });
   const costs = loadCosts(flags.calibration);
+  const expanded = expandInputs(texts);
+  const inputs = expanded.flatMap((each) => each.inputs);
+  const skipped = expanded.flatMap((each) => each.skipped);
   const results: RunResult[] = [];
+  const failed: string[] = [];
   let status = DONE;
-  for (const text of texts) {
-    const result = compareOne(text, asked, flags);
-    if (typeof result === 'number') status = Math.max(status, result);
-    else results.push(result);
+  for (const input of inputs) {
+    const result = compareOne(input, asked, flags);
+    if (typeof result === 'number') {
+      status = Math.max(status, result);
+      failed.push(input);
+    } else results.push(result);
   }
   if (results.length > 0) printReport(results, costs, flags);
+  for (const line of skippedLines(skipped)) note(line);
+  // What was wrong was said before a table that may be long.
+  if (results.length > 0 && failed.length > 0)
+    note(`faultline: ${failed.length} of ${counted(inputs.length, 'input')} left out: ${failed.join(', ')}`);
   finish(status);
 }
 
@@ -133,7 +146,7 @@ function compareOne(text: string, asked: readonly Configuration[], flags: Flags)
   try {
     const input = openInput(text, { quiet, seed: flags.seed });
     refuseWithoutCalls(input);
-    const result = runInput(input, asked, { verify: flags.verify });
+    const result = reading(input, () => runInput(input, asked, { verify: flags.verify }));
     if (!quiet) for (const warning of result.warnings) note(`${text}: ${warning.text} (${warning.count})`);
     return result;
   } catch (error) {

@@ -35,7 +35,13 @@ export function failureOf(error: unknown): Failure | null {
     return { kind: 'usage', status: WRONG_INPUT, message, wanted, place };
   }
   if (is(error, Unmodelled))
-    return { kind: 'unmodelled', status: WRONG_INPUT, message: error.message, wanted: null, place: null };
+    return {
+      kind: 'unmodelled',
+      status: WRONG_INPUT,
+      message: error.message,
+      wanted: null,
+      place: error.place,
+    };
   if (is(error, ModelBug))
     return { kind: 'bug', status: FOUND, message: `ModelBug ${error.message}`, wanted: null, place: null };
   return null;
@@ -53,6 +59,14 @@ export function failureText(failure: Failure): string {
     return `${problem}\nThis is a bug of the model, not of the input. Please report it with the input.`;
   return wanted === null ? problem : `${problem}\nwanted: ${wanted}`;
 }
+
+/** Returns a failure as it stands in JSON. */
+export const failureJson = ({ kind, message, wanted, place }: Failure): object => ({
+  kind,
+  message,
+  wanted,
+  ...place,
+});
 
 function placeText(place: Failure['place']): string {
   if (place === null) return 'faultline';

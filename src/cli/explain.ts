@@ -12,7 +12,7 @@ import { explanationText, storyText } from '../whatif/explainText.ts';
 import { explainInput } from '../whatif/explanation.ts';
 import { type View, visibleAtText, visibleJson, visibleText } from '../whatif/visibleText.ts';
 import { isPid, refuseWithoutCalls, viewOfInput, viewOfProcess } from './explain/view.ts';
-import { openInput } from './inputs.ts';
+import { openInput, reading } from './inputs.ts';
 import {
   addFeatureOptions,
   EXIT_TEXT,
@@ -86,11 +86,9 @@ function explain(text: string, address: number | null, flags: Flags): void {
     rewrites: [],
     params: {},
   };
-  const explanation = explainInput(input, configuration, {
-    address,
-    verify: flags.verify,
-    trials: mergeTrials(configuration),
-  });
+  const { verify } = flags;
+  const trials = mergeTrials(configuration);
+  const explanation = reading(input, () => explainInput(input, configuration, { address, verify, trials }));
   const context = {
     version: packageVersion(),
     kernel: KERNEL_MODELLED,

@@ -4,7 +4,7 @@
  *
  * An input can be played any number of times; each time it is read again from the start, and no more than a window of it is in memory.
  */
-import { UsageError } from '../base/assert.ts';
+import { Unmodelled, UsageError } from '../base/assert.ts';
 import { DEFAULT_CONFIG, type KernelConfig } from '../mm/index.ts';
 import {
   fileItems,
@@ -69,6 +69,23 @@ export function openInput(text: string, options: OpenOptions = {}): CliInput {
     return workloadInput(text, { workload, params: settleParams(workload) }, options);
   }
   return isDirectory ? recordingInput(text, options) : fileInput(text, options);
+}
+
+/** Returns something found in an input with the path of its file: a recording names its files within it. */
+export function placedIn<T extends { readonly file: string }>(input: CliInput, found: T): T {
+  const { file } = found;
+  const isWithin = input.kind === 'items' && input.format === 'recording';
+  return isWithin && !file.startsWith(`${input.name}/`) ? { ...found, file: `${input.name}/${file}` } : found;
+}
+
+/** Does something with an input; what it asks for that is not modelled is told with the path of the file that asks. */
+export function reading<T>(input: CliInput, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof Unmodelled) || error.place === null) throw error;
+    throw new Unmodelled(error.what, error.where, placedIn(input, error.place));
+  }
 }
 
 /** Tells whether an argument names a workload of ours. */

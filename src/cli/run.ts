@@ -7,7 +7,8 @@ import type { MmEvent } from '../mm/index.ts';
 import type { VerifyWhen } from '../replay/play/player.ts';
 import { eventText } from '../report/index.ts';
 import { loadCosts } from './calibration.ts';
-import { openInput } from './inputs.ts';
+import { failureJson, failureOf } from './exitStatus.ts';
+import { type CliInput, openInput, reading } from './inputs.ts';
 import {
   addFeatureOptions,
   calibrationOption,
@@ -71,10 +72,21 @@ export function registerRunCommand(program: Command): void {
 }
 
 function run(text: string, flags: Flags): void {
-  const quiet = flags.quiet === true;
   if (flags.step && (flags.json || flags.print))
     throw new UsageError('--step prints operations, and --json and --print something else', 'one of them');
-  const input = openInput(text, { quiet: quiet || flags.step === true, seed: flags.seed });
+  try {
+    const quiet = flags.quiet === true || flags.step === true;
+    const input = openInput(text, { quiet, seed: flags.seed });
+    reading(input, () => runOpened(input, text, flags));
+  } catch (error) {
+    const failure = flags.json ? failureOf(error) : null;
+    if (failure !== null) print(`${JSON.stringify({ input: text, error: failureJson(failure) })}\n`);
+    throw error;
+  }
+}
+
+function runOpened(input: CliInput, text: string, flags: Flags): void {
+  const quiet = flags.quiet === true;
   const options = { features: featuresOf(flags), verify: flags.verify };
   const costs = loadCosts(flags.calibration);
   const title = { costs, input: text, profile: flags.profile, set: flags.set, seed: flags.seed };

@@ -8,7 +8,9 @@
  *
  * Numbers may be decimal, hex, octal, products (`8192*1024`) or names; a C comment may follow each (`0x66` and then `MADV_???`).
  */
+
 import { errnoByName, errnoName } from '../abi/errno.ts';
+import type { Place } from '../base/assert.ts';
 import type { Recorded } from '../machine/op.ts';
 import { hexDigit, isDigit, ownCopy, type Scanner } from './scanner.ts';
 import { endOfComment, endOfDecoration, endOfString } from './straceBrackets.ts';
@@ -76,6 +78,12 @@ export class CallText {
   /** Tells whether argument `i` was printed. */
   has(i: number): boolean {
     return i < this.#nrRanges;
+  }
+
+  /** Where it is. */
+  get place(): Place {
+    const { file, line } = this.#at;
+    return { file, line, column: 0 };
   }
 
   /** Returns the text of argument `i`. */

@@ -153,9 +153,9 @@ export const CALL_RULES: ReadonlyMap<string, CallRule> = new Map<string, CallRul
   ['io_setup', onSuccess((a) => ({ call: 'io_setup', nrEvents: a.number(0) }))],
   ['userfaultfd', onSuccess((a) => ({ call: 'userfaultfd', flags: a.flags(0, 'ignore') }))],
   ['ioctl', row(ioctlOp)],
-  ['remap_file_pages', onSuccess(() => unmodelled('remap_file_pages'))],
-  ['map_shadow_stack', onSuccess(() => unmodelled('map_shadow_stack'))],
-  ['memfd_secret', onSuccess(() => unmodelled('memfd_secret'))],
+  ['remap_file_pages', onSuccess(unmodelled)],
+  ['map_shadow_stack', onSuccess(unmodelled)],
+  ['memfd_secret', onSuccess(unmodelled)],
   ['process_vm_readv', onSuccess((a) => processVmOp(a, false))],
   ['process_vm_writev', onSuccess((a) => processVmOp(a, true))],
 ]);
@@ -198,8 +198,8 @@ export function chosenOf(op: Op, a: CallText): Chosen {
   return choicesIn(op, { value, fdPath, ring });
 }
 
-function unmodelled(what: string): never {
-  throw new Unmodelled(what, `docs/scope.md#${what}`);
+function unmodelled({ name, place }: CallText): never {
+  throw new Unmodelled(name, `docs/scope.md#${name}`, place);
 }
 
 function mremapOp(a: CallText): Op {

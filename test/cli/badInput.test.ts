@@ -158,7 +158,7 @@ const KINDS: readonly Kind[] = [
     name: 'poison.ops',
     make: file('poison.ops', ops.replace('MADV_DONTFORK', 'MADV_HWPOISON')),
     problem:
-      'faultline: MADV_HWPOISON (DIR/poison.ops:13: op 8 madvise(addr=0x200000170000, len=53248, advice=100)) is not modelled; see docs/scope.md#hwpoison',
+      'DIR/poison.ops:13: MADV_HWPOISON (op 8 madvise(addr=0x200000170000, len=53248, advice=100)) is not modelled; see docs/scope.md#hwpoison',
     wanted: '',
   },
 ];
@@ -198,6 +198,33 @@ it('each kind has a line in JSON with the error and its place', () => {
     column: 3,
   });
   expect(status).toBe(2);
+});
+
+it('what is not modelled is told with its place, too', () => {
+  const strace = join(folder, 'remap.strace');
+  recordingWith('remap', 'syscalls.strace', (text) =>
+    text.replace(/^(\S+ \S+) munmap\(.*\)( += 0)/m, '$1 remap_file_pages(0x7f807a9ff000, 4096, 0, 0, 0)$2'),
+  );
+  writeFileSync(strace, 'execve("/x", ["x"], []) = 0\nremap_file_pages(0x7f00, 4096, 0, 0, 0) = 0\n');
+  const { stdout } = faultline([
+    'check',
+    '--json',
+    strace,
+    join(folder, 'remap'),
+    join(folder, 'poison.ops'),
+  ]);
+  expect(jsonLines<Line>(stdout).map(({ error }) => error)).toMatchObject([
+    { kind: 'unmodelled', file: strace, line: 2 },
+    { kind: 'unmodelled', file: join(folder, 'remap/syscalls.strace') },
+    { kind: 'unmodelled', file: join(folder, 'poison.ops'), line: 13 },
+  ]);
+  const run = faultline(['run', '--json', join(folder, 'poison.ops')]);
+  expect(JSON.parse(run.stdout)).toMatchObject({
+    input: join(folder, 'poison.ops'),
+    error: { kind: 'unmodelled', file: join(folder, 'poison.ops'), line: 13 },
+  });
+  expect(run.stderr).toContain('poison.ops:13: MADV_HWPOISON (op 8 ');
+  expect(run.status).toBe(2);
 });
 
 it('other commands end with the same message', () => {

@@ -120,6 +120,8 @@ not compared in 1 input: pages (pg lines), figures of smaps, page tables, fault 
     writeFileSync(join(tree, 'b/10.ops.gz'), gzipSync(ops));
     writeFileSync(join(tree, 'b/2.ops'), ops);
     writeFileSync(join(tree, 'b/3.ops'), '# opfuzz-uffd format 1 seed 1\n');
+    for (const name of ['4.ops', '5.ops'])
+      writeFileSync(join(tree, 'a', name), '# opfuzz-uffd format 1 seed 1\n');
     writeFileSync(join(tree, 'b/notes.txt'), 'nothing\n');
     const { status, stdout, stderr } = faultline(['check', '--json', tree, '-'], { stdin: gzipSync(ops) });
     const lines = jsonLines<Line>(stdout);
@@ -131,7 +133,8 @@ not compared in 1 input: pages (pg lines), figures of smaps, page tables, fault 
     ]);
     expect(lines.map(({ compared }) => compared.total)).toEqual([61, 75, 75, 75]);
     expect(stderr).toBe(
-      `${tree}: 1 recording, 2 ops files, 1 skipped, 1 other file passed over\n` +
+      `${tree}: 1 recording, 2 ops files, 3 skipped, 1 other file passed over\n` +
+        `skipped 2 files of ${tree}/a: operations with userfaultfd are not modelled yet\n` +
         `skipped ${tree}/b/3.ops: operations with userfaultfd are not modelled yet\n`,
     );
     expect(status).toBe(0);

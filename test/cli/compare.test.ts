@@ -132,5 +132,27 @@ describe('mistakes', () => {
     expect(status).toBe(2);
     expect(stderr).toContain('nowhere');
     expect(stdout).toContain('workload:slide,pages=30');
+    expect(stderr.endsWith('faultline: 1 of 2 inputs left out: nowhere\n')).toBe(true);
+  });
+
+  it('in what a shell pattern matches leave the recordings to be compared', () => {
+    const readme = `${BUNDLED}/README.md`;
+    const { status, stdout, stderr } = faultline(['compare', '--quiet', readme, `${BUNDLED}/cc1`]);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(
+      /README\.md:1:1: this is no format that can be read: text that begins with "# Rec/,
+    );
+    expect(stderr).toContain(`1 of 2 inputs left out: ${readme}\n`);
+    expect(stdout).toContain('cc1  (233 calls');
+  });
+});
+
+describe('a directory of inputs', () => {
+  it('stands for what is in it', () => {
+    const { inputs } = numbersOf('test/fixtures/cli', '--set', 'mergePgoffOnMove=on');
+    expect(inputs.map(({ input }) => input)).toEqual([
+      `test/fixtures/cli/true`,
+      'test/fixtures/cli/small.ops',
+    ]);
   });
 });

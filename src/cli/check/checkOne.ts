@@ -9,7 +9,7 @@ import { Checker, type CheckReport, type Compared, checkInput } from '../../repl
 import type { Difference } from '../../replay/play/difference.ts';
 import { describeOp, Player, placeError, type VerifyWhen } from '../../replay/play/player.ts';
 import { type Failure, failureOf } from '../exitStatus.ts';
-import { type CliInput, type ItemsInput, openInput } from '../inputs.ts';
+import { type CliInput, type ItemsInput, openInput, placedIn, reading } from '../inputs.ts';
 
 /** How inputs are checked. */
 export interface CheckSettings {
@@ -56,8 +56,9 @@ const EMPTY: Omit<CheckResult, 'input'> = {
 export function checkOne(text: string, settings: CheckSettings): CheckResult {
   let input: CliInput | null = null;
   try {
-    input = openInput(text, { quiet: settings.quiet });
-    return checkOpened(text, input, settings);
+    const opened = openInput(text, { quiet: settings.quiet });
+    input = opened;
+    return reading(opened, () => checkOpened(text, opened, settings));
   } catch (error) {
     const failure = failureOf(error);
     if (failure === null) throw error;
@@ -86,10 +87,10 @@ function checkOpened(text: string, input: CliInput, settings: CheckSettings): Ch
     ok: report.ok,
     compared: report.compared,
     ops: opsIn(report.summary),
-    differences: report.differences.map((difference) => placed(input, difference)),
+    differences: report.differences.map((difference) => placedIn(input, difference)),
     placement: report.placement,
     reordered: report.reordered,
-    warnings: report.warnings.map((warning) => placed(input, warning)),
+    warnings: report.warnings.map((warning) => placedIn(input, warning)),
     notCompared: notCompared(input, report),
     nothing,
   };
@@ -114,17 +115,10 @@ function untilBroken(input: ItemsInput, settings: CheckSettings, failure: Failur
     const ours = failure.message.split('\n')[0] ?? '';
     differences.push({ file, line, op: nr, kind: 'result', what: describeOp(op), kernel, ours });
   }
-  return { compared, differences: differences.map((each) => placed(input, each)) };
+  return { compared, differences: differences.map((each) => placedIn(input, each)) };
 }
 
 const opsIn = (summary: Summary | null): number => (summary === null ? 0 : summary.calls + summary.touches);
-
-/** Files of a recording are named within it; a user is told their path. */
-function placed<T extends { readonly file: string }>(input: ItemsInput, found: T): T {
-  const { file } = found;
-  if (input.format !== 'recording' || file.startsWith(`${input.name}/`)) return found;
-  return { ...found, file: `${input.name}/${file}` };
-}
 
 const WITHOUT_START: Readonly<Record<InputFormat, string>> = {
   recording:
@@ -146,7 +140,7 @@ function played(input: ItemsInput, settings: CheckSettings): CheckResult {
     { features: settings.features, verify: settings.verify },
     {
       other: (item) => {
-        if (item.kind === 'warning') warnings.push(placed(input, item));
+        if (item.kind === 'warning') warnings.push(placedIn(input, item));
         if (item.kind === 'summary') summary = item;
       },
     },

@@ -5,8 +5,8 @@
  * or signalled as it was); `total` is the sum of the first two. `differences` is their number, `first` the first of them.
  */
 import type { Difference } from '../../replay/play/difference.ts';
-import type { Failure } from '../exitStatus.ts';
-import type { SkippedInput } from '../input/inputTree.ts';
+import { failureJson } from '../exitStatus.ts';
+import { type SkippedInput, skippedLines } from '../input/inputTree.ts';
 import { note, print } from '../output.ts';
 import type { CheckResult } from './checkOne.ts';
 
@@ -26,7 +26,7 @@ export class JsonReport {
 
   /** Says what was skipped, on standard error: a line of standard output is an input that was checked. */
   end(skipped: readonly SkippedInput[]): void {
-    for (const { name, why } of skipped) note(`skipped ${name}: ${why}`);
+    for (const line of skippedLines(skipped)) note(line);
   }
 }
 
@@ -52,8 +52,4 @@ function jsonOf(result: CheckResult, maxDifferences: number): object {
 
 function differenceJson({ file, line, op, kind, what, kernel, ours }: Difference): object {
   return { file, line, op, kind, what, kernel, ours };
-}
-
-function failureJson({ kind, message, wanted, place }: Failure): object {
-  return { kind, message, wanted, ...place };
 }

@@ -4,7 +4,7 @@
 import type { Difference } from '../../replay/play/difference.ts';
 import { counted, grouped } from '../../report/index.ts';
 import { failureText } from '../exitStatus.ts';
-import type { SkippedInput } from '../input/inputTree.ts';
+import { type SkippedInput, skippedLines } from '../input/inputTree.ts';
 import { print, styled } from '../output.ts';
 import type { CheckResult } from './checkOne.ts';
 
@@ -60,7 +60,7 @@ export class TableReport {
   /** Prints what was not compared, what was skipped, and the result of all. */
   end(skipped: readonly SkippedInput[]): void {
     let text = '\n';
-    for (const { name, why } of skipped) text += `skipped ${name}: ${why}\n`;
+    for (const line of skippedLines(skipped)) text += `${line}\n`;
     if (!this.#options.quiet) text += this.#notCompared();
     print(`${text}${this.#conclusion()}\n`);
   }

@@ -5,7 +5,7 @@
  * counted; operations with userfaultfd, which are not modelled yet, are named.
  */
 import { type Dirent, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { UsageError } from '../../base/assert.ts';
 import { counted } from '../../report/index.ts';
 import { openBytes, STDIN, statOf } from './byteSource.ts';
@@ -28,7 +28,7 @@ export interface ExpandedInput {
 const DEPTH_MAX = 8;
 
 /** Returns the inputs an argument stands for: itself, or those in the directory it names, in the order of their names. */
-export function expandInput(text: string): ExpandedInput {
+function expandInput(text: string): ExpandedInput {
   const asItIs: ExpandedInput = { inputs: [text], skipped: [], said: null };
   if (text === STDIN || text.startsWith('workload:') || !statOf(text).isDirectory()) return asItIs;
   if (findFile(text, CALLS) !== null) return asItIs;
@@ -44,6 +44,33 @@ export function expandInput(text: string): ExpandedInput {
   if (skipped.length > 0) parts.push(`${skipped.length} skipped`);
   if (others > 0) parts.push(`${counted(others, 'other file')} passed over`);
   return { inputs: [...recordings, ...ops], skipped, said: `${text}: ${parts.join(', ')}` };
+}
+
+/** Expands every argument. A directory without inputs stays an input, which cannot be read: whoever opens it says so in its turn. */
+export function expandInputs(texts: readonly string[]): readonly ExpandedInput[] {
+  return texts.map((text) => {
+    try {
+      return expandInput(text);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      return { inputs: [text], skipped: [], said: null };
+    }
+  });
+}
+
+/** Says what was skipped: a line for each directory and reason. */
+export function skippedLines(skipped: readonly SkippedInput[]): readonly string[] {
+  const groups = new Map<string, SkippedInput[]>();
+  for (const each of skipped) {
+    const key = `${dirname(each.name)}\n${each.why}`;
+    groups.set(key, [...(groups.get(key) ?? []), each]);
+  }
+  return [...groups.values()].map((group) => {
+    const { name, why } = group[0] as SkippedInput;
+    return group.length === 1
+      ? `skipped ${name}: ${why}`
+      : `skipped ${group.length} files of ${dirname(name)}: ${why}`;
+  });
 }
 
 interface Found {

@@ -189,11 +189,13 @@ export function describeOp(op: Op): string {
   return `${call}(${args.join(', ')})`;
 }
 
-/** Adds the place of an item to the text of an error of the model; other errors are returned as they are. */
+/** Adds the place of an item to an error of the model; other errors are returned as they are. */
 export function placeError(error: unknown, item: ReplayItem): unknown {
   if (item.kind !== 'op') return error;
-  const place = `${item.file}:${item.line}: op ${item.nr} ${describeOp(item.op)}`;
-  if (error instanceof ModelBug) return new ModelBug(`${error.message}\n  ${place}`);
-  if (error instanceof Unmodelled) return new Unmodelled(`${error.what} (${place})`, error.where);
+  const { file, line } = item;
+  const op = `op ${item.nr} ${describeOp(item.op)}`;
+  if (error instanceof ModelBug) return new ModelBug(`${error.message}\n  ${file}:${line}: ${op}`);
+  if (error instanceof Unmodelled)
+    return new Unmodelled(`${error.what} (${op})`, error.where, { file, line, column: 0 });
   return error;
 }
