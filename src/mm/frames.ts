@@ -51,6 +51,8 @@ interface LargeFolio {
   entire: number;
   /** Ptes that map single pages of it. */
   nrPtes: number;
+  /** Some of its pages are mapped and others not: it waits to be broken up when memory gets short. */
+  deferred: boolean;
 }
 
 const FIRST_SIZE = 1024;
@@ -88,7 +90,7 @@ export class Frames {
   allocateLarge(flags: number, owner: number, index: Pgoff): Pfn {
     const head = this.#freeLarge.pop() ?? this.#nextLarge();
     for (let i = 0; i < HUGE_PAGES; i++) this.#reset(head + i, flags | FRAME_LARGE, owner, index + i);
-    this.#large.set(head, { entire: 0, nrPtes: 0 });
+    this.#large.set(head, { entire: 0, nrPtes: 0, deferred: false });
     this.#nrUsed += HUGE_PAGES;
     return head;
   }
@@ -176,6 +178,25 @@ export class Frames {
   }
   #folio(pfn: Pfn): LargeFolio {
     return this.#large.get(headOf(pfn)) as LargeFolio;
+  }
+
+  /**
+   * Puts the anonymous huge folio of `pfn` on the queue of those to be broken up, if only a part of it is still mapped and it is not there yet.
+   * Returns whether it was put there. Linux: deferred_split_folio()
+   */
+  deferIfPartlyMapped(pfn: Pfn): boolean {
+    if ((this.#flags[pfn]! & (FRAME_LARGE | FRAME_ANON)) !== (FRAME_LARGE | FRAME_ANON)) return false;
+    const folio = this.#folio(pfn);
+    if (folio.deferred || folio.entire > 0 || folio.nrPtes === 0) return false;
+    const head = headOf(pfn);
+    for (let i = 0; i < HUGE_PAGES; i++) if (this.#mapcount[head + i] === 0) folio.deferred = true;
+    return folio.deferred;
+  }
+  /** Huge folios that wait to be broken up. */
+  get nrDeferred(): number {
+    let waiting = 0;
+    for (const { deferred } of this.#large.values()) if (deferred) waiting++;
+    return waiting;
   }
 
   /** Returns how many ptes and huge pmds map `pfn`. Linux: folio_precise_page_mapcount(). */

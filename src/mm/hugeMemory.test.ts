@@ -213,3 +213,28 @@ describe('pages of a broken folio', () => {
     expect([memory.write(4, 9), memory.bits(4)]).toEqual(['reuse', 'wdye']);
   });
 });
+
+describe('a folio of which a part is gone', () => {
+  const deferred = (memory: Memory): number =>
+    memory.machine.kernel.work.facts[FACT.foliosDeferred] as number;
+
+  it('waits to be broken up, once, and keeps its memory', () => {
+    const memory = huge();
+    memory.advise(0, 4, MADV_DONTNEED);
+    memory.advise(8, 4, MADV_DONTNEED);
+    expect([deferred(memory), memory.machine.kernel.frames.nrDeferred, memory.resident[0]]).toEqual([
+      1,
+      1,
+      T - 8,
+    ]);
+    expect(memory.machine.kernel.frames.nrUsed).toBe(T);
+  });
+  it('does not wait when it goes whole', () => {
+    const memory = huge();
+    memory.advise(0, 4, MADV_DONTNEED);
+    memory.advise(0, T, MADV_DONTNEED);
+    const other = huge();
+    other.advise(0, T, MADV_DONTNEED);
+    expect([deferred(memory), memory.machine.kernel.frames.nrDeferred, deferred(other)]).toEqual([1, 0, 0]);
+  });
+});

@@ -4,9 +4,10 @@
  * Two different things get broken: a *mapping* (the pmd becomes a table of 512 ptes that still point into one folio) and a *folio* (its
  * pages become single ones, and those that nothing maps are given back). Borders of vmas, mprotect, DONTNEED and fork break mappings; MADV_FREE,
  * MADV_COLD and MADV_PAGEOUT of a part break the folio. Each huge anonymous mapping has a pte table put aside, so breaking it cannot fail.
+ * A folio of which only a part is still mapped keeps all its memory; it is counted as waiting to be broken up (`foliosDeferred`).
  *
  * Linux   mm/huge_memory.c: do_huge_pmd_anonymous_page, do_huge_pmd_wp_page, __split_huge_pmd, split_folio, vma_adjust_trans_huge
- * Left out   the queue of partly mapped folios and its shrinker, khugepaged, sizes between 4 KiB and 2 MiB
+ * Left out   the shrinker of partly mapped folios, khugepaged, sizes between 4 KiB and 2 MiB
  */
 import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';

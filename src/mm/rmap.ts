@@ -82,9 +82,18 @@ export function releaseHuge(mm: Mm, low: number, head: Pfn): void {
   countResident(mm, head, -HUGE_PAGES);
   const before = frames.nrUsed;
   frames.dropEntire(head);
-  if (before === frames.nrUsed) return;
+  if (before === frames.nrUsed) {
+    deferSplit(mm, head);
+    return;
+  }
   work.count(FACT.pagesFreed, HUGE_PAGES);
   work.count(FACT.hugePagesFreed);
+}
+
+/** A mapping of `pfn` is gone: if that leaves a huge folio partly mapped, it waits to be broken up from now on. */
+export function deferSplit(mm: Mm, pfn: Pfn): void {
+  const { frames, work } = mm.kernel;
+  if (frames.isUsed(pfn) && frames.deferIfPartlyMapped(pfn)) work.count(FACT.foliosDeferred);
 }
 
 /** Returns the vmas that may map `pfn`. Linux: the interval trees of anon_vma and i_mmap. */

@@ -45,6 +45,7 @@ const FACT_NAMES = [
   'pmdsReprotected',
   'pmdsSplit',
   'foliosSplit',
+  'foliosDeferred',
   'windowsCollapsed',
   // Tables: of the lowest level, of the levels above, and lowest ones that changed their place as a whole.
   'pteTablesAllocated',

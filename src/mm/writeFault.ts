@@ -12,7 +12,7 @@ import { prepareAnonVma } from './anonVma.ts';
 import { headOf, type Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, EXCLUSIVE, KIND_MASK, PRESENT, WRITE, YOUNG } from './pte.ts';
-import { isMappedElsewhere, linearIndex, mapNewAnon, releaseEntry } from './rmap.ts';
+import { deferSplit, isMappedElsewhere, linearIndex, mapNewAnon, releaseEntry } from './rmap.ts';
 import { isSharedMemory, type Vma } from './vma.ts';
 import { VM_MAYSHARE, VM_SHARED } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
@@ -80,6 +80,7 @@ export function copyPage(mm: Mm, vma: Vma, page: Addr, stamp: number | null): vo
   frames.contents.copy(old, pfn);
   if (stamp !== null) frames.setStamp(pfn, stamp);
   releaseEntry(mm, low, old);
+  deferSplit(mm, old);
   mm.kernel.tlb.flush(mm, page, page + PAGE_SIZE, false);
   work.count(FACT.pagesCopied);
 }

@@ -8,10 +8,11 @@
  * Linux   mm/memory.c: zap_page_range_single, zap_pte_range, zap_huge_pmd; mm/pt_reclaim.c; spec/pt-reclaim.md 2
  */
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { headOf, type Pfn } from './frames.ts';
 import { splitPmd, zapHuge } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { EMPTY_TABLE, HUGE, isGuard, KIND_MASK, MARKER, NONE, PRESENT, ZERO_PAGE } from './pte.ts';
-import { releaseEntry } from './rmap.ts';
+import { deferSplit, releaseEntry } from './rmap.ts';
 import { TlbGather } from './tlb.ts';
 import type { Vma } from './vma.ts';
 import { FACT } from './work.ts';
@@ -77,10 +78,13 @@ export function zapInto(mm: Mm, vma: Vma, target: ZapTarget, options: ZapOptions
 function zapEntries(mm: Mm, target: ZapTarget, options: ZapOptions): void {
   const { frames, work } = mm.kernel;
   const { tlb } = target;
+  // Told once all of the range is gone: what goes whole never was partly mapped.
+  const large = new Set<Pfn>();
   mm.pages.transform(target.start, target.end, (low, high, addr) => {
     const kind = low & KIND_MASK;
     if (kind === PRESENT) {
       if (options.keepAnon === true && frames.isAnon(high)) return low;
+      if (frames.isLarge(high)) large.add(headOf(high));
       releaseEntry(mm, low, high);
       tlb.changed(addr, addr + PAGE_SIZE);
     } else if (kind === ZERO_PAGE) {
@@ -95,4 +99,5 @@ function zapEntries(mm: Mm, target: ZapTarget, options: ZapOptions): void {
     }
     return NONE;
   });
+  for (const head of large) deferSplit(mm, head);
 }
