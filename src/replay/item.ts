@@ -212,6 +212,7 @@ export type WarningKind =
   | 'late'
   | 'events-lost'
   | 'moving-start'
+  | 'not-mapped'
   | 'window-full';
 
 /** Something that does not matter, or matters and could not be helped. */

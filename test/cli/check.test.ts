@@ -162,6 +162,28 @@ describe('inputs without anything to compare', () => {
     expect(stdout).toContain('0 inputs agree with the kernel, 4 have nothing to compare');
     expect(status).toBe(0);
   });
+
+  it('say why: a recording of a running process does not know its past', () => {
+    const path = join(folder, 'web.bpftrace');
+    const lines = [
+      '# faultline-bpftrace 1 pid 7',
+      'snapshot start 100 7',
+      '55c19c028000-55c19c029000 rw-p 00001000 fe:00 1097897                    /tmp/example',
+      'snapshot done 110 7',
+      'fault 200 7 7 user 0x55c19c028010 0x55c19c028317 0x6',
+      'fault 201 7 7 user 0x7f1111111000 0x55c19c028317 0x6',
+      'fault 202 7 7 user 0x7f1111112000 0x55c19c028317 0x4',
+    ];
+    writeFileSync(path, `${lines.join('\n')}\n`);
+    const hole = 'touches of memory that no recorded call maps: ';
+    const check = faultline(['check', path]);
+    expect(check.stdout).toContain('nothing to compare: it was recorded of a running process: ');
+    expect(check.stdout).toMatch(new RegExp(`${hole}.* \\(2 times, first at ${path}:6\\)`));
+    expect(check.status).toBe(0);
+    const run = faultline(['run', path]);
+    expect(run.stderr).toContain(hole);
+    expect(run.stderr).toContain('the start snapshot was taken of a running process');
+  });
 });
 
 describe('a tampered copy', () => {

@@ -8,6 +8,7 @@ import type { InputFormat, ReplayItem, Summary, Warning } from '../../replay/ind
 import { Checker, type CheckReport, type Compared, checkInput } from '../../replay/play/check.ts';
 import type { Difference } from '../../replay/play/difference.ts';
 import { describeOp, Player, placeError, type VerifyWhen } from '../../replay/play/player.ts';
+import { UnmappedTouches } from '../../replay/play/unmappedTouches.ts';
 import { type Failure, failureOf } from '../exitStatus.ts';
 import { type CliInput, type ItemsInput, openInput, placedIn, reading } from '../inputs.ts';
 
@@ -127,7 +128,8 @@ const WITHOUT_START: Readonly<Record<InputFormat, string>> = {
   perf: 'page faults alone do not say what is mapped',
   maps: 'a maps text is one view: nothing leads to it',
   smaps: 'a smaps text is one view: nothing leads to it',
-  bpftrace: 'there is no start snapshot',
+  bpftrace:
+    'it was recorded of a running process: the snapshot at its start is of no single moment, and what its memory had been through (offsets, anon_vmas, limits) is not known, so no answer can be held against it',
   opfuzz: 'there is no start',
   'opfuzz-uffd': 'operations with userfaultfd are not modelled yet',
 };
@@ -136,9 +138,11 @@ const WITHOUT_START: Readonly<Record<InputFormat, string>> = {
 function played(input: ItemsInput, settings: CheckSettings): CheckResult {
   const warnings: Warning[] = [];
   let summary: Summary | null = null;
+  const unmapped = new UnmappedTouches();
   const player = new Player(
     { features: settings.features, verify: settings.verify },
     {
+      operation: (item, outcome) => unmapped.took(item, outcome),
       other: (item) => {
         if (item.kind === 'warning') warnings.push(placedIn(input, item));
         if (item.kind === 'summary') summary = item;
@@ -152,6 +156,8 @@ function played(input: ItemsInput, settings: CheckSettings): CheckResult {
       throw placeError(error, item);
     }
   }
+  const hole = input.format === 'bpftrace' ? unmapped.warning() : null;
+  if (hole !== null) warnings.push(hole);
   const nothing = WITHOUT_START[input.format];
   return { ...EMPTY, input: input.name, format: input.format, ops: opsIn(summary), warnings, nothing };
 }

@@ -7,6 +7,7 @@ import type { EventSink, Features, Why } from '../../mm/index.ts';
 import type { ReplayOp, Start, Warning } from '../../replay/index.ts';
 import { isCompared } from '../../replay/play/difference.ts';
 import { Player, placeError, type VerifyWhen } from '../../replay/play/player.ts';
+import { UnmappedTouches } from '../../replay/play/unmappedTouches.ts';
 import { type Counts, callText, EventCounts } from '../../report/index.ts';
 import { FIRST_TASK, runWorkload } from '../../workloads/index.ts';
 import type { CliInput, ItemsInput, WorkloadInput } from '../inputs.ts';
@@ -78,6 +79,7 @@ class Run {
   #ops = 0;
   #touches = 0;
   #mainTask: number | null = null;
+  readonly #unmapped = new UnmappedTouches();
   #isStopped = false;
 
   constructor(options: PlaybackOptions) {
@@ -110,6 +112,8 @@ class Run {
       }
       if (this.#isStopped) return;
     }
+    const hole = input.format === 'bpftrace' ? this.#unmapped.warning() : null;
+    if (hole !== null) this.#warnings.push(hole);
     if (this.#options.verify !== 'never') this.#player.verifyAll();
   }
 
@@ -140,6 +144,7 @@ class Run {
 
   #recorded(item: ReplayOp, outcome: Outcome, process: Process | null): void {
     const { nr, task, op } = item;
+    this.#unmapped.took(item, outcome);
     const recorded = item.recorded.kind === 'none' ? null : item;
     this.#note({ nr, place: item, task, op, outcome, recorded, process });
   }
