@@ -10,7 +10,7 @@
  *   mremap                       a move of each vma: empty, entry by entry, or by tables; and its splits
  *   refused, nothing done        the system call alone
  *
- * Cost    one pass over the facts a call
+ * Cost    one pass over the facts that a call can be charged for
  */
 import {
   MADV_COLD,
@@ -30,11 +30,67 @@ import {
   PROT_WRITE,
 } from '../abi/mman.ts';
 import { PAGE_SIZE } from '../base/units.ts';
-import { FACT, type Fact, PATH, type PathName, type Work } from '../mm/work.ts';
+import { FACT, type Fact, PATH, type Path, type Work } from '../mm/work.ts';
 import type { MemoryOp } from './memoryCalls.ts';
 
 /** The calibration's slow rate for pages begins beyond the largest call that still had the fast one. */
 const LARGE_PAGES = 32768;
+
+/** Facts that a change of attributes is charged for: what mprotect, locks, names and their like do to vmas and entries. */
+const OF_ATTRIBUTES: readonly Fact[] = [
+  FACT.vmasSplit,
+  FACT.writtenVmasSplit,
+  FACT.vmasMerged,
+  FACT.writtenVmasMerged,
+  FACT.ptesReprotected,
+  FACT.pmdsReprotected,
+  FACT.pmdsSplit,
+  FACT.foliosSplit,
+  FACT.pagesLocked,
+  FACT.pagesUnlocked,
+  FACT.pagesAskedForSharing,
+  FACT.indexesRewritten,
+  FACT.anonVmasRewritten,
+];
+/** Facts that any call is charged for. */
+const OF_CALLS: readonly Fact[] = [
+  ...OF_ATTRIBUTES,
+  FACT.vmasCreated,
+  FACT.vmasGrown,
+  FACT.vmasRemoved,
+  FACT.writtenVmasRemoved,
+  FACT.vmasMoved,
+  FACT.vmasCopied,
+  FACT.writtenVmasCopied,
+  FACT.ptesCopied,
+  FACT.pmdsCopied,
+  FACT.anonPtesZapped,
+  FACT.sharedPtesZapped,
+  FACT.filePtesZapped,
+  FACT.zeroPtesZapped,
+  FACT.swapPtesZapped,
+  FACT.pmdsZapped,
+  FACT.pteTablesFreed,
+  FACT.ptesMoved,
+  FACT.pmdsMoved,
+  FACT.tablesMoved,
+  FACT.markersSet,
+  FACT.markersZapped,
+  FACT.pagesLazyFreed,
+  FACT.pagesDeactivated,
+  FACT.pagesSwappedOut,
+  FACT.pagesPunched,
+  FACT.windowsCollapsed,
+  FACT.pagesFoundResident,
+  FACT.pagesCopiedByKernel,
+];
+
+/** Tells whether a call changes attributes of vmas and nothing else. */
+const isAboutAttributes = ({ call }: MemoryOp): boolean =>
+  call === 'mprotect' || call === 'mlock' || call === 'munlock' || call === 'set_vma_name';
+
+/** An unmapping that takes whole vmas, that trims one, that leaves both ends of one. */
+const MUNMAP_BY_SPLITS = [PATH['munmap-whole'], PATH['munmap-trim'], PATH['munmap-split']] as const;
 
 /** Charges the calls of one kernel. */
 export class CallCharges {
@@ -47,40 +103,42 @@ export class CallCharges {
     this.#before = new Float64Array(work.facts.length);
   }
 
-  /** A call begins. */
-  begin(): void {
-    this.#before.set(this.#work.facts);
+  /** A call begins. @param op  which; a fork and an exit are none */
+  begin(op: MemoryOp | null): void {
+    const { facts } = this.#work;
+    for (const fact of op !== null && isAboutAttributes(op) ? OF_ATTRIBUTES : OF_CALLS)
+      this.#before[fact] = facts[fact] as number;
   }
 
   /** The call that began is over. @param isRefused  it returned an error */
   end(op: MemoryOp, isRefused: boolean): void {
-    if (isRefused && this.#isIdle()) this.#charge('syscall', 1);
+    if (isRefused && this.#isIdle(op)) this.#charge(PATH.syscall, 1);
     else this.#call(op);
-    this.#charge('sharing-check', 0, this.#since(FACT.pagesAskedForSharing));
+    this.#charge(PATH['sharing-check'], 0, this.#since(FACT.pagesAskedForSharing));
     // A page that gets both a new index and a new anon_vma is visited once.
     const rewritten = Math.max(this.#since(FACT.indexesRewritten), this.#since(FACT.anonVmasRewritten));
-    this.#charge('rehome', 0, rewritten);
+    this.#charge(PATH.rehome, 0, rewritten);
     this.#work.settle();
   }
 
   /** The fork that began is over. */
   endFork(): void {
     const written = this.#since(FACT.writtenVmasCopied);
-    this.#charge('fork', 1);
-    this.#charge('fork-vmas', 0, this.#since(FACT.vmasCopied) - written);
-    this.#charge('fork-written-vmas', 0, written);
-    this.#charge('fork-pages', 0, this.#since(FACT.ptesCopied));
-    this.#charge('fork-huge-pages', 0, this.#since(FACT.pmdsCopied));
+    this.#charge(PATH.fork, 1);
+    this.#charge(PATH['fork-vmas'], 0, this.#since(FACT.vmasCopied) - written);
+    this.#charge(PATH['fork-written-vmas'], 0, written);
+    this.#charge(PATH['fork-pages'], 0, this.#since(FACT.ptesCopied));
+    this.#charge(PATH['fork-huge-pages'], 0, this.#since(FACT.pmdsCopied));
     this.#work.settle();
   }
 
   /** The end of an address space is over. @param isExit  of its process, too; execve replaces the one by another */
   endExit(isExit: boolean): void {
     const written = this.#since(FACT.writtenVmasRemoved);
-    this.#charge('exit', isExit ? 1 : 0);
-    this.#charge('exit-vmas', 0, this.#since(FACT.vmasRemoved) - written);
-    this.#charge('exit-written-vmas', 0, written);
-    this.#charge('exit-pages', 0, this.#ownZapped());
+    this.#charge(PATH.exit, isExit ? 1 : 0);
+    this.#charge(PATH['exit-vmas'], 0, this.#since(FACT.vmasRemoved) - written);
+    this.#charge(PATH['exit-written-vmas'], 0, written);
+    this.#charge(PATH['exit-pages'], 0, this.#ownZapped());
     this.#zapOthers();
     this.#work.settle();
   }
@@ -88,11 +146,13 @@ export class CallCharges {
   #since(fact: Fact): number {
     return (this.#work.facts[fact] as number) - (this.#before[fact] as number);
   }
-  #isIdle(): boolean {
-    return this.#work.facts.every((value, fact) => value === this.#before[fact]);
+  /** Tells whether nothing was done that a call can be charged for. */
+  #isIdle(op: MemoryOp): boolean {
+    const facts = isAboutAttributes(op) ? OF_ATTRIBUTES : OF_CALLS;
+    return facts.every((fact) => this.#since(fact) === 0);
   }
-  #charge(path: PathName, calls: number, pages = 0): void {
-    if (calls !== 0 || pages !== 0) this.#work.charge(PATH[path], calls, pages);
+  #charge(path: Path, calls: number, pages = 0): void {
+    if (calls !== 0 || pages !== 0) this.#work.charge(path, calls, pages);
   }
 
   #call(op: MemoryOp): void {
@@ -111,7 +171,7 @@ export class CallCharges {
         this.#unmap();
         return;
       case 'brk':
-        this.#brk();
+        this.#brk(op);
         return;
       case 'mremap':
         this.#remap(op);
@@ -129,8 +189,8 @@ export class CallCharges {
       case 'mlockall':
       case 'munlockall':
         this.#attributes();
-        this.#charge('mlock-resident', 0, this.#since(FACT.pagesLocked));
-        this.#charge('munlock', 0, this.#since(FACT.pagesUnlocked));
+        this.#charge(PATH['mlock-resident'], 0, this.#since(FACT.pagesLocked));
+        this.#charge(PATH.munlock, 0, this.#since(FACT.pagesUnlocked));
         return;
       case 'mseal':
       case 'mbind':
@@ -139,8 +199,12 @@ export class CallCharges {
       case 'uffd_unregister':
         this.#attributes();
         return;
+      case 'process_vm':
+        this.#charge(PATH['kernel-copy'], 1, this.#since(FACT.pagesCopiedByKernel));
+        this.#splitHuge();
+        return;
       case 'mincore':
-        this.#charge('mincore', 1, Math.ceil(op.len / PAGE_SIZE));
+        this.#charge(PATH.mincore, 1, Math.ceil(op.len / PAGE_SIZE));
         return;
       case 'msync':
       case 'set_memory_merge':
@@ -148,27 +212,28 @@ export class CallCharges {
       case 'set_thp_disable':
       case 'setrlimit':
       case 'set_uid':
-        this.#charge('syscall', 1);
+        this.#charge(PATH.syscall, 1);
         return;
     }
   }
 
   #map(isPlaced: boolean): void {
     if (this.#since(FACT.vmasRemoved) > 0) this.#unmap();
-    if (this.#since(FACT.vmasCreated) > 0) this.#charge(isPlaced ? 'mmap-new-placed' : 'mmap-new', 1);
-    else this.#charge(this.#since(FACT.vmasMerged) > 0 ? 'mmap-merge-both' : 'mmap-merge', 1);
-    this.#charge('populate-resident', 0, this.#since(FACT.pagesFoundResident));
+    if (this.#since(FACT.vmasCreated) > 0)
+      this.#charge(isPlaced ? PATH['mmap-new-placed'] : PATH['mmap-new'], 1);
+    else this.#charge(this.#since(FACT.vmasMerged) > 0 ? PATH['mmap-merge-both'] : PATH['mmap-merge'], 1);
+    this.#charge(PATH['populate-resident'], 0, this.#since(FACT.pagesFoundResident));
   }
 
   #unmap(): void {
     const removed = this.#since(FACT.vmasRemoved);
     if (removed === 0) {
-      this.#charge('syscall', 1);
+      this.#charge(PATH.syscall, 1);
       return;
     }
     const splits = this.#since(FACT.vmasSplit);
-    this.#charge(splits === 0 ? 'munmap-whole' : splits === 1 ? 'munmap-trim' : 'munmap-split', 1);
-    this.#charge('split-written', 0, this.#since(FACT.writtenVmasSplit));
+    this.#charge(MUNMAP_BY_SPLITS[Math.min(splits, 2)] as Path, 1);
+    this.#charge(PATH['split-written'], 0, this.#since(FACT.writtenVmasSplit));
     this.#moreRemoved(removed - 1);
     this.#zapMapped();
   }
@@ -176,14 +241,14 @@ export class CallCharges {
   /** Vmas beyond the first of an unmapping; the first is taken for a written one if there are any. */
   #moreRemoved(more: number): void {
     const written = Math.min(more, Math.max(0, this.#since(FACT.writtenVmasRemoved) - 1));
-    this.#charge('munmap-more-written-vmas', 0, written);
-    this.#charge('munmap-more-vmas', 0, more - written);
+    this.#charge(PATH['munmap-more-written-vmas'], 0, written);
+    this.#charge(PATH['munmap-more-vmas'], 0, more - written);
   }
 
   /** The pages and tables of an unmapping. */
   #zapMapped(): void {
     const own = this.#ownZapped();
-    if (own > 0 || this.#since(FACT.pteTablesFreed) > 0) this.#charge('munmap-pages', 1, own);
+    if (own > 0 || this.#since(FACT.pteTablesFreed) > 0) this.#charge(PATH['munmap-pages'], 1, own);
     this.#zapOthers();
   }
 
@@ -194,40 +259,41 @@ export class CallCharges {
 
   /** Whatever else than pages of one's own was taken out of tables. */
   #zapOthers(): void {
-    this.#charge('zap-shared', 0, this.#since(FACT.sharedPtesZapped));
-    this.#charge('zap-file', 0, this.#since(FACT.filePtesZapped));
-    this.#charge('zap-zero', 0, this.#since(FACT.zeroPtesZapped));
-    this.#charge('zap-swap', 0, this.#since(FACT.swapPtesZapped));
-    this.#charge('zap-huge', 0, this.#since(FACT.pmdsZapped));
+    this.#charge(PATH['zap-shared'], 0, this.#since(FACT.sharedPtesZapped));
+    this.#charge(PATH['zap-file'], 0, this.#since(FACT.filePtesZapped));
+    this.#charge(PATH['zap-zero'], 0, this.#since(FACT.zeroPtesZapped));
+    this.#charge(PATH['zap-swap'], 0, this.#since(FACT.swapPtesZapped));
+    this.#charge(PATH['zap-huge'], 0, this.#since(FACT.pmdsZapped));
     this.#splitHuge();
   }
 
   #splitHuge(): void {
     // Splitting a folio splits what maps it; that is in its price.
     const folios = this.#since(FACT.foliosSplit);
-    this.#charge('folio-split', 0, folios);
-    this.#charge('pmd-split', 0, Math.max(0, this.#since(FACT.pmdsSplit) - folios));
+    this.#charge(PATH['folio-split'], 0, folios);
+    this.#charge(PATH['pmd-split'], 0, Math.max(0, this.#since(FACT.pmdsSplit) - folios));
   }
 
-  #brk(): void {
+  #brk(op: MemoryOp): void {
     if (this.#since(FACT.vmasRemoved) > 0) this.#unmap();
-    else if (this.#isIdle()) this.#charge('syscall', 1);
-    else this.#charge('brk-grow', 1);
+    else if (this.#isIdle(op)) this.#charge(PATH.syscall, 1);
+    else this.#charge(PATH['brk-grow'], 1);
   }
 
   /** A change of attributes: the call, its splits and merges. */
   #attributes(): void {
-    this.#charge('vma-attributes', 1);
-    this.#charge('split', 0, this.#since(FACT.vmasSplit));
-    this.#charge('split-written', 0, this.#since(FACT.writtenVmasSplit));
-    this.#charge('merge', 0, this.#since(FACT.vmasMerged));
-    this.#charge('merge-written', 0, this.#since(FACT.writtenVmasMerged));
+    this.#charge(PATH['vma-attributes'], 1);
+    this.#charge(PATH.split, 0, this.#since(FACT.vmasSplit));
+    this.#charge(PATH['split-written'], 0, this.#since(FACT.writtenVmasSplit));
+    this.#charge(PATH.merge, 0, this.#since(FACT.vmasMerged));
+    this.#charge(PATH['merge-written'], 0, this.#since(FACT.writtenVmasMerged));
   }
 
   #protect(isWritable: boolean): void {
     this.#attributes();
     const entries = this.#since(FACT.ptesReprotected) + this.#since(FACT.pmdsReprotected);
-    if (entries > 0) this.#charge(isWritable ? 'mprotect-writable' : 'mprotect-read-only', 1, entries);
+    if (entries > 0)
+      this.#charge(isWritable ? PATH['mprotect-writable'] : PATH['mprotect-read-only'], 1, entries);
     this.#splitHuge();
   }
 
@@ -238,36 +304,36 @@ export class CallCharges {
         this.#discard();
         return;
       case MADV_FREE:
-        this.#charge('madv-free', 1, this.#since(FACT.pagesLazyFreed));
-        this.#charge('zap-swap', 0, this.#since(FACT.swapPtesZapped));
+        this.#charge(PATH['madv-free'], 1, this.#since(FACT.pagesLazyFreed));
+        this.#charge(PATH['zap-swap'], 0, this.#since(FACT.swapPtesZapped));
         this.#splitHuge();
         return;
       case MADV_COLD:
-        this.#charge('madv-cold', 1, this.#since(FACT.pagesDeactivated));
+        this.#charge(PATH['madv-cold'], 1, this.#since(FACT.pagesDeactivated));
         this.#splitHuge();
         return;
       case MADV_PAGEOUT:
-        this.#charge('madv-pageout', 1, this.#since(FACT.pagesSwappedOut));
+        this.#charge(PATH['madv-pageout'], 1, this.#since(FACT.pagesSwappedOut));
         this.#splitHuge();
         return;
       case MADV_REMOVE:
-        this.#charge('madv-remove', 1, this.#since(FACT.pagesPunched));
+        this.#charge(PATH['madv-remove'], 1, this.#since(FACT.pagesPunched));
         return;
       case MADV_COLLAPSE:
-        this.#charge('madv-collapse', 1, this.#since(FACT.windowsCollapsed));
+        this.#charge(PATH['madv-collapse'], 1, this.#since(FACT.windowsCollapsed));
         return;
       case MADV_GUARD_INSTALL:
-        this.#charge('guard-install', 1, this.#since(FACT.markersSet));
-        this.#charge('dontneed', 0, this.#ownZapped());
+        this.#charge(PATH['guard-install'], 1, this.#since(FACT.markersSet));
+        this.#charge(PATH.dontneed, 0, this.#ownZapped());
         this.#zapOthers();
         return;
       case MADV_GUARD_REMOVE:
-        this.#charge('guard-remove', 1, this.#since(FACT.markersZapped));
+        this.#charge(PATH['guard-remove'], 1, this.#since(FACT.markersZapped));
         return;
       case MADV_POPULATE_READ:
       case MADV_POPULATE_WRITE:
-        this.#charge('syscall', 1);
-        this.#charge('populate-resident', 0, this.#since(FACT.pagesFoundResident));
+        this.#charge(PATH.syscall, 1);
+        this.#charge(PATH['populate-resident'], 0, this.#since(FACT.pagesFoundResident));
         return;
       default:
         this.#attributes();
@@ -277,41 +343,41 @@ export class CallCharges {
 
   #discard(): void {
     const own = this.#ownZapped();
-    const path = own === 0 ? 'dontneed-empty' : own > LARGE_PAGES ? 'dontneed-large' : 'dontneed';
-    this.#charge(path, 1, own);
-    this.#charge('dontneed-tables', 0, this.#since(FACT.pteTablesFreed));
+    const some = own > LARGE_PAGES ? PATH['dontneed-large'] : PATH.dontneed;
+    this.#charge(own === 0 ? PATH['dontneed-empty'] : some, 1, own);
+    this.#charge(PATH['dontneed-tables'], 0, this.#since(FACT.pteTablesFreed));
     this.#zapOthers();
   }
 
   #remap(op: Extract<MemoryOp, { call: 'mremap' }>): void {
     const moved = this.#since(FACT.vmasMoved);
     if (moved > 0) this.#move(moved, (op.flags & MREMAP_DONTUNMAP) !== 0);
-    else if (this.#isIdle()) this.#charge('syscall', 1);
+    else if (this.#isIdle(op)) this.#charge(PATH.syscall, 1);
     else if (this.#since(FACT.vmasRemoved) > 0) {
-      this.#charge('mremap-shrink', 1);
-      this.#charge('split-written', 0, this.#since(FACT.writtenVmasSplit));
+      this.#charge(PATH['mremap-shrink'], 1);
+      this.#charge(PATH['split-written'], 0, this.#since(FACT.writtenVmasSplit));
       this.#moreRemoved(this.#since(FACT.vmasRemoved) - 1);
       this.#zapMapped();
-    } else this.#charge('mremap-grow', 1);
+    } else this.#charge(PATH['mremap-grow'], 1);
   }
 
   /** Moves of `moved` vmas, and what was unmapped to make room for them. */
   #move(moved: number, isKept: boolean): void {
     const entries = this.#since(FACT.ptesMoved);
     const tables = this.#since(FACT.tablesMoved) + this.#since(FACT.pmdsMoved);
-    if (isKept) this.#charge('mremap-dontunmap', moved);
-    else if (tables > 0) this.#charge('mremap-move-tables', moved);
-    else this.#charge(entries > 0 ? 'mremap-move-entries' : 'mremap-move-empty', moved);
-    this.#charge('mremap-move-tables', 0, tables);
-    this.#charge('mremap-move-entries', 0, entries);
-    this.#charge('mremap-split', 0, this.#since(FACT.vmasSplit));
+    if (isKept) this.#charge(PATH['mremap-dontunmap'], moved);
+    else if (tables > 0) this.#charge(PATH['mremap-move-tables'], moved);
+    else this.#charge(entries > 0 ? PATH['mremap-move-entries'] : PATH['mremap-move-empty'], moved);
+    this.#charge(PATH['mremap-move-tables'], 0, tables);
+    this.#charge(PATH['mremap-move-entries'], 0, entries);
+    this.#charge(PATH['mremap-split'], 0, this.#since(FACT.vmasSplit));
     const cleared = this.#since(FACT.vmasRemoved) - (isKept ? 0 : moved);
     if (cleared > 0) {
-      this.#charge('munmap-whole', 1);
+      this.#charge(PATH['munmap-whole'], 1);
       this.#moreRemoved(cleared - 1);
     }
     const own = this.#ownZapped();
-    if (own > 0) this.#charge('munmap-pages', 1, own);
+    if (own > 0) this.#charge(PATH['munmap-pages'], 1, own);
     this.#zapOthers();
   }
 }

@@ -172,7 +172,7 @@ export class Machine {
   #memory(caller: Caller, op: MemoryOp, chosen: Chosen): Outcome {
     // Faults charge themselves.
     if (op.call === 'touch') return memoryCall(caller, op, chosen);
-    this.#charges.begin();
+    this.#charges.begin(op);
     const outcome = memoryCall(caller, op, chosen);
     this.#charges.end(op, outcome.kind === 'errno');
     return outcome;
@@ -187,7 +187,7 @@ export class Machine {
     }
     let { mm } = process;
     if (mm !== null && (op.flags & CLONE_VM) === 0) {
-      this.#charges.begin();
+      this.#charges.begin(null);
       const copy = forkMm(mm);
       this.#charges.endFork();
       if (!(copy instanceof Mm)) return outcomeOf(copy);
@@ -228,7 +228,7 @@ export class Machine {
     process.mm = null;
     if (mm === null) return;
     for (const other of this.#processes.values()) if (other.mm === mm) return;
-    this.#charges.begin();
+    this.#charges.begin(null);
     exitMm(mm);
     this.#charges.endExit(isExit);
   }

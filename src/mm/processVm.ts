@@ -39,6 +39,9 @@ export interface ProcessVm {
  */
 export function processVm(caller: Mm, target: Mm, call: ProcessVm): SysResult {
   const { minFlt, majFlt } = target;
+  const { work } = target.kernel;
+  // No exception is taken: the kernel brings the pages in by itself.
+  work.origin = 'populate';
   let bytes = 0;
   for (const { addr, len } of call.ranges) {
     const wanted = Math.min(len, call.max - bytes);
@@ -46,6 +49,7 @@ export function processVm(caller: Mm, target: Mm, call: ProcessVm): SysResult {
     bytes += copied;
     if (copied < wanted) break;
   }
+  work.origin = 'program';
   if (caller !== target) {
     caller.minFlt += target.minFlt - minFlt;
     caller.majFlt += target.majFlt - majFlt;

@@ -10,6 +10,7 @@ import { accountVm, exceededLimit, type Mm, mayCommit, mayLockMore } from './mm.
 import { OK, refused, type SysResult } from './result.ts';
 import type { Vma } from './vma.ts';
 import { VM_ACCESS_FLAGS, VM_ACCOUNT, VM_GROWSDOWN, VM_LOCKED } from './vmFlags.ts';
+import { FACT } from './work.ts';
 
 /**
  * Grows `vma`, which is GROWSDOWN and starts above `addr`, down to the page of `addr`.
@@ -39,6 +40,7 @@ export function expandStack(mm: Mm, vma: Vma, addr: Addr): SysResult {
   accountVm(mm, vma.flags, grow);
   vma.pgoff -= grow;
   mm.vmas.resize(vma, start, vma.end);
+  mm.kernel.work.count(FACT.vmasGrown);
   mm.kernel.emit?.({
     kind: 'vmaResize',
     op: mm.kernel.opNr,

@@ -64,6 +64,7 @@ function emitMerge(
 function growVma(merge: Merge, vma: Vma, start: Addr, end: Addr): void {
   vma.pgoff -= nrPagesIn(vma.start - start);
   merge.mm.vmas.resize(vma, start, end);
+  merge.mm.kernel.work.count(FACT.vmasGrown);
 }
 
 /** Folds `gone`, which touches `survivor`, into it: anon_vma links, range, count. */

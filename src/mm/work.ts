@@ -53,8 +53,10 @@ const FACT_NAMES = [
   'upperTablesAllocated',
   'upperTablesFreed',
   'tablesMoved',
-  // Vmas; written ones have an anon_vma. Made for new memory, split in two, merged away, unmapped, moved by mremap, copied by fork.
+  // Vmas: made for new memory, grown into room beside them, split in two, merged away, unmapped, moved by mremap, copied by fork. Written ones
+  // have an anon_vma.
   'vmasCreated',
+  'vmasGrown',
   'vmasSplit',
   'writtenVmasSplit',
   'vmasMerged',
