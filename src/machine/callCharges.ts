@@ -157,7 +157,9 @@ export class CallCharges {
 
   #call(op: MemoryOp): void {
     switch (op.call) {
+      // Faults charge themselves, and what the kernel migrates is no call of the program's.
       case 'touch':
+      case 'migrate':
         return;
       case 'mmap':
         this.#map((op.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) === 0);
@@ -215,6 +217,8 @@ export class CallCharges {
         this.#charge(PATH.syscall, 1);
         return;
     }
+    // A new call fails to compile until it is charged.
+    op satisfies never;
   }
 
   #map(isPlaced: boolean): void {
