@@ -91,7 +91,7 @@ export interface CaseTarget {
   store(addr: number, value: number): Loaded;
   load(addr: number): Loaded;
   page(addr: number): PageState;
-  /** Tells whether the 2 MiB around `addr` have a page table. */
+  /** Tells whether the 2 MiB around `addr` have a page table, or a huge page. */
   hasTable(addr: number): boolean;
   /** Tells whether the page that had this number was freed since, so that the number may stand for another. */
   isFreed(frame: number): boolean;

@@ -229,7 +229,8 @@ export class VmaModel implements CaseTarget {
     return { frame: number, once: kind !== 'zeroPage' && this.#machine.kernel.frames.mapcount(number) === 1 };
   }
   hasTable(addr: number): boolean {
-    return this.#mm.pages.hasTable(addr);
+    // A huge mapping shows the kernel's side what an empty entry of a table shows: that nothing is write-protected.
+    return this.#mm.pages.pmd(addr) !== 0;
   }
   isFreed(frame: number): boolean {
     return frame !== 0 && !this.#machine.kernel.frames.isUsed(frame);
