@@ -20,6 +20,7 @@ export {
 } from './features.ts';
 export { exitMm, forkMm } from './fork.ts';
 export { BytesContents, FingerprintContents, type FrameContents } from './frameContents.ts';
+export { isHugeEligible } from './hugeEligible.ts';
 export { adoptVma, type FoundVma } from './initial.ts';
 export { DEFAULT_CONFIG, Kernel, type KernelConfig, type KernelStorage } from './kernel.ts';
 export { madvise, processMadvise } from './madvise.ts';
@@ -34,7 +35,7 @@ export { type MremapRequest, mremap } from './mremap.ts';
 export { mseal } from './mseal.ts';
 export { munmap } from './munmap.ts';
 export { type PagemapBits, pagemapBits, pagemapWord } from './pagemap.ts';
-export { forEachPage, type PageKind, type PageState, pageAt } from './pageState.ts';
+export { forEachPage, isLazyFree, type PageKind, type PageState, pageAt } from './pageState.ts';
 export { type ProcessVm, processVm } from './processVm.ts';
 export { type AnonVmaRow, mapsLine, mapsText, type VmaRow, vmaDisplayName, vmaRows } from './procfs.ts';
 export { isRefused, type SysResult, type Why } from './result.ts';
@@ -43,7 +44,7 @@ export { CountingTlb, type Tlb } from './tlb.ts';
 export { getUnmappedArea, type PlaceRequest } from './unmappedArea.ts';
 export { INVARIANT_NAMES, verifyAnonVmas, verifyAround, verifyKernel, verifyMm } from './verify.ts';
 export { type FileObject, isAnonymousVma, type MappedFile, nrPagesOf, Vma } from './vma.ts';
-export { kernelVmFlags, permsOf, VM_STICKY, vmFlagCodes, vmFlagsOfCodes } from './vmFlags.ts';
+export { kernelVmFlags, permsOf, VM_LOCKED, VM_STICKY, vmFlagCodes, vmFlagsOfCodes } from './vmFlags.ts';
 export {
   FACT,
   FAULTED,

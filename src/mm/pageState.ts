@@ -4,7 +4,7 @@
  * Linux   what pagemap, mincore and a debugger would see; the huge mapping around a page is looked through
  */
 import { type Addr, PAGE_SIZE, pageFloor } from '../base/units.ts';
-import { HUGE_PAGES, type Pfn } from './frames.ts';
+import { FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
 import {
   HUGE,
@@ -71,6 +71,12 @@ export function pageAt(mm: Mm, addr: Addr): PageState {
     default:
       return state('none');
   }
+}
+
+/** Tells whether the page at `addr` was given away by MADV_FREE, and may be dropped if nobody has written it since. */
+export function isLazyFree(mm: Mm, addr: Addr): boolean {
+  const { kind, number } = pageAt(mm, addr);
+  return kind === 'anonymous' && (mm.kernel.frames.flags(number) & FRAME_SWAPBACKED) === 0;
 }
 
 /** Calls `each` for every page of [start, end) at which something is (mapped, swapped, marked), ascending; of 2 MiB mapped at once, for each of their pages. */

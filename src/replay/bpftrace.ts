@@ -82,12 +82,13 @@ function endState(
     task: of.task,
     isMain: true,
     afterExec: of.afterExec,
-    files: { maps: of.path, smaps: '', vmas: '', pagemap: '' },
+    files: { maps: of.path, smaps: '', vmas: '', pagemap: '', status: '', stat: '' },
     maps,
     smaps: null,
     vmas: null,
     status: null,
     stat: null,
+    hasPages: false,
     pages: () => [],
   };
 }

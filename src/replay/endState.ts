@@ -30,14 +30,16 @@ export function readEnd(files: InputFiles, task: number, directory: string, afte
     smaps: path('smaps.end'),
     vmas: path('vmas.end'),
     pagemap: path('pagemap.end.rle'),
+    status: path('status.end'),
+    stat: path('stat.end'),
   };
   const optional = <T>(name: string, read: (files: InputFiles, file: string) => T): (() => T | null) =>
     once(() => (files.has(name) ? read(files, name) : null));
   const maps = once(() => [...mapsLines(files, names.maps, 'as-is')]);
   const smaps = optional(names.smaps, (from, file) => [...smapsEntries(from, file)]);
   const vmas = optional(names.vmas, (from, file) => [...vmaInternals(from, file)]);
-  const status = optional(path('status.end'), readStatus);
-  const stat = optional(path('stat.end'), readStat);
+  const status = optional(names.status, readStatus);
+  const stat = optional(names.stat, readStat);
   // Read when asked for: only a check looks into them.
   return {
     kind: 'end',
@@ -60,6 +62,7 @@ export function readEnd(files: InputFiles, task: number, directory: string, afte
     get stat() {
       return stat();
     },
+    hasPages: files.has(names.pagemap),
     pages: () => (files.has(names.pagemap) ? pageRuns(files, names.pagemap) : []),
   };
 }

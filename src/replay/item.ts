@@ -90,7 +90,18 @@ export interface Meta {
   /** The switch that is set: `always`, `madvise`, `never`. */
   readonly thpEnabled: string | null;
   readonly shmemEnabled: string | null;
+  /** perf lost page faults, or did not look at all of them. */
   readonly faultsLost: number;
+  /** The counters of the process at the start and at the end; null where a recorder left them out. */
+  readonly faultCounters: { readonly start: FaultCounters; readonly end: FaultCounters } | null;
+  /** There was a swap device. */
+  readonly hasSwap: boolean;
+}
+
+/** Page faults a process was charged, as /proc/PID/stat counts them. */
+export interface FaultCounters {
+  readonly minflt: number;
+  readonly majflt: number;
 }
 
 /** An operation with its place in time. */
@@ -180,12 +191,16 @@ export interface EndState {
     readonly smaps: string;
     readonly vmas: string;
     readonly pagemap: string;
+    readonly status: string;
+    readonly stat: string;
   };
   readonly maps: readonly MapsLine[];
   readonly smaps: readonly SmapsEntry[] | null;
   readonly vmas: readonly VmaInternals[] | null;
   readonly status: ReadonlyMap<string, string> | null;
   readonly stat: ProcStat | null;
+  /** There are page states. */
+  readonly hasPages: boolean;
   /** Reads the page states, which may be many, again at each call. */
   pages(): Iterable<PageRun>;
 }

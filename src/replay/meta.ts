@@ -19,6 +19,17 @@ const textsOf = (value: unknown): readonly string[] =>
 const numbersOf = (value: unknown): readonly number[] =>
   Array.isArray(value) ? value.filter((each) => typeof each === 'number') : [];
 
+const numberOf = (value: unknown): number => (typeof value === 'number' ? value : 0);
+
+function countersOf(json: Json): Meta['faultCounters'] {
+  const { minfltStart, majfltStart, minfltEnd, majfltEnd } = json;
+  if (typeof minfltStart !== 'number' || typeof minfltEnd !== 'number') return null;
+  return {
+    start: { minflt: minfltStart, majflt: numberOf(majfltStart) },
+    end: { minflt: minfltEnd, majflt: numberOf(majfltEnd) },
+  };
+}
+
 /** Reads meta.json. */
 export function readMeta(files: InputFiles, file: string): Meta {
   const path = pathIn(files, file);
@@ -54,7 +65,9 @@ export function readMeta(files: InputFiles, file: string): Meta {
     ),
     thpEnabled: chosenSwitch(thp.enabled),
     shmemEnabled: chosenSwitch(thp.shmem_enabled),
-    faultsLost: typeof json.faultsLost === 'number' ? json.faultsLost : 0,
+    faultsLost: numberOf(json.faultsLost) + numberOf(json.faultsThrottled),
+    faultCounters: countersOf(json),
+    hasSwap: textOf(json.swaps) !== '',
   };
 }
 

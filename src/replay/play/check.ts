@@ -11,7 +11,7 @@ import { type Addr, hex, pageFloor } from '../../base/units.ts';
 import type { Op, Outcome } from '../../machine/index.ts';
 import type { MmEvent } from '../../mm/index.ts';
 import type { ReplayItem, ReplayOp, SignalItem, Summary, Warning } from '../item.ts';
-import { EndComparison } from './compareEnd.ts';
+import { RecordingComparison } from './compareRecording.ts';
 import { SnapshotComparison } from './compareSnapshot.ts';
 import { compareResult, type Difference, isCompared, outcomeText } from './difference.ts';
 import { PlacementOrder } from './placementOrder.ts';
@@ -60,7 +60,7 @@ export class Checker {
   /** Operations whose mapping the kernel put elsewhere than we would have: with threads, a sign of another order. */
   readonly misplaced: number[] = [];
   readonly player: Player;
-  readonly #ends: EndComparison;
+  readonly #recording: RecordingComparison;
   readonly #snapshots: SnapshotComparison;
   readonly #anonVmaBorn = new Map<number, number>();
   readonly #vmaChanged = new Map<number, number>();
@@ -76,7 +76,7 @@ export class Checker {
   constructor(options: PlayOptions, placements: ReadonlyMap<number, number> = new Map()) {
     this.order = new PlacementOrder(placements);
     const { events } = options;
-    this.#ends = new EndComparison((difference) => this.differences.push(difference));
+    this.#recording = new RecordingComparison((difference) => this.differences.push(difference));
     this.#snapshots = new SnapshotComparison((difference) => this.differences.push(difference));
     this.player = new Player(
       {
@@ -87,7 +87,10 @@ export class Checker {
         },
       },
       {
-        operation: (item, outcome, _process, faults) => this.#operation(item, outcome, faults),
+        operation: (item, outcome, process, faults) => {
+          this.#recording.after(item, outcome, process, faults);
+          this.#operation(item, outcome, faults);
+        },
         signal: (item) => this.#signal(item),
         snapshot: (item, machine) => {
           const window = this.player.start?.state?.window ?? null;
@@ -95,14 +98,12 @@ export class Checker {
         },
         end: (item, machine) => {
           this.#settle();
-          const mm = machine.processOf(item.task)?.mm ?? null;
-          if (mm !== null && !item.afterExec) this.#ends.compare(item, mm);
-          this.compared.vmas += this.#ends.compared;
-          this.#ends.compared = 0;
+          this.#recording.end(item, machine);
         },
         other: (item) => {
           if (item.kind === 'warning') this.warnings.push(item);
           if (item.kind === 'summary') this.summary = item;
+          if (item.kind === 'start') this.#recording.start(item);
         },
       },
     );
@@ -139,6 +140,7 @@ export class Checker {
   run(items: Iterable<ReplayItem>): void {
     for (const item of items) {
       try {
+        if (item.kind === 'op') this.#recording.before(item, this.player.machine);
         this.player.feed(item);
       } catch (error) {
         throw placeError(error, item);
@@ -149,6 +151,10 @@ export class Checker {
     this.compared.vmas += vmas;
     this.compared.pages += pages;
     this.compared.counts += figures + tables;
+    const recording = this.#recording.counts;
+    this.compared.vmas += recording.vmas;
+    this.compared.pages += recording.pages;
+    this.compared.counts += recording.counts;
   }
 
   #operation(item: ReplayOp, outcome: Outcome, faults: number): void {
@@ -246,6 +252,11 @@ export class Checker {
 
   #settle(): void {
     for (const task of [...this.#accessed.keys()]) this.#settleTask(task);
+    // What had to wait for later operations comes late.
+    if (this.#recording.settle())
+      this.differences.sort(
+        (a, b) => (a.op ?? Number.POSITIVE_INFINITY) - (b.op ?? Number.POSITIVE_INFINITY),
+      );
   }
 }
 

@@ -42,17 +42,18 @@ export class EndComparison {
     this.#report = report;
   }
 
-  /** Compares everything an end state has with `mm`. */
-  compare(end: EndState, mm: Mm): void {
+  /** Compares everything an end state has about the vmas of `mm`. Returns whether their ranges agree, so that what is in them can be compared. */
+  compare(end: EndState, mm: Mm): boolean {
     const lines = end.maps.filter(({ name }) => name !== VSYSCALL);
     const repeated = end.smaps?.map(({ maps }) => maps) ?? [];
     this.#learnFiles([...repeated, ...lines], mm);
-    if (!this.#compareMaps(end.files.maps, lines, mm)) return;
+    if (!this.#compareMaps(end.files.maps, lines, mm)) return false;
     const vmas = [...mm.vmas];
     const smaps = end.smaps?.filter(({ maps }) => maps.name !== VSYSCALL) ?? [];
     this.#compareFlags(end.files.smaps, smaps, vmas, mm);
-    if (end.status !== null) this.#compareStatus(end.files.maps, end.status, mm);
+    if (end.status !== null) this.#compareStatus(end.files.status, end.status, mm);
     if (end.vmas !== null) this.#compareInternals(end.files.vmas, end.vmas, vmas);
+    return true;
   }
 
   /**
@@ -148,8 +149,7 @@ export class EndComparison {
   }
 
   /** Compares the totals that status shows: address space, locked, data, stack. */
-  #compareStatus(mapsFile: string, status: ReadonlyMap<string, string>, mm: Mm): void {
-    const file = mapsFile.replace(/maps\.end$/, 'status.end');
+  #compareStatus(file: string, status: ReadonlyMap<string, string>, mm: Mm): void {
     const totals = [
       ['VmSize', mm.totalVm],
       ['VmLck', mm.lockedVm],

@@ -15,6 +15,8 @@ export interface Difference {
   readonly line: number;
   /** Number of the operation, or null for something in an end state. */
   readonly op: number | null;
+  /** Its time on the clock of the input, for an access: what was in progress then may be put elsewhere. */
+  readonly at?: number;
   readonly kind: ComparedKind;
   /** What differs, in a few words. */
   readonly what: string;

@@ -1,0 +1,99 @@
+/**
+ * Calls that were in progress while another thread faulted.
+ *
+ * A call that changes a mapping takes its entries out for a moment, or has changed some of them and others not yet. So what another thread's fault
+ * finds on a page that the call works on is not determined. Calls are applied at one moment between entry and return, so a fault may come
+ * before the call in the order of the input or after it: what cannot be judged yet waits.
+ *
+ * Cost   the calls that overlap something else and have not returned long ago; the number of waiting differences is bounded
+ */
+import { CLONE_VM } from '../../abi/mman.ts';
+import type { Addr } from '../../base/units.ts';
+import type { Op, OpName, Recorded } from '../../machine/index.ts';
+import type { Mm } from '../../mm/index.ts';
+import type { Range } from '../effects.ts';
+import type { ReplayOp } from '../item.ts';
+import type { Difference } from './difference.ts';
+
+interface Call {
+  readonly mm: Mm;
+  readonly task: number;
+  readonly entry: number;
+  readonly exit: number;
+  readonly ranges: readonly Range[] | 'all';
+}
+
+/** A fault that differs, unless a call explains it. */
+export interface DeferredFault {
+  readonly mm: Mm;
+  readonly task: number;
+  readonly page: Addr;
+  readonly time: number;
+  readonly difference: Difference;
+}
+
+/** More than this many do not wait: then something else is wrong. */
+const MAX_WAITING = 1000;
+/** So many calls are kept before those that are over are dropped. */
+const MANY_CALLS = 64;
+
+const range = (start: Addr, len: number): readonly Range[] => [{ start, end: start + len }];
+
+const WORKS_ON_ALL: ReadonlySet<OpName> = new Set([
+  'brk',
+  'mlockall',
+  'munlockall',
+  'shmdt',
+  'process_madvise',
+  'process_vm',
+]);
+
+/** Returns the ranges whose entries an operation may change. */
+function workedOn(op: Op, recorded: Recorded): readonly Range[] | 'all' {
+  if (op.call === 'clone') return op.flags & CLONE_VM ? [] : 'all';
+  if (WORKS_ON_ALL.has(op.call)) return 'all';
+  if (op.call === 'mmap') return recorded.kind === 'value' ? range(recorded.value, op.len) : [];
+  if (op.call !== 'mremap') return 'addr' in op && 'len' in op ? range(op.addr, op.len) : [];
+  const to = recorded.kind === 'value' ? range(recorded.value, op.newLen) : [];
+  return [...range(op.addr, op.oldLen), ...to];
+}
+
+const explains = (call: Call, fault: DeferredFault): boolean =>
+  call.mm === fault.mm &&
+  call.task !== fault.task &&
+  call.entry < fault.time &&
+  fault.time < call.exit &&
+  (call.ranges === 'all' || call.ranges.some(({ start, end }) => start <= fault.page && fault.page < end));
+
+/** The calls of one run that overlap something, and the faults that wait for one. */
+export class CallsInProgress {
+  #calls: Call[] = [];
+  #waiting: DeferredFault[] = [];
+
+  /** Takes in a call of `mm` that was carried out; faults that it explains wait no longer. */
+  add(item: ReplayOp, mm: Mm): void {
+    if (!item.overlaps) return;
+    const { op, recorded, task, entry, exit } = item;
+    const ranges = workedOn(op, recorded);
+    if (ranges.length === 0) return;
+    const call = { mm, task, entry, exit, ranges };
+    if (this.#waiting.length > 0) this.#waiting = this.#waiting.filter((fault) => !explains(call, fault));
+    if (this.#calls.length >= MANY_CALLS) this.#calls = this.#calls.filter((other) => other.exit >= item.at);
+    this.#calls.push(call);
+  }
+
+  /** Lets a fault wait until it is known which calls were in progress; one that is explained already is forgotten. Returns false if too many wait. */
+  defer(fault: DeferredFault): boolean {
+    if (this.#calls.some((call) => explains(call, fault))) return true;
+    if (this.#waiting.length >= MAX_WAITING) return false;
+    this.#waiting.push(fault);
+    return true;
+  }
+
+  /** Returns the differences that no call explains, in their order, and forgets them. */
+  takeRest(): readonly Difference[] {
+    const rest = this.#waiting.map(({ difference }) => difference);
+    this.#waiting = [];
+    return rest;
+  }
+}

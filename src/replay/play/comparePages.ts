@@ -1,0 +1,263 @@
+/**
+ * The pages of one vma at the end of a recording: the runs of pagemap against the model, as far as a recording determines them.
+ *
+ * Of anonymous memory every page is compared: present, swap entry or marker, mapped only here, write-protected by userfaultfd. Of a private mapping of
+ * a file the copies that the program made are, and markers; its other pages are in the page cache, of which nobody tells. Of shared
+ * memory only markers are.
+ *
+ * Three things the kernel does when it likes, and the recording shows only what came of them. Each is taken as it is found, and the figures of smaps must
+ * then agree with it:
+ *   dropped     a page that MADV_FREE gave away is gone
+ *   swapped     a page is in swap; only where the machine has any
+ *   collapsed   khugepaged has made 2 MiB of a vma that may have huge pages into one: all of it is present and mapped only here
+ *
+ * Cost   linear in the pages of the vma that are not empty
+ */
+import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE } from '../../base/units.ts';
+import {
+  forEachPage,
+  isAnonymousVma,
+  isHugeEligible,
+  isLazyFree,
+  type Mm,
+  pageAt,
+  pagemapBits,
+  type Vma,
+} from '../../mm/index.ts';
+import type { PageRun } from '../pagemapRle.ts';
+
+/** Neighbouring pages that look alike: P, S, F, X or dashes, then W or nothing. */
+interface Span {
+  readonly start: Addr;
+  end: Addr;
+  readonly flags: string;
+  /** Line of the file; 0 for ours. */
+  readonly line: number;
+}
+
+const EMPTY = '----';
+const OWN = 'P--X';
+
+/** The first place that differs. */
+export interface PageDifference {
+  readonly line: number;
+  readonly kernel: string;
+  readonly ours: string;
+}
+
+/** What is found to be otherwise than ours, and may be, in pages. */
+export interface OpenPages {
+  dropped: number;
+  swapped: number;
+  /** Anonymous pages that 2 MiB have and we had not, and how many such 2 MiB there are. */
+  filled: number;
+  collapsed: number;
+}
+
+/** What the comparison of one vma came to. */
+export interface PageComparison {
+  readonly pages: number;
+  readonly difference: PageDifference | null;
+  readonly open: OpenPages;
+}
+
+/** A recorded machine, as far as its pages depend on it. */
+export interface PageConditions {
+  /** There is a swap device. */
+  readonly hasSwap: boolean;
+}
+
+/** Tells whether a page that looks like `flags` is one whose state is determined in `vma`. */
+function isDetermined(vma: Vma, isAnonymous: boolean, flags: string): boolean {
+  if (isAnonymous) return true;
+  if (vma.special !== null) return false;
+  return flags[1] === 'S' || (flags[0] === 'P' && flags[2] !== 'F');
+}
+
+function flagsOfRun({ present, swap, file, exclusive, uffdWp }: PageRun): string {
+  return `${present ? 'P' : '-'}${swap ? 'S' : '-'}${file ? 'F' : '-'}${exclusive ? 'X' : '-'}${uffdWp ? 'W' : ''}`;
+}
+
+/** The recorded runs of one process, asked for vma by vma in rising order. */
+export class RecordedRuns {
+  readonly #runs: Iterator<PageRun>;
+  #run: PageRun | null = null;
+  #isBegun = false;
+  /** What lies below has been returned. */
+  #done: Addr = 0;
+
+  constructor(runs: Iterable<PageRun>) {
+    this.#runs = runs[Symbol.iterator]();
+  }
+
+  #current(): PageRun | null {
+    if (!this.#isBegun) this.#next();
+    return this.#run;
+  }
+  #next(): void {
+    const result = this.#runs.next();
+    this.#run = result.done === true ? null : result.value;
+    this.#isBegun = true;
+  }
+
+  /** Returns where recorded pages begin below `addr` that have not been returned, and in which line; null: nowhere. */
+  strayBefore(addr: Addr): { readonly start: Addr; readonly line: number } | null {
+    const run = this.#current();
+    if (run === null) return null;
+    const start = Math.max(run.start, this.#done);
+    return start < addr ? { start, line: run.line } : null;
+  }
+
+  /** Returns the parts of the runs that lie in `vma`. */
+  within(vma: Vma): Span[] {
+    const spans: Span[] = [];
+    for (let run = this.#current(); run !== null && run.start < vma.end; run = this.#run) {
+      const start = Math.max(run.start, vma.start);
+      const end = Math.min(run.end, vma.end);
+      if (start < end) spans.push({ start, end, flags: flagsOfRun(run), line: run.line });
+      // A run that reaches beyond the vma goes on in the next one.
+      if (run.end > vma.end) break;
+      this.#next();
+    }
+    this.#done = vma.end;
+    return spans;
+  }
+}
+
+/** Returns what the model has in `vma`, joined. */
+function modelSpans(mm: Mm, vma: Vma): Span[] {
+  const spans: Span[] = [];
+  forEachPage(mm, vma.start, vma.end, (addr) => {
+    const flags = flagsOfRun({ ...pagemapBits(mm, addr), start: addr, end: addr, line: 0 });
+    if (flags === EMPTY) return;
+    const last = spans.at(-1);
+    if (last !== undefined && last.end === addr && last.flags === flags) last.end = addr + PAGE_SIZE;
+    else spans.push({ start: addr, end: addr + PAGE_SIZE, flags, line: 0 });
+  });
+  return spans;
+}
+
+/** A range in which both sides look the same all over. */
+interface Stretch {
+  readonly start: Addr;
+  readonly end: Addr;
+  readonly kernel: string;
+  readonly ours: string;
+  /** Line of the kernel's run, or of the run nearest to the hole. */
+  readonly line: number;
+}
+
+/** Yields the ranges of `vma` where at least one side has something, ascending. */
+function* stretches(vma: Vma, kernel: readonly Span[], ours: readonly Span[]): Generator<Stretch> {
+  let k = 0;
+  let o = 0;
+  for (let at = vma.start; at < vma.end; ) {
+    while (k < kernel.length && (kernel[k] as Span).end <= at) k++;
+    while (o < ours.length && (ours[o] as Span).end <= at) o++;
+    const [theirs, own] = [kernel[k], ours[o]];
+    if (theirs === undefined && own === undefined) return;
+    const borders = [theirs?.start, theirs?.end, own?.start, own?.end].filter(
+      (border) => border !== undefined && border > at,
+    );
+    const end = Math.min(...(borders as number[]));
+    const has = (span: Span | undefined): boolean => span !== undefined && span.start <= at;
+    if (has(theirs) || has(own)) {
+      // Where the kernel has nothing, the run that ends here may be the one that was cut short.
+      const before = kernel[k - 1];
+      const near = before?.end === at ? before : (theirs ?? before);
+      const line = (has(theirs) ? theirs : near)?.line ?? 1;
+      const flags = (span: Span | undefined): string => (has(span) ? (span as Span).flags : EMPTY);
+      yield { start: at, end, kernel: flags(theirs), ours: flags(own), line };
+    }
+    at = end;
+  }
+}
+
+/** Tells whether each page of a stretch is in a state that the kernel may have brought about on its own, and counts them. */
+function isOpen(mm: Mm, stretch: Stretch, conditions: PageConditions, open: OpenPages): boolean {
+  const { start, end, kernel, ours } = stretch;
+  const pages = (end - start) / PAGE_SIZE;
+  if (!ours.startsWith('P--')) return false;
+  if (conditions.hasSwap && kernel === '-S--') {
+    open.swapped += pages;
+    return true;
+  }
+  if (kernel !== EMPTY) return false;
+  for (let addr = start; addr < end; addr += PAGE_SIZE) if (!isLazyFree(mm, addr)) return false;
+  open.dropped += pages;
+  return true;
+}
+
+/**
+ * Compares the pages of `vma`.
+ * @param recorded  the parts of the recorded runs that lie in it
+ * @param hugeMore  how many more 2 MiB are mapped at once by smaps than by us; 0 where that is not known
+ */
+export function comparePages(
+  mm: Mm,
+  vma: Vma,
+  recorded: readonly Span[],
+  conditions: PageConditions & { readonly hugeMore: number },
+): PageComparison {
+  const isAnonymous = isAnonymousVma(vma);
+  const counted = (spans: readonly Span[]): readonly Span[] =>
+    spans.filter(({ flags }) => isDetermined(vma, isAnonymous, flags));
+  const kernel = counted(recorded);
+  const open: OpenPages = { dropped: 0, swapped: 0, filled: 0, collapsed: 0 };
+  const windows = conditions.hugeMore > 0 && isHugeEligible(mm, vma) ? wholeWindows(kernel) : new Set<Addr>();
+  const filled = new Set<Addr>();
+  let pages = 0;
+  let difference: PageDifference | null = null;
+  for (const stretch of stretches(vma, kernel, counted(modelSpans(mm, vma)))) {
+    const { start, end } = stretch;
+    pages += (end - start) / PAGE_SIZE;
+    if (stretch.kernel === stretch.ours || difference !== null) continue;
+    if (stretch.kernel === OWN && isIn(windows, start, end)) {
+      for (let at = floorTo(start, PMD_SIZE); at < end; at += PMD_SIZE) filled.add(at);
+      if (!stretch.ours.startsWith('P') || isZero(mm, start)) open.filled += (end - start) / PAGE_SIZE;
+      continue;
+    }
+    if (isOpen(mm, stretch, conditions, open)) continue;
+    difference = differenceAt(stretch);
+  }
+  open.collapsed = filled.size;
+  return { pages, difference, open };
+}
+
+const isZero = (mm: Mm, addr: Addr): boolean => pageAt(mm, addr).kind === 'zeroPage';
+
+/** Returns the aligned 2 MiB that are present and mapped only here. */
+function wholeWindows(kernel: readonly Span[]): ReadonlySet<Addr> {
+  const windows = new Set<Addr>();
+  let from = 0;
+  let to = -1;
+  const flush = (): void => {
+    for (let base = floorTo(from + PMD_SIZE - 1, PMD_SIZE); base + PMD_SIZE <= to; base += PMD_SIZE)
+      windows.add(base);
+  };
+  for (const { start, end, flags } of kernel) {
+    if (flags !== OWN) continue;
+    if (start !== to) {
+      flush();
+      from = start;
+    }
+    to = end;
+  }
+  flush();
+  return windows;
+}
+
+function isIn(windows: ReadonlySet<Addr>, start: Addr, end: Addr): boolean {
+  for (let base = floorTo(start, PMD_SIZE); base < end; base += PMD_SIZE)
+    if (!windows.has(base)) return false;
+  return true;
+}
+
+const rangeText = ({ start, end }: Stretch, flags: string): string =>
+  `${start.toString(16)}-${end.toString(16)} ${flags}`;
+
+const differenceAt = (stretch: Stretch): PageDifference => ({
+  line: stretch.line,
+  kernel: rangeText(stretch, stretch.kernel),
+  ours: rangeText(stretch, stretch.ours),
+});
