@@ -7,7 +7,7 @@
 import type { CostTable } from '../machine/index.ts';
 import type { RefusedVerdict } from '../report/index.ts';
 import { type Cell, counted, PAIR_KINDS, REFUSALS, type Row, type Table } from '../report/index.ts';
-import { modelledMetrics, workMetrics } from './costMetrics.ts';
+import { lockMetrics, modelledMetrics, workMetrics } from './costMetrics.ts';
 import { placeText } from './placeBook.ts';
 import type { Divergence, LaneResult, RunResult } from './run.ts';
 import { isUnchanged, nothingChanges, whyUnchanged } from './unchanged.ts';
@@ -69,6 +69,7 @@ export function metricsOf(lane: LaneResult, result: RunResult, costs: CostTable)
     metric('merges not done', 'other reasons', total(others.map((verdict) => refused[verdict] ?? 0))),
     ...workMetrics(lane),
     metric('pages', 'rehomed', counts.rehomed.pages),
+    ...lockMetrics(lane),
     metric('calls', 'answered differently', lane.results.differ),
     ...Object.entries(lane.rewritten).map(([rule, n]) => metric('rewritten', rule, n)),
     ...modelledMetrics(lane, result, costs),

@@ -22,7 +22,7 @@ const metric = (group: string, name: string, value: number): Metric => ({
   always: false,
 });
 
-/** Returns what was done to pages and tables. */
+/** Returns what was done to pages and tables; what seed 004 does besides to have them its way. */
 export function workMetrics({ work }: LaneEnd): Metric[] {
   const { pageTables, faults, nrFaults, facts } = work;
   return [
@@ -34,6 +34,20 @@ export function workMetrics({ work }: LaneEnd): Metric[] {
     metric('pages', 'allocated', facts.pagesAllocated),
     metric('pages', 'zeroed', facts.pagesZeroed),
     metric('pages', 'copied', facts.pagesCopied),
+    metric('pages', 'asked whether shared', facts.pagesAskedForSharing),
+    metric('pages', 'given another index', facts.indexesRewritten),
+  ];
+}
+
+/** Returns what was locked, waited for and flushed. */
+export function lockMetrics({ work }: LaneEnd): Metric[] {
+  const { facts } = work;
+  return [
+    metric('locks', 'of pages', facts.pageLocksTaken),
+    metric('locks', 'of reverse mappings', facts.rmapLocksTaken),
+    metric('waits', 'for migrations', facts.migrationsWaitedFor),
+    metric('TLB', 'flushes', facts.tlbFlushes),
+    metric('TLB', 'of everything', facts.tlbFullFlushes),
   ];
 }
 
