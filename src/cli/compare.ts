@@ -61,9 +61,9 @@ const LEGEND = `
   merges not done       neighbours not joined, by the first obstacle that the merge met
   page tables           of all processes, what VmPTE adds up; moved: tables that mremap moved as a whole
   faults                by how they were served
-  pages                 4 KiB pages allocated, zeroed, copied; seed 004: asked whether they are shared, given an index, rehomed
+  pages                 4 KiB pages allocated, zeroed, copied; seed 004: asked whether shared, given an index, rehomed
   locks, waits          what seed 004 takes besides, to change where pages belong
-  TLB                   flushes; of everything: of one address space, because more than 33 pages change
+  TLB                   flushes; of everything: of all of an address space
   answered differently  calls whose result is not the baseline's
   modelled time         what was done at the prices of the calibration (docs/costs.md): dearest paths, the others summed
   extra time            modelled time more than the baseline's, of the user and system time of the recording`;

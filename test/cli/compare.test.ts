@@ -75,7 +75,7 @@ describe('the table', () => {
       ['mergeAcrossAnonVma', 30],
       ['both', 1],
     ]);
-    expect(rows).toMatch(/^ {2}vmas +end +30 +1 -29 +30 +1 -29$/m);
+    expect(rows).toMatch(/^ {2}vmas +end +30 +1 +-29 +30 +1 +-29$/m);
   });
 
   it('of varied parameters holds the values against the first', () => {
