@@ -8,6 +8,7 @@
  * Linux   fs/proc/task_mmu.c: pte_to_pagemap_entry; spec/userfaultfd.md
  */
 import type { Addr } from '../base/units.ts';
+import { headOf } from './frames.ts';
 import type { Mm } from './mm.ts';
 import { pageAt } from './pageState.ts';
 import { UFFD_WP } from './pte.ts';
@@ -60,7 +61,8 @@ export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
       return EMPTY;
     case 'anonymous':
     case 'file': {
-      const exclusive = mm.kernel.frames.mapcount(number) === 1;
+      // Of 2 MiB mapped at once the kernel asks the first page, whichever it tells of.
+      const exclusive = mm.kernel.frames.mapcount(isHuge ? headOf(number) : number) === 1;
       return { ...EMPTY, present: true, file: kind === 'file', exclusive, uffdWp, huge: isHuge, number };
     }
     case 'zeroPage':
