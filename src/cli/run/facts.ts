@@ -29,7 +29,11 @@ export function factsJson(title: RunTitle, playback: Playback): object {
     set: Object.fromEntries(title.set.map(({ name, value }) => [name, value])),
     seed: title.seed,
     ops: playback.ops,
-    processes: machine.processes.map(({ pid, mm }) => ({ pid, vmas: mm?.mapCount ?? null })),
+    processes: machine.processes.map(({ pid, mm }) => ({
+      pid,
+      vmas: mm?.mapCount ?? null,
+      pageTables: mm?.pages.bytes ?? null,
+    })),
     ...counts,
     work: { pageTables, faults, facts },
     modelled: { ...title.costs.timeOf(charges), measured },
