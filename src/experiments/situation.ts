@@ -24,6 +24,9 @@ import { EXCLUSIVE, WRITE } from '../mm/pte.ts';
 export const WINDOW: Addr = 0x1000_0000_0000;
 export const WINDOW_END: Addr = WINDOW + 64 * 2 ** 30;
 
+/** The address space that maps a page once more, and is nobody's. */
+const ELSEWHERE = 0x7fff_ffff;
+
 /** How a situation is played. */
 export interface PlayedWith {
   readonly features: Features;
@@ -150,7 +153,7 @@ class Run {
 
   #share(addr: Addr): void {
     const { pages, kernel } = this.#mm;
-    kernel.frames.addPte(pages.high(addr));
+    kernel.frames.addPte(pages.high(addr), ELSEWHERE);
     pages.setLow(addr, pages.low(addr) & ~(EXCLUSIVE | WRITE));
   }
 

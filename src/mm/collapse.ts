@@ -89,7 +89,7 @@ function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   });
   const write = vma.flags & VM_WRITE ? WRITE : 0;
   pages.depositTable(base, PRESENT | write | DIRTY | EXCLUSIVE, head);
-  frames.addEntire(head);
+  frames.addEntire(head, mm.id);
   kernel.tlb.flush(mm, base, base + PMD_SIZE, true);
   mm.rssAnon += HUGE_PAGES;
   return 'collapsed';

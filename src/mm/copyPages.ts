@@ -82,7 +82,7 @@ function copyTable(
         left = low & ~(WRITE | EXCLUSIVE);
         given &= ~(WRITE | EXCLUSIVE);
       }
-      frames.addPte(high);
+      frames.addPte(high, child.id);
       countResident(child, high, 1);
       given &= ~YOUNG;
     } else if (kind === SWAP) {
@@ -110,7 +110,7 @@ function copyHuge(parent: Mm, child: Mm, base: Addr): void {
     return;
   }
   const { frames } = parent.kernel;
-  frames.addEntire(head);
+  frames.addEntire(head, child.id);
   child.rssAnon += HUGE_PAGES;
   parent.pages.setHugeLow(base, pmd & ~(WRITE | EXCLUSIVE));
   child.pages.setHuge(base, pmd & ~(WRITE | EXCLUSIVE | YOUNG | UFFD_WP), head);

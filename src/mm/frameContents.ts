@@ -16,6 +16,8 @@ export interface FrameContents {
   release(pfn: number): void;
   /** Makes `to` hold what `from` holds. */
   copy(from: number, to: number): void;
+  /** Tells whether the page is zero, as far as it is kept. */
+  isZero(pfn: number): boolean;
   /** Returns the first word. */
   firstWord(pfn: number): number;
   /** Writes the first word. */
@@ -37,6 +39,9 @@ export class FingerprintContents implements FrameContents {
   release(_pfn: number): void {}
   copy(from: number, to: number): void {
     this.#words[to] = this.#words[from] as number;
+  }
+  isZero(pfn: number): boolean {
+    return this.#words[pfn] === 0;
   }
   firstWord(pfn: number): number {
     return this.#words[pfn] as number;
@@ -86,6 +91,9 @@ export class BytesContents implements FrameContents {
     }
     const offset = this.#arena.offset(page);
     return this.#arena.words(page).subarray(offset, offset + ARENA_WORDS);
+  }
+  isZero(pfn: number): boolean {
+    return this.#pages[pfn] === 0 || this.words(pfn).every((word) => word === 0);
   }
   firstWord(pfn: number): number {
     if (this.#pages[pfn] === 0) return 0;

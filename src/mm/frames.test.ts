@@ -14,6 +14,8 @@ import {
   ZERO_FRAME,
 } from './frames.ts';
 
+/** Who maps. */
+const MM = 1;
 const ANON = FRAME_ANON | FRAME_SWAPBACKED;
 const CACHED = FRAME_CACHED | FRAME_SHMEM | FRAME_SWAPBACKED;
 
@@ -21,14 +23,14 @@ const CACHED = FRAME_CACHED | FRAME_SHMEM | FRAME_SWAPBACKED;
 function onePage(mappings: number): { frames: Frames; pfn: number } {
   const frames = new Frames();
   const pfn = frames.allocate(ANON, 7, 100);
-  for (let i = 0; i < mappings; i++) frames.addPte(pfn);
+  for (let i = 0; i < mappings; i++) frames.addPte(pfn, MM);
   return { frames, pfn };
 }
 /** Frames with one anonymous huge folio that `mappings` pmds map. */
 function oneHuge(mappings: number): { frames: Frames; head: number } {
   const frames = new Frames();
   const head = frames.allocateLarge(ANON, 7, 100);
-  for (let i = 0; i < mappings; i++) frames.addEntire(head);
+  for (let i = 0; i < mappings; i++) frames.addEntire(head, MM);
   return { frames, head };
 }
 
@@ -81,25 +83,25 @@ describe('counts of mappings', () => {
   it('follow the ptes; the last one gives an anonymous page back', () => {
     const { frames, pfn } = onePage(2);
     expect([frames.mapcount(pfn), frames.folioMapcount(pfn), frames.refcount(pfn)]).toEqual([2, 2, 2]);
-    expect([frames.dropPte(pfn), frames.mapcount(pfn), frames.nrUsed]).toEqual([false, 1, 1]);
-    expect([frames.dropPte(pfn), frames.isUsed(pfn), frames.nrUsed]).toEqual([true, false, 0]);
+    expect([frames.dropPte(pfn, MM), frames.mapcount(pfn), frames.nrUsed]).toEqual([false, 1, 1]);
+    expect([frames.dropPte(pfn, MM), frames.isUsed(pfn), frames.nrUsed]).toEqual([true, false, 0]);
   });
   it('do not give back what is in the page cache', () => {
     const frames = new Frames();
     const pfn = frames.allocate(CACHED, 3, 0);
-    frames.addPte(pfn);
+    frames.addPte(pfn, MM);
     expect(frames.refcount(pfn)).toBe(2);
-    expect([frames.dropPte(pfn), frames.isUsed(pfn), frames.refcount(pfn)]).toEqual([false, true, 1]);
+    expect([frames.dropPte(pfn, MM), frames.isUsed(pfn), frames.refcount(pfn)]).toEqual([false, true, 1]);
     frames.uncache(pfn);
     expect([frames.isUsed(pfn), frames.nrUsed]).toEqual([false, 0]);
   });
   it('keep a page that left the page cache until nothing maps it', () => {
     const frames = new Frames();
     const pfn = frames.allocate(CACHED, 3, 0);
-    frames.addPte(pfn);
+    frames.addPte(pfn, MM);
     frames.uncache(pfn);
     expect([frames.isUsed(pfn), frames.refcount(pfn)]).toEqual([true, 1]);
-    expect(frames.dropPte(pfn)).toBe(true);
+    expect(frames.dropPte(pfn, MM)).toBe(true);
   });
   it('and the swap cache are references', () => {
     const { frames, pfn } = onePage(1);
@@ -113,7 +115,7 @@ describe('numbers', () => {
     const { frames, pfn } = onePage(1);
     frames.setStamp(pfn, 5);
     frames.setFlags(pfn, FRAME_DIRTY);
-    frames.dropPte(pfn);
+    frames.dropPte(pfn, MM);
     const again = frames.allocate(FRAME_CACHED, 1, 2);
     expect(again).toBe(pfn);
     expect([frames.stamp(again), frames.mapcount(again), frames.owner(again), frames.index(again)]).toEqual([
@@ -125,8 +127,8 @@ describe('numbers', () => {
     const frames = new Frames();
     const pfns = [0, 1, 2].map((i) => frames.allocate(ANON, 1, i));
     for (const pfn of pfns) {
-      frames.addPte(pfn);
-      frames.dropPte(pfn);
+      frames.addPte(pfn, MM);
+      frames.dropPte(pfn, MM);
     }
     expect([0, 1, 2].map((i) => frames.allocate(ANON, 1, i))).toEqual(pfns.toReversed());
     expect(frames.limit).toBe(4);
@@ -136,7 +138,7 @@ describe('numbers', () => {
     const all = Array.from({ length: 5000 }, (_, i) => {
       const pfn = frames.allocate(ANON, i, 2 * i);
       frames.setStamp(pfn, i);
-      frames.addPte(pfn);
+      frames.addPte(pfn, MM);
       return pfn;
     });
     expect(new Set(all).size).toBe(5000);
@@ -183,16 +185,16 @@ describe('a huge folio', () => {
   it('goes whole with its last mapping', () => {
     const { frames, head } = oneHuge(2);
     frames.setStamp(head + 3, 9);
-    frames.dropEntire(head);
+    frames.dropEntire(head, MM);
     expect([frames.nrUsed, frames.stamp(head + 3)]).toEqual([HUGE_PAGES, 9]);
-    frames.dropEntire(head);
+    frames.dropEntire(head, MM);
     expect([frames.nrUsed, frames.isUsed(head), frames.isUsed(head + 511)]).toEqual([0, false, false]);
     const again = frames.allocateLarge(ANON, 1, 0);
     expect([again, frames.stamp(again + 3), frames.mapcount(again)]).toEqual([head, 0, 0]);
   });
   it('mapped in parts: one pmd becomes 512 ptes, the others stay', () => {
     const { frames, head } = oneHuge(2);
-    frames.splitEntire(head);
+    frames.splitEntire(head, MM);
     expect([frames.entireMapcount(head), frames.mapcount(head + 9), frames.folioMapcount(head)]).toEqual([
       1,
       2,
@@ -202,30 +204,34 @@ describe('a huge folio', () => {
   });
   it('stays whole while one page of it is mapped', () => {
     const { frames, head } = oneHuge(1);
-    frames.splitEntire(head);
-    for (let i = 0; i < HUGE_PAGES - 1; i++) expect(frames.dropPte(head + i)).toBe(false);
+    frames.splitEntire(head, MM);
+    for (let i = 0; i < HUGE_PAGES - 1; i++) expect(frames.dropPte(head + i, MM)).toBe(false);
     expect([frames.nrUsed, frames.mapcount(head), frames.mapcount(head + 511)]).toEqual([HUGE_PAGES, 0, 1]);
     expect([frames.isUsed(head), frames.isMappedFolio(head)]).toEqual([true, true]);
-    expect([frames.dropPte(head + 511), frames.nrUsed]).toEqual([true, 0]);
+    expect([frames.dropPte(head + 511, MM), frames.nrUsed]).toEqual([true, 0]);
   });
   it('broken up gives back the pages that nothing maps', () => {
     const { frames, head } = oneHuge(1);
-    frames.splitEntire(head);
+    frames.splitEntire(head, MM);
     frames.setStamp(head + 1, 11);
-    for (let i = 0; i < HUGE_PAGES; i++) if (i !== 1 && i !== 200) frames.dropPte(head + i);
+    for (let i = 0; i < HUGE_PAGES; i++) if (i !== 1 && i !== 200) frames.dropPte(head + i, MM);
     frames.splitFolio(head + 200);
     expect([frames.nrUsed, frames.isUsed(head), frames.isUsed(head + 1)]).toEqual([2, false, true]);
     expect([frames.isLarge(head + 1), frames.flags(head + 1) & FRAME_LARGE]).toEqual([false, 0]);
     expect([frames.mapcount(head + 1), frames.folioMapcount(head + 200), frames.stamp(head + 1)]).toEqual([
       1, 1, 11,
     ]);
-    expect([frames.dropPte(head + 1), frames.dropPte(head + 200), frames.nrUsed]).toEqual([true, true, 0]);
+    expect([frames.dropPte(head + 1, MM), frames.dropPte(head + 200, MM), frames.nrUsed]).toEqual([
+      true,
+      true,
+      0,
+    ]);
   });
   it('broken up gives single pages that may be mapped again by others', () => {
     const { frames, head } = oneHuge(1);
-    frames.splitEntire(head);
+    frames.splitEntire(head, MM);
     frames.splitFolio(head);
-    frames.addPte(head + 4);
+    frames.addPte(head + 4, MM);
     expect([frames.mapcount(head + 4), frames.folioMapcount(head + 5), frames.nrUsed]).toEqual([
       2,
       1,
@@ -235,8 +241,8 @@ describe('a huge folio', () => {
   it('of the page cache stays when it is unmapped', () => {
     const frames = new Frames();
     const head = frames.allocateLarge(CACHED, 3, 512);
-    frames.addEntire(head);
-    frames.dropEntire(head);
+    frames.addEntire(head, MM);
+    frames.dropEntire(head, MM);
     expect([frames.nrUsed, frames.refcount(head)]).toEqual([HUGE_PAGES, 1]);
   });
 });
@@ -254,8 +260,8 @@ describe('contents', () => {
       2,
       7,
     ]);
-    frames.addPte(pfn);
-    frames.dropPte(pfn);
+    frames.addPte(pfn, MM);
+    frames.dropPte(pfn, MM);
     const again = frames.allocate(ANON, 1, 0);
     expect([again, frames.stamp(again), contents.words(again)[1023]]).toEqual([pfn, 0, 0]);
   });

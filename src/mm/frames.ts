@@ -17,6 +17,7 @@
  * Left out   pins, LRU links (docs/scope.md)
  */
 import type { Pgoff } from '../base/units.ts';
+import { FolioSharing, type MmId } from './folioSharing.ts';
 import { FingerprintContents, type FrameContents } from './frameContents.ts';
 
 /** The number of a frame. */
@@ -53,6 +54,8 @@ interface LargeFolio {
   nrPtes: number;
   /** Some of its pages are mapped and others not: it waits to be broken up when memory gets short. */
   deferred: boolean;
+  /** Who maps it, as far as Linux keeps it. */
+  readonly sharing: FolioSharing;
 }
 
 const FIRST_SIZE = 1024;
@@ -90,7 +93,7 @@ export class Frames {
   allocateLarge(flags: number, owner: number, index: Pgoff): Pfn {
     const head = this.#freeLarge.pop() ?? this.#nextLarge();
     for (let i = 0; i < HUGE_PAGES; i++) this.#reset(head + i, flags | FRAME_LARGE, owner, index + i);
-    this.#large.set(head, { entire: 0, nrPtes: 0, deferred: false });
+    this.#large.set(head, { entire: 0, nrPtes: 0, deferred: false, sharing: new FolioSharing() });
     this.#nrUsed += HUGE_PAGES;
     return head;
   }
@@ -136,31 +139,44 @@ export class Frames {
 
   // ---- mappings ------------------------------------------------------------------------------------------------------------------
 
-  /** Counts one more pte that maps `pfn`. */
-  addPte(pfn: Pfn): void {
+  /** Counts one more pte of `mm` that maps `pfn`. */
+  addPte(pfn: Pfn, mm: MmId): void {
     this.#mapcount[pfn]!++;
-    if (this.#flags[pfn]! & FRAME_LARGE) this.#folio(pfn).nrPtes++;
+    if ((this.#flags[pfn]! & FRAME_LARGE) === 0) return;
+    const folio = this.#folio(pfn);
+    folio.nrPtes++;
+    folio.sharing.add(mm, 1);
   }
-  /** Counts one pte less; a page that nothing holds any more is given back. Returns whether it was. */
-  dropPte(pfn: Pfn): boolean {
+  /** Counts one pte of `mm` less; a page that nothing holds any more is given back. Returns whether it was. */
+  dropPte(pfn: Pfn, mm: MmId): boolean {
     this.#mapcount[pfn]!--;
-    if (this.#flags[pfn]! & FRAME_LARGE) this.#folio(pfn).nrPtes--;
+    if (this.#flags[pfn]! & FRAME_LARGE) {
+      const folio = this.#folio(pfn);
+      folio.nrPtes--;
+      folio.sharing.sub(mm, 1);
+    }
     return this.#releaseIfUnused(pfn);
   }
-  /** Counts one more pmd that maps the huge folio at `head`. */
-  addEntire(head: Pfn): void {
-    this.#folio(head).entire++;
+  /** Counts one more pmd of `mm` that maps the huge folio at `head`. */
+  addEntire(head: Pfn, mm: MmId): void {
+    const folio = this.#folio(head);
+    folio.entire++;
+    folio.sharing.add(mm, 1);
   }
-  /** Counts one huge pmd less; a folio that nothing holds any more is given back. */
-  dropEntire(head: Pfn): void {
-    this.#folio(head).entire--;
+  /** Counts one huge pmd of `mm` less; a folio that nothing holds any more is given back. */
+  dropEntire(head: Pfn, mm: MmId): void {
+    const folio = this.#folio(head);
+    folio.entire--;
+    folio.sharing.sub(mm, 1);
     this.#releaseIfUnused(head);
   }
-  /** Turns one huge mapping into 512 ptes of the same folio. */
-  splitEntire(head: Pfn): void {
+  /** Turns one huge mapping of `mm` into 512 ptes of the same folio. */
+  splitEntire(head: Pfn, mm: MmId): void {
     const folio = this.#folio(head);
     folio.entire--;
     folio.nrPtes += HUGE_PAGES;
+    folio.sharing.add(mm, HUGE_PAGES);
+    folio.sharing.sub(mm, 1);
     for (let i = 0; i < HUGE_PAGES; i++) this.#mapcount[head + i]!++;
   }
   #releaseIfUnused(pfn: Pfn): boolean {
@@ -218,6 +234,11 @@ export class Frames {
   isMappedFolio(pfn: Pfn): boolean {
     return this.folioMapcount(pfn) > 0;
   }
+  /** Tells whether more than one address space may map the folio of `pfn`. Linux: folio_maybe_mapped_shared() */
+  isMaybeShared(pfn: Pfn): boolean {
+    if ((this.#flags[pfn]! & FRAME_LARGE) === 0) return this.#mapcount[pfn]! > 1;
+    return this.#folio(pfn).sharing.maybeShared;
+  }
   /** References of the folio of `pfn`: mappings, page cache, swap cache. Linux: folio_ref_count() of an unpinned folio. */
   refcount(pfn: Pfn): number {
     const caches = this.#flags[pfn]! & (FRAME_CACHED | FRAME_SWAPCACHE) ? 1 : 0;
@@ -269,6 +290,10 @@ export class Frames {
 
   // ---- contents and totals -------------------------------------------------------------------------------------------------------
 
+  /** Tells whether the page is all zeros. */
+  isZero(pfn: Pfn): boolean {
+    return this.contents.isZero(pfn);
+  }
   /** Returns the first word of the page. */
   stamp(pfn: Pfn): number {
     return this.contents.firstWord(pfn);

@@ -11,6 +11,8 @@ import {
   MAP_STACK,
   PROT_READ,
 } from '../abi/mman.ts';
+import { PAGE_SIZE } from '../base/units.ts';
+import { mlock } from './mlock.ts';
 import { FACT } from './work.ts';
 
 const huge = (swapPages = 0): Memory => {
@@ -154,22 +156,20 @@ describe('a folio is broken', () => {
   ])('by %s of a part', (_name, advice) => {
     const memory = huge();
     memory.advise(100, 1, advice);
-    expect([memory.at(3).isHuge, isLarge(memory, 3), memory.holds(3), memory.resident[0]]).toEqual([
-      false,
-      false,
-      5,
-      T,
-    ]);
+    expect([memory.at(3).isHuge, isLarge(memory, 3), memory.holds(3)]).toEqual([false, false, 5]);
+    // What was never written is the zero page now.
+    expect([memory.resident[0], memory.at(2).kind, memory.at(100).kind]).toEqual([1, 'zeroPage', 'zeroPage']);
     const { facts } = memory.machine.kernel.work;
     expect([facts[FACT.pmdsSplit], facts[FACT.foliosSplit]]).toEqual([1, 1]);
   });
   it('gives back the pages that nothing maps any more', () => {
     const memory = huge();
+    memory.touch(450, 'write', { pages: 62, stamp: 5 });
     memory.advise(0, 400, MADV_DONTNEED);
     const { frames } = memory.machine.kernel;
     expect(frames.nrUsed).toBe(T);
     memory.advise(500, 1, MADV_COLD);
-    expect([frames.nrUsed, isLarge(memory, 500), memory.resident[0]]).toEqual([112, false, 112]);
+    expect([frames.nrUsed, isLarge(memory, 500), memory.resident[0]]).toEqual([62, false, 62]);
   });
   it.each([
     ['MADV_FREE', MADV_FREE],
@@ -191,10 +191,30 @@ describe('a folio is broken', () => {
     expect([memory.kinds(0, T), memory.resident, memory.kib]).toEqual([['swap'], [0, 0, 0, T], 12]);
     expect([memory.read(3), memory.holds(3), memory.bits(3)]).toEqual(['swap-in', 5, 'wye']);
   });
-  it('not by paging out where there is no swap', () => {
+  it('by paging out where there is no swap, in vain', () => {
     const memory = huge();
     memory.advise(0, T, MADV_PAGEOUT);
+    expect([memory.at(3).isHuge, memory.holds(3), memory.resident]).toEqual([false, 5, [1, 0, 0, 0]]);
+  });
+  it('not by paging out what was freed lazily: that goes, unless it was written again', () => {
+    const memory = huge();
+    memory.advise(0, T, MADV_FREE);
+    memory.write(3, 6);
+    memory.advise(0, T, MADV_PAGEOUT);
     expect([memory.at(3).isHuge, memory.resident[0]]).toEqual([true, T]);
+    memory.advise(0, T, MADV_FREE);
+    memory.advise(0, T, MADV_PAGEOUT);
+    expect([memory.at(3).kind, memory.resident[0]]).toEqual(['none', 0]);
+  });
+  it('and keeps pages of zeros where memory is locked', () => {
+    const memory = huge();
+    mlock(memory.mm, memory.addr(256), 256 * PAGE_SIZE);
+    memory.advise(100, 1, MADV_FREE);
+    expect([memory.at(100).kind, memory.at(300).kind, memory.resident[0]]).toEqual([
+      'zeroPage',
+      'anonymous',
+      257,
+    ]);
   });
 });
 

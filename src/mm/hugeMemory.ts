@@ -26,10 +26,10 @@ import {
   YOUNG,
   ZERO_PAGE,
 } from './pte.ts';
-import { anonFlags, countResident, linearIndex, releaseHuge, walkRmap } from './rmap.ts';
+import { anonFlags, countResident, linearIndex, releaseEntry, releaseHuge, walkRmap } from './rmap.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { isSharedWritable } from './vmaAccess.ts';
-import { VM_HUGEPAGE, VM_NOHUGEPAGE } from './vmFlags.ts';
+import { VM_HUGEPAGE, VM_LOCKED, VM_NOHUGEPAGE } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
 
 /** Bits of an entry that all pages of a huge mapping have alike. */
@@ -76,7 +76,7 @@ export function faultHuge(mm: Mm, vma: Vma, page: Addr, request: AccessRequest):
 /** Maps the huge folio `head` at `base`, whose pmd is none, with a table put aside. */
 export function mapHugeAnon(mm: Mm, base: Addr, head: Pfn, bits: number): void {
   mm.pages.setHuge(base, PRESENT | bits, head);
-  mm.kernel.frames.addEntire(head);
+  mm.kernel.frames.addEntire(head, mm.id);
   mm.rssAnon += HUGE_PAGES;
 }
 
@@ -84,7 +84,7 @@ export function mapHugeAnon(mm: Mm, base: Addr, head: Pfn, bits: number): void {
 export function mapHugeFile(mm: Mm, vma: Vma, page: Addr, head: Pfn, write: boolean): void {
   const bits = YOUNG | (isSharedWritable(vma) ? WRITE : 0) | (write ? WRITE | DIRTY : 0);
   mm.pages.setHuge(floorTo(page, PMD_SIZE), PRESENT | bits | NO_DEPOSIT, head);
-  mm.kernel.frames.addEntire(head);
+  mm.kernel.frames.addEntire(head, mm.id);
   countResident(mm, head, HUGE_PAGES);
   mm.kernel.work.count(FACT.pmdsSet);
 }
@@ -151,7 +151,7 @@ export function splitPmd(mm: Mm, vma: Vma, base: Addr): void {
   const zero = (pmd & KIND_MASK) === ZERO_PAGE;
   const low = zero ? ZERO_PAGE | YOUNG : PRESENT | (pmd & COMMON);
   for (let i = 0; i < HUGE_PAGES; i++) pages.set(base + i * PAGE_SIZE, low, zero ? 0 : head + i);
-  if (!zero) kernel.frames.splitEntire(head);
+  if (!zero) kernel.frames.splitEntire(head, mm.id);
 }
 
 /** Breaks the huge mapping that `addr` lies strictly inside of, if there is one: a vma begins or ends there now. Linux: vma_adjust_trans_huge(). */
@@ -161,8 +161,18 @@ export function splitPmdAt(mm: Mm, vma: Vma, addr: Addr): void {
   if (base !== addr) splitPmd(mm, vma, base);
 }
 
-/** Breaks the huge folio of `pfn` up, after each huge mapping of it. Pages that nothing maps are given back. Linux: split_folio(). */
+/**
+ * Breaks the huge folio of `pfn` up, after each huge mapping of it. Pages that nothing maps are given back; where a page of zeros was mapped, there
+ * is the zero page now. Linux: split_folio().
+ */
 export function splitFolio(mm: Mm, pfn: Pfn): void {
+  const zeros = mappedZeros(mm, headOf(pfn));
+  dissolveFolio(mm, pfn);
+  for (const zero of zeros) replaceByZeroPage(mm, zero);
+}
+
+/** Makes the huge folio of `pfn` single pages that are mapped as they were. */
+export function dissolveFolio(mm: Mm, pfn: Pfn): void {
   const { kernel } = mm;
   const { frames, work } = kernel;
   const head = headOf(pfn);
@@ -173,6 +183,27 @@ export function splitFolio(mm: Mm, pfn: Pfn): void {
   frames.splitFolio(head);
   work.count(FACT.foliosSplit);
   work.count(FACT.pagesFreed, before - frames.nrUsed);
+}
+
+/** Returns the pages of the huge folio at `head` that are mapped and all zeros. */
+function mappedZeros(mm: Mm, head: Pfn): Pfn[] {
+  if (!mm.kernel.frames.isAnon(head)) return [];
+  const { frames } = mm.kernel;
+  const pfns = Array.from({ length: HUGE_PAGES }, (_, i) => head + i);
+  return pfns.filter((pfn) => frames.mapcount(pfn) > 0 && frames.isZero(pfn));
+}
+
+/** Maps the zero page wherever `pfn` is mapped, unless it has to stay in memory. Linux: try_to_map_unused_to_zeropage() */
+function replaceByZeroPage(mm: Mm, pfn: Pfn): void {
+  const places: { readonly mm: Mm; readonly addr: Addr }[] = [];
+  walkRmap(mm.kernel, pfn, (other, vma, addr) => {
+    if ((vma.flags & VM_LOCKED) === 0) places.push({ mm: other, addr });
+  });
+  for (const { mm: other, addr } of places) {
+    const low = other.pages.low(addr);
+    releaseEntry(other, low, pfn);
+    other.pages.set(addr, ZERO_PAGE | YOUNG | (low & UFFD_WP), 0);
+  }
 }
 
 /** Takes the huge mapping at `base` away with its deposit. */

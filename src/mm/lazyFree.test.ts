@@ -127,6 +127,7 @@ describe('a huge page', () => {
   });
   it('is broken up when a part of it is freed', () => {
     const memory = huge();
+    memory.touch(0, 'write', { pages: T });
     memory.advise(2, 2, MADV_FREE);
     expect([1, 2, 3, 4].map((page) => memory.bits(page))).toEqual(['wdye', 'we', 'we', 'wdye']);
     memory.advise(0, T, MADV_PAGEOUT);

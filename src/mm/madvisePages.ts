@@ -7,7 +7,7 @@
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { FRAME_SWAPBACKED, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
-import { splitFolio, splitPmd } from './hugeMemory.ts';
+import { dissolveFolio, splitFolio, splitPmd, zapHuge } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { punchObject } from './pageCache.ts';
 import {
@@ -25,7 +25,7 @@ import {
   ZERO_PAGE,
 } from './pte.ts';
 import { OK, type SysResult } from './result.ts';
-import { isMappedElsewhere, linearIndex, releaseEntry } from './rmap.ts';
+import { linearIndex, releaseEntry } from './rmap.ts';
 import { TlbGather } from './tlb.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { VM_MAYBE_GUARD } from './vmFlags.ts';
@@ -62,7 +62,7 @@ export function forEachAdvised(
     const from = Math.max(range.start, base);
     const to = Math.min(range.end, base + PMD_SIZE);
     if (pmd & HUGE) {
-      if ((pmd & KIND_MASK) === ZERO_PAGE || isMappedElsewhere(mm, pages.pmdHigh(base))) return;
+      if ((pmd & KIND_MASK) === ZERO_PAGE || mm.kernel.frames.isMaybeShared(pages.pmdHigh(base))) return;
       if (to - from === PMD_SIZE) {
         each.huge(base, pmd);
         tlb.changed(base, to);
@@ -83,8 +83,9 @@ export function forEachAdvised(
   tlb.finish();
 }
 
+/** A huge folio that is left here has all its pages mapped by this process; if there are more mappings, they are another's. */
 const isSharedLarge = (mm: Mm, pfn: Pfn): boolean =>
-  mm.kernel.frames.isLarge(pfn) && isMappedElsewhere(mm, headOf(pfn));
+  mm.kernel.frames.isLarge(pfn) && mm.kernel.frames.folioMapcount(pfn) !== HUGE_PAGES;
 
 /** Returns one page of each huge folio that [from, to) maps by ptes, but not all 512 of them, and that nobody else maps. */
 function partlyCovered(mm: Mm, from: Addr, to: Addr): Pfn[] {
@@ -95,9 +96,7 @@ function partlyCovered(mm: Mm, from: Addr, to: Addr): Pfn[] {
       seen.set(headOf(high), (seen.get(headOf(high)) ?? 0) + 1);
     return low;
   });
-  return [...seen]
-    .filter(([head, n]) => n < HUGE_PAGES && !isMappedElsewhere(mm, head))
-    .map(([head]) => head);
+  return [...seen].filter(([head, n]) => n < HUGE_PAGES && !frames.isMaybeShared(head)).map(([head]) => head);
 }
 
 /** MADV_COLD: pages that only this process maps count as not used lately. */
@@ -119,23 +118,34 @@ export function coldRange(mm: Mm, range: PageRange): SysResult {
 
 /**
  * MADV_PAGEOUT: anonymous pages that only this process maps go to swap, those that were freed lazily and not written since are dropped; without
- * swap only the latter.
+ * swap only the latter, and huge pages are broken up in vain.
  */
 export function pageOutRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
   const { frames } = mm.kernel;
   forEachAdvised(mm, range, {
-    huge: (base) => {
-      if (!frames.isAnon(mm.pages.pmdHigh(base)) || !mayPageOut(mm, HUGE_PAGES)) return;
-      const head = mm.pages.pmdHigh(base);
-      splitPmd(mm, vma, base);
-      splitFolio(mm, head);
-      for (let i = 0; i < HUGE_PAGES; i++) pageOut(mm, base + i * PAGE_SIZE);
-    },
+    huge: (base, pmd) => pageOutHuge(mm, vma, base, pmd),
     page: (addr, _low, pfn) => {
       if (frames.isAnon(pfn) && (frames.isLarge(pfn) || frames.mapcount(pfn) === 1)) pageOut(mm, addr);
     },
   });
   return OK;
+}
+
+/** A huge page is swapped out whole, or dropped; where there is no room for all of it, it is broken up first. */
+function pageOutHuge(mm: Mm, vma: Vma, base: Addr, pmd: number): void {
+  const { frames } = mm.kernel;
+  const head = mm.pages.pmdHigh(base);
+  if (!frames.isAnon(head)) return;
+  if ((frames.flags(head) & FRAME_SWAPBACKED) === 0) {
+    if ((pmd & DIRTY) === 0) zapHuge(mm, base);
+    else for (let i = 0; i < HUGE_PAGES; i++) frames.setFlags(head + i, FRAME_SWAPBACKED);
+    return;
+  }
+  if (mayPageOut(mm, HUGE_PAGES)) {
+    splitPmd(mm, vma, base);
+    dissolveFolio(mm, head);
+  } else splitFolio(mm, head);
+  for (let i = 0; i < HUGE_PAGES; i++) pageOut(mm, base + i * PAGE_SIZE);
 }
 
 const mayPageOut = (mm: Mm, pages: number): boolean =>

@@ -85,8 +85,8 @@ function finish(kernel: Kernel, pfn: Pfn): void {
   const places: { readonly mm: Mm; readonly addr: Addr }[] = [];
   walkRmap(kernel, pfn, (mm, _vma, addr) => places.push({ mm, addr }));
   for (const { mm, addr } of places) {
-    frames.addPte(to);
+    frames.addPte(to, mm.id);
     mm.pages.set(addr, (mm.pages.low(addr) & ~KIND_MASK) | PRESENT, to);
-    if (frames.dropPte(pfn)) work.count(FACT.pagesFreed);
+    if (frames.dropPte(pfn, mm.id)) work.count(FACT.pagesFreed);
   }
 }

@@ -37,7 +37,7 @@ export function countResident(mm: Mm, pfn: Pfn, pages: number): void {
 export function mapNewAnon(mm: Mm, vma: Vma, addr: Addr, low: number): Pfn {
   const { frames, work } = mm.kernel;
   const pfn = frames.allocate(anonFlags(vma), vma.anonVma?.id ?? 0, linearIndex(vma, addr));
-  frames.addPte(pfn);
+  frames.addPte(pfn, mm.id);
   mm.rssAnon++;
   mm.pages.set(addr, PRESENT | low, pfn);
   work.count(FACT.pagesAllocated);
@@ -47,7 +47,7 @@ export function mapNewAnon(mm: Mm, vma: Vma, addr: Addr, low: number): Pfn {
 
 /** Maps `pfn`, a page that exists already, at `addr` with the bits `low`. Nothing is mapped there. */
 export function mapFrame(mm: Mm, addr: Addr, low: number, pfn: Pfn): void {
-  mm.kernel.frames.addPte(pfn);
+  mm.kernel.frames.addPte(pfn, mm.id);
   countResident(mm, pfn, 1);
   mm.pages.set(addr, PRESENT | low, pfn);
   mm.kernel.work.count(FACT.ptesSet);
@@ -63,7 +63,7 @@ export function releaseEntry(mm: Mm, low: number, high: number): void {
     countResident(mm, high, -1);
     work.count(isAnon ? FACT.anonPtesZapped : FACT.filePtesZapped);
     const before = frames.nrUsed;
-    if (frames.dropPte(high)) {
+    if (frames.dropPte(high, mm.id)) {
       work.count(FACT.pagesFreed, before - frames.nrUsed);
       if (swap.nrUsed > 0) swap.forget(frames, high);
     } else if (isAnon) work.count(FACT.sharedPtesZapped);
@@ -81,7 +81,7 @@ export function releaseHuge(mm: Mm, low: number, head: Pfn): void {
   if (low & DIRTY && !frames.isAnon(head)) frames.setFlags(head, FRAME_DIRTY);
   countResident(mm, head, -HUGE_PAGES);
   const before = frames.nrUsed;
-  frames.dropEntire(head);
+  frames.dropEntire(head, mm.id);
   if (before === frames.nrUsed) {
     deferSplit(mm, head);
     return;
@@ -126,15 +126,4 @@ export function walkRmap(kernel: Kernel, pfn: Pfn, each: (mm: Mm, vma: Vma, addr
     if (vma.mm !== null && addr >= vma.start && addr < vma.end && maps(vma.mm, addr, pfn))
       each(vma.mm, vma, addr);
   }
-}
-
-/** Tells whether another address space than `mm` maps a page of the huge folio of `pfn`. Linux: folio_maybe_mapped_shared(). */
-export function isMappedElsewhere(mm: Mm, head: Pfn): boolean {
-  const { kernel } = mm;
-  let elsewhere = false;
-  for (let i = 0; i < HUGE_PAGES && !elsewhere; i++)
-    walkRmap(kernel, head + i, (other) => {
-      if (other !== mm) elsewhere = true;
-    });
-  return elsewhere;
 }

@@ -31,7 +31,7 @@ describe('slots', () => {
     const [swap, frames] = [new Swap(2), new Frames()];
     const slot = swap.allocate(5) ?? 0;
     const pfn = frames.allocate(FRAME_ANON | FRAME_SWAPBACKED, 1, 0);
-    frames.addPte(pfn);
+    frames.addPte(pfn, 1);
     swap.cache(frames, slot, pfn);
     expect([swap.cached(slot), swap.slotOf(pfn), frames.refcount(pfn)]).toEqual([pfn, slot, 2]);
     swap.forget(frames, pfn);

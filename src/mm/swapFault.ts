@@ -36,7 +36,7 @@ export function swapIn(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): Fa
   }
   const alone = frames.mapcount(pfn) === 0 && swap.count(slot) === 1;
   const own = (low & EXCLUSIVE) !== 0 || alone;
-  frames.addPte(pfn);
+  frames.addPte(pfn, mm.id);
   mm.rssAnon++;
   mm.nrSwap--;
   const writable = own && (vma.flags & VM_WRITE) !== 0;

@@ -81,7 +81,7 @@ const anonVmaOf = (vma: Vma): AnonVma => must(vma.anonVma, 'it was written');
 const inUse = ({ mm, written }: World): number => mm.pages.high(written.start);
 /** Puts a present entry for `pfn` at `addr`, with the counts that belong to it. */
 function mapAt({ mm, kernel }: World, addr: number, pfn: number): void {
-  kernel.frames.addPte(pfn);
+  kernel.frames.addPte(pfn, 1);
   mm[kernel.frames.counterOf(pfn)]++;
   mm.pages.set(addr, PRESENT, pfn);
 }
@@ -163,7 +163,7 @@ const BREAKERS: Readonly<Record<string, (world: World) => void>> = {
     kernel.work.tablesMade(1);
   },
   'frame-mapcount': (world) => {
-    world.kernel.frames.addPte(inUse(world));
+    world.kernel.frames.addPte(inUse(world), 1);
   },
   'frame-used': ({ kernel }) => {
     kernel.frames.allocate(FRAME_ANON, 1, 0);
@@ -282,7 +282,7 @@ describe('what each check of pages sees beyond one example', () => {
     [
       'one huge mapping too many',
       'frame-mapcount',
-      ({ kernel, mm, huge }) => kernel.frames.addEntire(mm.pages.pmdHigh(huge.start)),
+      ({ kernel, mm, huge }) => kernel.frames.addEntire(mm.pages.pmdHigh(huge.start), 1),
     ],
     [
       'a slot that counts too many entries',

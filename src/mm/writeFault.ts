@@ -9,10 +9,10 @@
  */
 import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
-import { headOf, type Pfn } from './frames.ts';
+import type { Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, EXCLUSIVE, KIND_MASK, PRESENT, WRITE, YOUNG } from './pte.ts';
-import { deferSplit, isMappedElsewhere, linearIndex, mapNewAnon, releaseEntry } from './rmap.ts';
+import { deferSplit, linearIndex, mapNewAnon, releaseEntry } from './rmap.ts';
 import { isSharedMemory, type Vma } from './vma.ts';
 import { VM_MAYSHARE, VM_SHARED } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
@@ -20,7 +20,8 @@ import { FACT, type FaultName } from './work.ts';
 /** Tells whether this mapping is the only reference to an anonymous page that is not exclusive. */
 function isOnlyReference(mm: Mm, pfn: Pfn): boolean {
   const { frames, swap } = mm.kernel;
-  if (frames.isLarge(pfn)) return !isMappedElsewhere(mm, headOf(pfn));
+  // The last page of a huge folio that is mapped is copied, so that the folio can go.
+  if (frames.isLarge(pfn)) return frames.folioMapcount(pfn) > 1 && !frames.isMaybeShared(pfn);
   if (frames.mapcount(pfn) !== 1) return false;
   // A copy in the swap cache goes if no entry refers to its slot any more.
   const slot = swap.slotOf(pfn);
@@ -53,8 +54,8 @@ export function writeFault(mm: Mm, vma: Vma, page: Addr, stamp: number | null): 
       return 'cow';
     }
     prepareAnonVma(mm.kernel, vma);
-    // Pages of a huge folio stay together under the anon_vma they came with unless all of it is this vma's.
-    rehomeFrame(mm, vma, page, pfn);
+    // Pages of a huge folio stay together under the anon_vma they came with.
+    if (!frames.isLarge(pfn)) rehomeFrame(mm, vma, page, pfn);
   }
   return makeWritable(mm, page, low | EXCLUSIVE, { pfn, stamp });
 }
@@ -107,7 +108,7 @@ export function unshareForPin(mm: Mm, vma: Vma, page: Addr): FaultName | null {
   const pfn = pages.high(page);
   if ((low & KIND_MASK) !== PRESENT || low & EXCLUSIVE || !frames.isAnon(pfn)) return null;
   if (isOnlyReference(mm, pfn)) {
-    rehomeFrame(mm, vma, page, pfn);
+    if (!frames.isLarge(pfn)) rehomeFrame(mm, vma, page, pfn);
     pages.setLow(page, low | EXCLUSIVE);
     return 'reuse';
   }

@@ -23,12 +23,17 @@ export function whyNoOracle(): string | null {
 }
 
 /** Builds oracle/caserun unless it is there and newer than its sources; returns its path. */
-export function buildOracle(): string {
+export const buildOracle = (): string => `${build()}/caserun`;
+
+/** The same for oracle/opsrun. */
+export const buildOpsrun = (): string => `${build()}/opsrun`;
+
+function build(): string {
   const out = `${ROOT}node_modules/.cache/faultline/oracle`;
   execFileSync('make', ['--silent', '-C', `${ROOT}oracle`, `OUT=${out}`], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  return `${out}/caserun`;
+  return out;
 }
 
 /** Total memory plus swap of this machine in bytes. */
