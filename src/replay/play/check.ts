@@ -123,6 +123,7 @@ export class Checker {
     } else if (event.kind === 'anonVmaCreate') this.#anonVmaBorn.set(event.anonVma, event.op);
     else if (event.kind === 'vmaCreate' || event.kind === 'vmaSplit' || event.kind === 'vmaResize')
       this.#vmaChanged.set(event.vma, event.op);
+    if (event.kind === 'vmaSplit') this.#vmaChanged.set(event.other, event.op);
   }
 
   /** Returns the operations in which the objects of the differences were born or last changed. */
@@ -131,7 +132,7 @@ export class Checker {
     for (const { about, op } of this.differences) {
       if (op !== null) ops.add(op);
       for (const id of about?.anonVmas ?? []) ops.add(this.#anonVmaBorn.get(id) ?? 0);
-      if (about?.anonVmas.length === 0) for (const id of about.vmas) ops.add(this.#vmaChanged.get(id) ?? 0);
+      for (const id of about?.vmas ?? []) ops.add(this.#vmaChanged.get(id) ?? 0);
     }
     return [...ops].filter((op) => op > 0);
   }

@@ -254,10 +254,12 @@ function matches(
   return knownId === id;
 }
 
-const aboutVma = (vma: Vma | null): { vmas: number[]; anonVmas: number[] } => ({
-  vmas: [vma?.prev?.id, vma?.id, vma?.next?.id].filter((id) => id !== undefined),
-  anonVmas: [],
-});
+/** A vma and its neighbours: what keeps them apart, or joins them, is a matter of all three and of their anon_vmas. */
+const aboutVma = (vma: Vma | null): { vmas: number[]; anonVmas: number[] } => {
+  const vmas = [vma?.prev, vma, vma?.next].filter((one) => one !== null && one !== undefined);
+  const anonVmas = vmas.map(({ anonVma }) => anonVma?.id).filter((id) => id !== undefined);
+  return { vmas: vmas.map(({ id }) => id), anonVmas: [...new Set(anonVmas)] };
+};
 
 const isNameOf = (name: string, object: FileObject): boolean =>
   name === object.path || name === `${object.path}${DELETED}` || `${name}${DELETED}` === object.path;

@@ -114,10 +114,13 @@ function nearest(calls: readonly ReplayOp[], suspects: readonly number[]): Repla
     .map(({ item }) => item);
 }
 
-/** Tells whether an order got further than another: no difference, or the first one later, or fewer. */
+/** Tells whether an order got further than another: no difference, or the first one later, or fewer, or fewer mappings placed elsewhere. */
 function hasProgressed(now: Checker, before: Checker): boolean {
   if (now.differences.length === 0) return true;
   const first = (checker: Checker): number => checker.differences[0]?.op ?? Number.POSITIVE_INFINITY;
   if (first(now) !== first(before)) return first(now) > first(before);
-  return now.differences.length < before.differences.length;
+  if (now.differences.length !== before.differences.length)
+    return now.differences.length < before.differences.length;
+  // A difference at the end hides how much was put right on the way: a mapping where the kernel has it is a step.
+  return now.misplaced.length < before.misplaced.length;
 }
