@@ -91,7 +91,7 @@ describe('facts', () => {
     expect(off).toMatchObject({ profile: 'linux-6.18', set: {}, vmas: { now: 50 } });
     expect(on).toMatchObject({ profile: 'as-5.18', set: { mergePgoffOnMove: 'on' }, vmas: { now: 1 } });
     expect(on?.ops).toEqual(off?.ops);
-    expect(on?.processes).toEqual([{ pid: 1, vmas: 1 }]);
+    expect(on?.processes).toEqual([{ pid: 1, vmas: 1, pageTables: 12288 }]);
   });
 });
 
