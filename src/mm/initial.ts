@@ -25,6 +25,8 @@ export interface FoundVma {
   readonly special: string | null;
   /** Number of anonymous pages resident; above 0 the vma has an anon_vma. They lie at its end (bss tail, arguments). */
   readonly anonPages: number;
+  /** Where they lie, if it is known better: their addresses, as many as `anonPages`. */
+  readonly anonAt?: readonly Addr[];
 }
 
 /** Returns the page offset a vma of execve has. */
@@ -45,8 +47,9 @@ export function adoptVma(mm: Mm, found: FoundVma): Vma {
   if (vma.flags & VM_ACCOUNT) mm.kernel.commit(nrPagesOf(vma));
   if (vma.flags & VM_LOCKED) mm.lockedVm += nrPagesOf(vma);
   if (found.anonPages > 0) prepareAnonVma(mm.kernel, vma);
-  const first = vma.end - Math.min(found.anonPages, nrPagesOf(vma)) * PAGE_SIZE;
-  for (let addr = first; addr < vma.end; addr += PAGE_SIZE)
+  const nrAnon = Math.min(found.anonPages, nrPagesOf(vma));
+  const atTheEnd = Array.from({ length: nrAnon }, (_, i) => vma.end - (nrAnon - i) * PAGE_SIZE);
+  for (const addr of found.anonAt ?? atTheEnd)
     mapNewAnon(mm, vma, addr, DIRTY | YOUNG | EXCLUSIVE | (vma.flags & VM_WRITE ? WRITE : 0));
   return vma;
 }

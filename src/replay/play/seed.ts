@@ -7,7 +7,7 @@
 
 import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK } from '../../abi/mman.ts';
 import { must } from '../../base/assert.ts';
-import { type Addr, nrPagesIn } from '../../base/units.ts';
+import { type Addr, nrPagesIn, PAGE_SIZE, pageFloor } from '../../base/units.ts';
 import type { Machine, Process } from '../../machine/index.ts';
 import { adoptVma, type Mm, vmFlagsOfCodes } from '../../mm/index.ts';
 import type { Start, StartState, StartVma } from '../item.ts';
@@ -46,7 +46,7 @@ function seedMm(machine: Machine, mm: Mm, state: StartState): void {
     }
   }
   const files = new StartFiles(machine);
-  for (const vma of state.vmas) seedVma(files, mm, vma);
+  for (const vma of state.vmas) seedVma(files, mm, vma, state);
   mm.mmapBase = mmapBaseOf(state) ?? mm.mmapBase;
   const heap = state.vmas.filter((vma) => vma.name === '[heap]').at(-1);
   if (heap !== undefined) mm.brk = heap.end;
@@ -60,7 +60,7 @@ function isPrivileged(status: ReadonlyMap<string, string>): boolean {
   return effective === undefined || ((BigInt(`0x${effective.trim()}`) >> CAP_IPC_LOCK) & 1n) === 1n;
 }
 
-function seedVma(files: StartFiles, mm: Mm, vma: StartVma): void {
+function seedVma(files: StartFiles, mm: Mm, vma: StartVma, state: StartState): void {
   const isFile = vma.inode !== 0 || vma.dev !== '00:00';
   const special = !isFile && /^\[(vdso|vvar.*|uprobes|sigpage)\]$/.test(vma.name) ? vma.name : null;
   adoptVma(mm, {
@@ -70,8 +70,38 @@ function seedVma(files: StartFiles, mm: Mm, vma: StartVma): void {
     special,
     filePgoff: nrPagesIn(vma.offset),
     file: isFile ? files.open(vma) : null,
-    anonPages: Math.ceil((vma.anonymousKb ?? guessAnonymousKb(vma)) / 4),
+    ...anonOf(vma, state),
   });
+}
+
+/** How many pages of a vma are resident and its own, and where: at its end, except on the stack, where execve has written in two places. */
+function anonOf(vma: StartVma, state: StartState): { anonPages: number; anonAt?: readonly Addr[] } {
+  const anonPages = Math.ceil((vma.anonymousKb ?? guessAnonymousKb(vma)) / 4);
+  const written = vma.name === '[stack]' ? writtenByExecve(vma, state) : [];
+  return written.length === anonPages ? { anonPages, anonAt: written } : { anonPages };
+}
+
+const AT_PLATFORM = 15;
+const AT_RANDOM = 25;
+
+/**
+ * Returns the pages of the stack that execve has written: the strings at the top, and, a random distance below, the pointers to them, the
+ * auxiliary vector and what it points to. Linux: fs/binfmt_elf.c, create_elf_tables(); arch_align_stack()
+ */
+function writtenByExecve(stack: StartVma, { stat, auxv }: StartState): readonly Addr[] {
+  if (stat === null || stat.argStart === 0) return [];
+  const vectorEnd = Math.max(
+    stat.startStack,
+    ...[AT_RANDOM, AT_PLATFORM].map((type) => (auxv?.get(type) ?? 0) + 1),
+  );
+  const pages = new Set<Addr>();
+  for (const [from, to] of [
+    [stat.startStack, vectorEnd],
+    [stat.argStart, stack.end],
+  ] as const)
+    for (let page = pageFloor(from); page < to; page += PAGE_SIZE)
+      if (page >= stack.start && page < stack.end) pages.add(page);
+  return [...pages].sort((a, b) => a - b);
 }
 
 /** Without smaps: a writable private file mapping of the program and the stack have been written by execve. */
