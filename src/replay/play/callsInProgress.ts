@@ -3,7 +3,8 @@
  *
  * A call that changes a mapping takes its entries out for a moment, or has changed some of them and others not yet. So what another thread's fault
  * finds on a page that the call works on is not determined. Calls are applied at one moment between entry and return, so a fault may come
- * before the call in the order of the input or after it: what cannot be judged yet waits.
+ * before the call in the order of the input or after it: what cannot be judged yet waits. And a page that comes while a call takes pages away, or copies
+ * them, may have been met by that call or not: it is not settled until the next fault on it.
  *
  * Cost   the calls that overlap something else and have not returned long ago; the number of waiting differences is bounded
  */
@@ -11,7 +12,7 @@ import { CLONE_VM } from '../../abi/mman.ts';
 import type { Addr } from '../../base/units.ts';
 import type { Op, OpName, Recorded } from '../../machine/index.ts';
 import type { Mm } from '../../mm/index.ts';
-import type { Range } from '../effects.ts';
+import { type Range, takesAway } from '../effects.ts';
 import type { ReplayOp } from '../item.ts';
 import type { Difference } from './difference.ts';
 
@@ -21,14 +22,22 @@ interface Call {
   readonly entry: number;
   readonly exit: number;
   readonly ranges: readonly Range[] | 'all';
+  /** It takes pages away, or copies them: whether it still met a page that came in the meantime is open. */
+  readonly isUnsettling: boolean;
+  /** The copy it makes; null: none. */
+  readonly child: Mm | null;
 }
 
-/** A fault that differs, unless a call explains it. */
-export interface DeferredFault {
+/** Where and when a thread faulted. */
+export interface FaultPlace {
   readonly mm: Mm;
   readonly task: number;
   readonly page: Addr;
   readonly time: number;
+}
+
+/** A fault that differs, unless a call explains it. */
+export interface DeferredFault extends FaultPlace {
   readonly difference: Difference;
 }
 
@@ -58,7 +67,7 @@ function workedOn(op: Op, recorded: Recorded): readonly Range[] | 'all' {
   return [...range(op.addr, op.oldLen), ...to];
 }
 
-const explains = (call: Call, fault: DeferredFault): boolean =>
+const isDuring = (call: Call, fault: FaultPlace): boolean =>
   call.mm === fault.mm &&
   call.task !== fault.task &&
   call.entry < fault.time &&
@@ -70,21 +79,38 @@ export class CallsInProgress {
   #calls: Call[] = [];
   #waiting: DeferredFault[] = [];
 
-  /** Takes in a call of `mm` that was carried out; faults that it explains wait no longer. */
-  add(item: ReplayOp, mm: Mm): void {
-    if (!item.overlaps) return;
+  /**
+   * Takes in a call of `mm` that was carried out; faults that it explains wait no longer.
+   * @param child    the copy of the address space it made, or null
+   * @param before   faults that came before it in the order of the input
+   * @returns        those of them whose page it may have met or not
+   */
+  add(
+    item: ReplayOp,
+    { mm, child }: { readonly mm: Mm; readonly child: Mm | null },
+    before: readonly FaultPlace[],
+  ): readonly FaultPlace[] {
+    if (!item.overlaps) return [];
     const { op, recorded, task, entry, exit } = item;
     const ranges = workedOn(op, recorded);
-    if (ranges.length === 0) return;
-    const call = { mm, task, entry, exit, ranges };
-    if (this.#waiting.length > 0) this.#waiting = this.#waiting.filter((fault) => !explains(call, fault));
+    if (ranges.length === 0) return [];
+    const isUnsettling = op.call === 'clone' || takesAway(op, recorded);
+    const call = { mm, task, entry, exit, ranges, isUnsettling, child };
+    if (this.#waiting.length > 0) this.#waiting = this.#waiting.filter((fault) => !isDuring(call, fault));
     if (this.#calls.length >= MANY_CALLS) this.#calls = this.#calls.filter((other) => other.exit >= item.at);
     this.#calls.push(call);
+    return isUnsettling ? before.filter((fault) => isDuring(call, fault)) : [];
+  }
+
+  /** Returns the address spaces in which it is open whether they have the page of a fault, because a call that was put before it may have met it or not. */
+  unsettledBy(fault: FaultPlace): readonly Mm[] {
+    const calls = this.#calls.filter((call) => call.isUnsettling && isDuring(call, fault));
+    return calls.flatMap(({ mm, child }) => (child === null ? [mm] : [mm, child]));
   }
 
   /** Lets a fault wait until it is known which calls were in progress; one that is explained already is forgotten. Returns false if too many wait. */
   defer(fault: DeferredFault): boolean {
-    if (this.#calls.some((call) => explains(call, fault))) return true;
+    if (this.#calls.some((call) => isDuring(call, fault))) return true;
     if (this.#waiting.length >= MAX_WAITING) return false;
     this.#waiting.push(fault);
     return true;

@@ -4,8 +4,9 @@
  * Which accesses happen is taken from the recording; what each finds is computed. A recorded fault says by its error code whether the page was
  * mapped (then it did not allow the access) or not. Ours must say the same, and an access that finds a page which allows it is no fault.
  *
- * Two things make a fault that nothing was left to do for, and neither is a difference:
- *   race    another thread is in a fault on the same page: it shows nothing later than that fault, so it may not have finished it. A call of
+ * A fault is written down a moment after the access that failed; that moment lies anywhere after the last thing its thread showed. Two things make a
+ * fault that nothing was left to do for, and neither is a difference:
+ *   race    another thread faulted on the same page since then, or before and may still be in that fault, because it shows nothing later. A call of
  *           another thread that works on the page does the same (callsInProgress.ts)
  *   again   the same thread faults on the same page in the same way twice in a row: the first time it was not served (the kernel had faults
  *           switched off and tried again with them on, or a signal came first). It is counted once
@@ -13,7 +14,7 @@
  * Not determined, so not compared: pages of regular files (fault-around brings neighbours that the page cache has, reclaim takes them away), and pages
  * of shared memory that we do not hold (write(2) to a memfd is not recorded). Where a call populates such pages, the number of faults is a range.
  *
- * Cost   a page looked up, and two map look-ups, for each fault
+ * Cost   a page looked up, and two map look-ups, for each fault; the faults remembered for one that differs
  */
 import { type Addr, floorTo, hex, PMD_SIZE, pageFloor } from '../../base/units.ts';
 import type { Machine, Outcome, Process } from '../../machine/index.ts';
@@ -22,6 +23,7 @@ import type { ReplayOp } from '../item.ts';
 import { CallsInProgress } from './callsInProgress.ts';
 import type { Difference } from './difference.ts';
 import { FaultCounts } from './faultCounts.ts';
+import { PageSet } from './pageSet.ts';
 
 /** error_code: the page was mapped. */
 const PRESENT = 0x1;
@@ -36,18 +38,33 @@ const FAULT_AROUND = 0x1_0000;
 /** What we hold at the place of an access. `unknown`: the recording does not determine what the kernel holds. */
 type Held = 'mapped' | 'nothing' | 'unknown';
 
-/** A fault, as the last thing a thread did. */
 interface Fault {
   readonly mm: Mm;
+  readonly task: number;
   readonly page: Addr;
+  readonly time: number;
   readonly errorCode: number;
 }
+
+/** The last thing a thread showed: when, and the fault if it was one. */
+interface LastSign {
+  readonly time: number;
+  readonly fault: Fault | null;
+}
+
+/** So many faults are remembered for races: what happens at the same moment is not far apart in the input. */
+const REMEMBERED = 4096;
 
 /** Compares the faults of one run over a recording. */
 export class FaultComparison {
   readonly #report: (difference: Difference) => void;
-  /** The last thing each thread did; null: it was no fault. */
-  readonly #last = new Map<number, Fault | null>();
+  readonly #last = new Map<number, LastSign>();
+  /** The faults that came last, in a ring. */
+  readonly #recent: Fault[] = [];
+  #nrFaults = 0;
+  #machine: Machine | null = null;
+  /** Pages of which it is open whether they are still there, or whether a child has them. */
+  readonly unsettled = new PageSet();
   readonly #calls = new CallsInProgress();
   #held: Held = 'unknown';
   readonly counts = new FaultCounts();
@@ -62,6 +79,7 @@ export class FaultComparison {
   /** Is told of each operation before it is carried out. */
   before(item: ReplayOp, machine: Machine): void {
     const mm = machine.processOf(item.task)?.mm ?? null;
+    this.#machine = machine;
     if (mm === null) return;
     if (item.op.call === 'touch') this.#held = heldAt(mm, item.op.addr);
     else this.counts.beforeCall(item.op, machine.kernel);
@@ -72,18 +90,26 @@ export class FaultComparison {
     const { op, errorCode, task } = item;
     const mm = process?.mm ?? null;
     if (process === null || mm === null) {
-      this.#last.set(task, null);
+      this.#last.set(task, { time: item.exit, fault: null });
     } else if (op.call === 'touch') {
       if (errorCode === undefined) return;
-      const fault = { mm, page: pageFloor(op.addr), errorCode };
+      const fault = { mm, task, page: pageFloor(op.addr), time: item.at, errorCode };
       const isServed = outcome.kind === 'value';
       const served = this.#judge(item, fault, { isServed, faults });
       this.counts.add(process, isServed ? served : 0);
-      this.#last.set(task, fault);
+      this.#last.set(task, { time: item.at, fault });
+      this.#recent[this.#nrFaults++ % REMEMBERED] = fault;
+      // Only a fault that the model took too puts both sides in the same state.
+      if (faults > 0) this.unsettled.delete(mm, fault.page);
+      for (const unsure of this.#calls.unsettledBy(fault)) this.unsettled.add(unsure, fault.page);
     } else {
       this.counts.addCall(process, op, mm);
-      this.#calls.add(item, mm);
-      this.#last.set(task, null);
+      const child = op.call === 'clone' ? (this.#machine?.processOf(op.child)?.mm ?? null) : null;
+      const copy = child === mm ? null : child;
+      for (const { page } of this.#calls.add(item, { mm, child: copy }, this.#recent))
+        this.unsettled.add(mm, page);
+      if (copy !== null) this.unsettled.copy(mm, copy);
+      this.#last.set(task, { time: item.exit, fault: null });
     }
   }
 
@@ -110,26 +136,26 @@ export class FaultComparison {
     const isHit = came.isServed && came.faults === 0;
     const wasMapped = (errorCode & PRESENT) !== 0;
     if (!isHit && wasMapped === (held === 'mapped')) return counts;
-    if (isHit && isSame(this.#last.get(item.task), fault)) return 0;
-    if (this.#isRace(item.task, fault)) return counts;
+    if (isHit && isSame(this.#last.get(item.task)?.fault ?? null, fault)) return 0;
+    if (this.#isRace(fault) || this.unsettled.has(fault.mm, fault.page)) return counts;
     const difference = differenceOf(item, { held, isHit, wasMapped });
-    const waits = this.#calls.defer({ ...fault, task: item.task, time: item.at, difference });
+    const waits = this.#calls.defer({ ...fault, difference });
     if (!waits) this.#report(difference);
     return counts;
   }
 
-  /** Tells whether another thread may still be in a fault that brings the page, or changes its entry. */
-  #isRace(task: number, { mm, page }: Fault): boolean {
+  /** Tells whether another thread may have been in a fault that brings the page, or changes its entry, when the access failed. */
+  #isRace({ mm, task, page, time }: Fault): boolean {
     const size = unitAround(mm, page);
-    for (const [other, last] of this.#last) {
-      if (other === task || last === null || last.mm !== mm) continue;
-      if (floorTo(last.page, size) === floorTo(page, size)) return true;
-    }
-    return false;
+    const isThere = (other: Fault): boolean =>
+      other.task !== task && other.mm === mm && floorTo(other.page, size) === floorTo(page, size);
+    for (const { fault } of this.#last.values()) if (fault !== null && isThere(fault)) return true;
+    const since = Math.min(this.#last.get(task)?.time ?? Number.NEGATIVE_INFINITY, time);
+    return this.#recent.some((other) => other.time >= since && isThere(other));
   }
 }
 
-const isSame = (last: Fault | null | undefined, fault: Fault): boolean =>
+const isSame = (last: Fault | null, fault: Fault): boolean =>
   last?.mm === fault.mm && last.page === fault.page && last.errorCode === fault.errorCode;
 
 /** Tells what is mapped at `addr`, as the processor sees it: pages without any access are not there for it. */

@@ -5,10 +5,11 @@
  * a file the copies that the program made are, and markers; its other pages are in the page cache, of which nobody tells. Of shared
  * memory only markers are.
  *
- * Three things the kernel does when it likes, and the recording shows only what came of them. Each is taken as it is found, and the figures of smaps must
+ * Four things are not in the recording, only what came of them. Each is taken as it is found, and the figures of smaps must
  * then agree with it:
  *   dropped     a page that MADV_FREE gave away is gone
  *   swapped     a page is in swap; only where the machine has any
+ *   unsettled   a page came while a call of another thread took pages away or copied them: whether the call met it is open
  *   collapsed   khugepaged has made 2 MiB of a vma that may have huge pages into one: all of it is present and mapped only here
  *
  * Cost   linear in the pages of the vma that are not empty
@@ -52,7 +53,21 @@ export interface OpenPages {
   /** Anonymous pages that 2 MiB have and we had not, and how many such 2 MiB there are. */
   filled: number;
   collapsed: number;
+  /** Pages of which pagemap does not say whether they are the zero page or one that is shared. */
+  doubtful: number;
+  /** Pages of which it is open how they look, and that look otherwise than ours. */
+  unsettled: number;
 }
+
+/** Returns counts of nothing. */
+export const noOpenPages = (): OpenPages => ({
+  dropped: 0,
+  swapped: 0,
+  filled: 0,
+  collapsed: 0,
+  doubtful: 0,
+  unsettled: 0,
+});
 
 /** What the comparison of one vma came to. */
 export interface PageComparison {
@@ -65,6 +80,8 @@ export interface PageComparison {
 export interface PageConditions {
   /** There is a swap device. */
   readonly hasSwap: boolean;
+  /** Tells whether it is open how a page looks. */
+  readonly isUnsettled: (mm: Mm, page: Addr) => boolean;
 }
 
 /** Tells whether a page that looks like `flags` is one whose state is determined in `vma`. */
@@ -173,17 +190,32 @@ function* stretches(vma: Vma, kernel: readonly Span[], ours: readonly Span[]): G
   }
 }
 
+function isAll({ start, end }: Stretch, holds: (page: Addr) => boolean): boolean {
+  for (let page = start; page < end; page += PAGE_SIZE) if (!holds(page)) return false;
+  return true;
+}
+
+/** Tells whether a page that looks like `flags` is one of the program's own. */
+const isOwn = (flags: string, zero: boolean): boolean => flags.startsWith('P--') && !zero;
+
 /** Tells whether each page of a stretch is in a state that the kernel may have brought about on its own, and counts them. */
 function isOpen(mm: Mm, stretch: Stretch, conditions: PageConditions, open: OpenPages): boolean {
   const { start, end, kernel, ours } = stretch;
   const pages = (end - start) / PAGE_SIZE;
+  if (isAll(stretch, (page) => conditions.isUnsettled(mm, page))) {
+    open.unsettled += pages;
+    if (kernel === 'P---') open.doubtful += pages;
+    if (kernel.startsWith('P') && !isOwn(ours, isZero(mm, start))) open.filled += pages;
+    if (!kernel.startsWith('P') && isOwn(ours, isZero(mm, start))) open.dropped += pages;
+    return true;
+  }
   if (!ours.startsWith('P--')) return false;
   if (conditions.hasSwap && kernel === '-S--') {
     open.swapped += pages;
     return true;
   }
   if (kernel !== EMPTY) return false;
-  for (let addr = start; addr < end; addr += PAGE_SIZE) if (!isLazyFree(mm, addr)) return false;
+  if (!isAll(stretch, (page) => isLazyFree(mm, page))) return false;
   open.dropped += pages;
   return true;
 }
@@ -203,7 +235,7 @@ export function comparePages(
   const counted = (spans: readonly Span[]): readonly Span[] =>
     spans.filter(({ flags }) => isDetermined(vma, isAnonymous, flags));
   const kernel = counted(recorded);
-  const open: OpenPages = { dropped: 0, swapped: 0, filled: 0, collapsed: 0 };
+  const open = noOpenPages();
   const windows = conditions.hugeMore > 0 && isHugeEligible(mm, vma) ? wholeWindows(kernel) : new Set<Addr>();
   const filled = new Set<Addr>();
   let pages = 0;
@@ -214,7 +246,7 @@ export function comparePages(
     if (stretch.kernel === stretch.ours || difference !== null) continue;
     if (stretch.kernel === OWN && isIn(windows, start, end)) {
       for (let at = floorTo(start, PMD_SIZE); at < end; at += PMD_SIZE) filled.add(at);
-      if (!stretch.ours.startsWith('P') || isZero(mm, start)) open.filled += (end - start) / PAGE_SIZE;
+      if (!isOwn(stretch.ours, isZero(mm, start))) open.filled += (end - start) / PAGE_SIZE;
       continue;
     }
     if (isOpen(mm, stretch, conditions, open)) continue;

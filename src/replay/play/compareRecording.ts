@@ -40,7 +40,11 @@ export class RecordingComparison {
   start(start: Start): void {
     if (this.#start !== null) return;
     this.#start = start;
-    this.#pages = new EndPages(this.#report, { hasSwap: start.state?.meta?.hasSwap === true });
+    const { unsettled } = this.#faults;
+    this.#pages = new EndPages(this.#report, {
+      hasSwap: start.state?.meta?.hasSwap === true,
+      isUnsettled: (mm, page) => unsettled.has(mm, page),
+    });
   }
 
   /** Is told of each operation before it is carried out. */

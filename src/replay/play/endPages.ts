@@ -19,11 +19,17 @@ import {
 import type { EndState } from '../item.ts';
 import type { SmapsEntry } from '../smaps.ts';
 import { statusBytes } from '../stat.ts';
-import { comparePages, type OpenPages, type PageConditions, RecordedRuns } from './comparePages.ts';
+import {
+  comparePages,
+  noOpenPages,
+  type OpenPages,
+  type PageConditions,
+  RecordedRuns,
+} from './comparePages.ts';
 import type { Difference } from './difference.ts';
 
 const KB = 1024;
-const NONE_OPEN: OpenPages = { dropped: 0, swapped: 0, filled: 0, collapsed: 0 };
+const OPEN_NAMES = Object.keys(noOpenPages()) as readonly (keyof OpenPages)[];
 
 /** What was compared: pages, and figures. */
 export interface EndPageCounts {
@@ -31,11 +37,12 @@ export interface EndPageCounts {
   figures: number;
 }
 
-/** A figure of smaps in kB: its name, ours, and what the kernel may have done to it. */
+/** A figure in bytes: the kernel's, and ours, which may be less by what is doubtful. */
 interface Figure {
   readonly name: string;
-  readonly kernel: number | undefined;
+  readonly kernel: number | null;
   readonly ours: number;
+  readonly doubtful?: number;
 }
 
 /** Compares the pages of all processes of one recording. */
@@ -55,12 +62,12 @@ export class EndPages {
     const runs = new RecordedRuns(end.pages());
     const blocks = new Map<Addr, SmapsEntry>();
     for (const entry of end.smaps ?? []) blocks.set(entry.maps.start, entry);
-    const total = { ...NONE_OPEN };
+    const total = noOpenPages();
     for (const vma of mm.vmas) {
       const sums = figuresOf(mm, vma);
       const block = blocks.get(vma.start) ?? null;
-      const open = end.hasPages ? this.#comparePages(end, runs, { mm, vma, sums, block }) : NONE_OPEN;
-      for (const name of ['dropped', 'swapped', 'filled', 'collapsed'] as const) total[name] += open[name];
+      const open = end.hasPages ? this.#comparePages(end, runs, { mm, vma, sums, block }) : noOpenPages();
+      for (const name of OPEN_NAMES) total[name] += open[name];
       if (block !== null) this.#compareFigures(end, block, { vma, sums, open });
     }
     const rest = runs.strayBefore(Number.POSITIVE_INFINITY);
@@ -113,41 +120,44 @@ export class EndPages {
   ): void {
     const { vma } = of;
     const names = [...block.figures.keys()];
-    for (const { name, kernel, ours } of figuresToCompare(block, of)) {
-      if (kernel === undefined) continue;
-      this.counts.figures++;
-      if (kernel === ours) continue;
-      this.#tell(end.files.smaps, block.maps.line + 1 + names.indexOf(name), {
-        kind: 'page',
-        what: `${name} of ${hexRange(vma.start, vma.end)}`,
-        kernel: `${kernel} kB`,
-        ours: `${ours} kB`,
-      });
+    for (const figure of figuresToCompare(block, of)) {
+      const line = block.maps.line + 1 + names.indexOf(figure.name);
+      this.#compareFigure(end.files.smaps, line, figure, hexRange(vma.start, vma.end));
     }
   }
 
   /** Compares the totals of status that are determined: anonymous pages, swap entries, page tables. */
   #compareTotals(end: EndState, mm: Mm, open: OpenPages): void {
-    if (end.status === null) return;
-    const anon = mm.rssAnon - open.dropped - open.swapped + open.filled;
+    const { status } = end;
+    if (status === null) return;
+    const figure = (name: string, ours: number, doubtful = 0): Figure => ({
+      name,
+      kernel: statusBytes(status, name),
+      ours,
+      doubtful: doubtful * PAGE_SIZE,
+    });
     const totals = [
-      ['RssAnon', anon * PAGE_SIZE],
-      ['VmSwap', (mm.nrSwap + open.swapped) * PAGE_SIZE],
-      ['VmPTE', mm.pages.bytes],
-    ] as const;
-    const names = [...end.status.keys()];
-    for (const [name, ours] of totals) {
-      const kernel = statusBytes(end.status, name);
-      if (kernel === null) continue;
-      this.counts.figures++;
-      if (kernel === ours) continue;
-      this.#tell(end.files.status, names.indexOf(name) + 1, {
-        kind: 'count',
-        what: `${name} of the process`,
-        kernel: `${kernel / KB} kB`,
-        ours: `${ours / KB} kB`,
-      });
-    }
+      figure('RssAnon', (mm.rssAnon + moreOwn(open)) * PAGE_SIZE, open.doubtful),
+      figure('VmSwap', (mm.nrSwap + open.swapped) * PAGE_SIZE),
+    ];
+    // Whether a page came or not may have cost a table.
+    if (open.unsettled === 0) totals.push(figure('VmPTE', mm.pages.bytes));
+    const names = [...status.keys()];
+    for (const total of totals)
+      this.#compareFigure(end.files.status, names.indexOf(total.name) + 1, total, 'the process');
+  }
+
+  #compareFigure(file: string, line: number, figure: Figure, of: string): void {
+    const { name, kernel, ours, doubtful = 0 } = figure;
+    if (kernel === null) return;
+    this.counts.figures++;
+    if (kernel >= ours - doubtful && kernel <= ours) return;
+    this.#tell(file, line, {
+      kind: 'page',
+      what: `${name} of ${of}`,
+      kernel: `${kernel / KB} kB`,
+      ours: `${doubtful > 0 ? `${(ours - doubtful) / KB} to ` : ''}${ours / KB} kB`,
+    });
   }
 
   #tell(file: string, line: number, found: Pick<Difference, 'kind' | 'what' | 'kernel' | 'ours'>): void {
@@ -155,49 +165,51 @@ export class EndPages {
   }
 }
 
-/** Returns the figures of a block that are determined, in kB. */
+/** How many pages of its own the process has more than we say. */
+const moreOwn = (open: OpenPages): number => open.filled - open.dropped - open.swapped;
+
+const inKb = (bytes: number): number => Math.floor(bytes / KB) * KB;
+
+/** Returns the figures of a block that are determined. */
 function figuresToCompare(
   { figures }: SmapsEntry,
   of: { readonly vma: Vma; readonly sums: MemoryFigures; readonly open: OpenPages },
 ): readonly Figure[] {
   const { vma, sums, open } = of;
-  const kB = (bytes: number): number => Math.floor(bytes / KB);
-  const more = (open.filled - open.dropped - open.swapped) * PAGE_SIZE;
+  const isAnonymous = isAnonymousVma(vma);
+  const recorded = (name: string): number | null => {
+    const kB = figures.get(name);
+    return kB === undefined ? null : kB * KB;
+  };
   const figure = (name: string, bytes: number): Figure => ({
     name,
-    kernel: figures.get(name),
-    ours: kB(bytes),
+    kernel: recorded(name),
+    ours: inKb(bytes),
   });
+  const more = moreOwn(open) * PAGE_SIZE;
+  const doubtful = open.doubtful * PAGE_SIZE;
+  const isExact = isAnonymous && OPEN_NAMES.every((name) => open[name] === 0);
+  // Locked is the Pss of a locked vma; of pages of files it is not known who shares them.
+  const lockedPss = (vma.flags & VM_LOCKED) === 0 ? 0 : (recorded('Pss') ?? 0);
   const own = [
-    figure('Anonymous', sums.anonymous + more),
+    { ...figure('Anonymous', sums.anonymous + more), doubtful },
     figure('AnonHugePages', sums.anonymousThp + open.collapsed * PMD_SIZE),
     figure('Swap', sums.swap + open.swapped * PAGE_SIZE),
+    figure('Locked', isExact ? pssBytes(sums.pssLocked) : lockedPss),
   ];
-  const isLocked = (vma.flags & VM_LOCKED) !== 0;
-  const isKnown = isAnonymousVma(vma) && more === 0;
-  const locked = isKnown
-    ? figure('Locked', pssBytes(sums.pssLocked))
-    : {
-        name: 'Locked',
-        kernel: figures.get('Locked'),
-        ours: isLocked ? (figures.get('Pss') ?? 0) : 0,
-      };
-  if (!isAnonymousVma(vma)) return [...own, locked];
-  const resident = [...own, locked, figure('Rss', sums.resident + more)];
-  if (!isKnown) return resident;
-  const sum = (one: string, other: string): number => (figures.get(one) ?? 0) + (figures.get(other) ?? 0);
+  if (!isAnonymous) return own;
+  const resident = [...own, { ...figure('Rss', sums.resident + more), doubtful }];
+  if (!isExact) return resident;
+  // Which pages are dirty is not compared.
+  const both = (side: 'Shared' | 'Private', ours: number): Figure => {
+    const name = `${side}_Dirty`;
+    const [clean, dirty] = [recorded(`${side}_Clean`), recorded(name)];
+    return { name, kernel: clean === null || dirty === null ? null : clean + dirty, ours };
+  };
   return [
     ...resident,
     figure('Pss', pssBytes(sums.pss)),
-    {
-      name: 'Shared_Dirty',
-      kernel: sum('Shared_Clean', 'Shared_Dirty'),
-      ours: kB(sums.sharedClean + sums.sharedDirty),
-    },
-    {
-      name: 'Private_Dirty',
-      kernel: sum('Private_Clean', 'Private_Dirty'),
-      ours: kB(sums.privateClean + sums.privateDirty),
-    },
+    both('Shared', sums.sharedClean + sums.sharedDirty),
+    both('Private', sums.privateClean + sums.privateDirty),
   ];
 }
