@@ -321,8 +321,8 @@ export function* prepare({ rng, places, has }: Scene): Steps {
   if (has.has('uffd')) yield 'uffd';
   if (has.has('mdwe') && places.chance(30)) yield 'mdwe';
   if (has.has('full')) yield `fill ${1 + rng.below(12)}`;
-  // A segment is its maker's: nobody else may attach it.
-  if (has.has('unprivileged') && !has.has('sysv')) {
+  // A segment is its maker's, and so is a file: nobody else may attach the one, or learn from mincore what of the other is in memory.
+  if (has.has('unprivileged') && !has.has('sysv') && !has.has('file')) {
     yield `limit memlock ${rng.pick([0, 8, 64])}`;
     yield 'uid';
   }
