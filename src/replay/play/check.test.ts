@@ -12,25 +12,36 @@ import { recordingItems } from '../recording.ts';
 import { type CheckReport, checkInput } from './check.ts';
 import type { PlayOptions } from './player.ts';
 
-const MAP = 'PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS, -1, 0';
-/** What a 6.18 answers; the snapshot's lines are its smaps. */
+/** What a 6.18 answered, by oracle/opsrun. */
 const OPS = `# opfuzz format 1 seed 1 ops 9 window 0x200000000000-0x200000800000 mode 1
-0 mmap(0x200000000000, 8388608, ${MAP}) = 0x200000000000 <flt 0>
+0 mmap(0x200000000000, 8388608, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS, -1, 0) = 0x200000000000 <flt 0>
+snapshot 0
+self pgtables_kb=72
+vma 200000000000-200000800000 rw-p 00000000 flags=rd wr mr mw me ac
+end
 1 touch_write(0x200000001000, 8192) = 0 <flt 2>
 2 mprotect(0x200000002000, 4096, PROT_READ) = 0 <flt 0>
 3 touch_write(0x200000002000, 4096) = -1 SIGSEGV {si_code=SEGV_ACCERR, si_addr=0x200000002000} <flt 0>
 4 munmap(0x200000100000, 4096) = 0 <flt 0>
-5 mlock(0x2000000ff000, 12288) = -1 ENOMEM (Cannot allocate memory) <flt 1>
+5 mlock(0x2000000ff000, 12288) = -1 ENOMEM (Cannot allocate memory) <flt 0>
 6 fork() = child 0
 7 child_touch_read(0, 0x200000100000, 4096) = -1 SIGSEGV {si_code=SEGV_MAPERR, si_addr=0x200000100000}
 8 mremap(0x200000200000, 4096, 8192, 0) = -1 ENOMEM (Cannot allocate memory) <flt 0>
 snapshot 8
-self pgtables_kb=0
-vma 200000000000-200000002000 rw-p 00000000 flags=rd wr mr mw me ac
-vma 200000002000-200000003000 r--p 00000000 flags=rd mr mw me ac
+self pgtables_kb=84
+vma 200000000000-200000002000 rw-p 00000000 Rss=4 Shared_Dirty=4 Anonymous=4 flags=rd wr mr mw me ac
+vma 200000002000-200000003000 r--p 00000000 Rss=4 Shared_Dirty=4 Anonymous=4 flags=rd mr mw me ac
 vma 200000003000-2000000ff000 rw-p 00000000 flags=rd wr mr mw me ac
 vma 2000000ff000-200000100000 rw-p 00000000 flags=rd wr mr mw me lo ac
 vma 200000101000-200000800000 rw-p 00000000 flags=rd wr mr mw me ac
+pg 200000001000-200000003000 P------- v=1
+child 0 pgtables_kb=84
+vma 200000000000-200000002000 rw-p 00000000 Rss=4 Shared_Dirty=4 Anonymous=4 flags=rd wr mr mw me ac
+vma 200000002000-200000003000 r--p 00000000 Rss=4 Shared_Dirty=4 Anonymous=4 flags=rd mr mw me ac
+vma 200000003000-2000000ff000 rw-p 00000000 flags=rd wr mr mw me ac
+vma 2000000ff000-200000100000 rw-p 00000000 flags=rd wr mr mw me ac
+vma 200000101000-200000800000 rw-p 00000000 flags=rd wr mr mw me ac
+pg 200000001000-200000003000 P------- v=1
 end
 `;
 
@@ -45,12 +56,12 @@ describe('an ops file', () => {
     const report = checkOps(OPS);
     expect(report.differences).toEqual([]);
     expect(report.ok).toBe(true);
-    expect(report.compared).toMatchObject({ results: 8, vmas: 5, touches: 3 });
+    expect(report.compared).toMatchObject({ results: 8, vmas: 11, touches: 3, pages: 4 });
   });
 
   //   what was changed      the text                                 its replacement                          kind
   it.each<[string, string, string, string]>([
-    ['an errno', '= -1 ENOMEM (Cannot allocate memory) <flt 1>', '= -1 EAGAIN (Try again) <flt 1>', 'result'],
+    ['an errno', '= -1 ENOMEM (Cannot allocate memory) <flt 0>', '= -1 EAGAIN (Try again) <flt 0>', 'result'],
     [
       'an error into a success',
       '8 mremap(0x200000200000, 4096, 8192, 0) = -1 ENOMEM (Cannot allocate memory)',
@@ -80,6 +91,12 @@ describe('an ops file', () => {
       'vma 200000100000-200000101000 rw-p 00000000 flags=rd wr mr mw me ac\nvma 200000101000',
       'vma',
     ],
+    ['the number of faults', '8192) = 0 <flt 2>', '8192) = 0 <flt 3>', 'count'],
+    ['a figure', 'Shared_Dirty=4 Anonymous=4', 'Shared_Dirty=4 Anonymous=8', 'page'],
+    ['the end of a run of pages', '200000001000-200000003000', '200000001000-200000002000', 'page'],
+    ['the state of pages', 'P-------', 'P--X----', 'page'],
+    ['the content of pages', 'v=1', 'v=2', 'page'],
+    ['the size of the tables', 'self pgtables_kb=84', 'self pgtables_kb=88', 'count'],
     ['a vma too few', 'vma 200000101000-200000800000 rw-p 00000000 flags=rd wr mr mw me ac\n', '', 'vma'],
   ])('is refused at the place where %s was changed', (_what, from, to, kind) => {
     const changed = OPS.replace(from, to);
@@ -88,7 +105,7 @@ describe('an ops file', () => {
     const line = OPS.slice(0, OPS.indexOf(from)).split('\n').length;
     expect([ok, differences[0]?.kind, differences[0]?.file]).toEqual([false, kind, 'small.ops']);
     // A line that is missing shows at the head of its process.
-    expect(differences[0]?.line).toBe(to === '' ? OPS.split('\n').indexOf('self pgtables_kb=0') + 1 : line);
+    expect(differences[0]?.line).toBe(to === '' ? OPS.split('\n').indexOf('self pgtables_kb=84') + 1 : line);
   });
 
   it('says what is not modelled with its place', () => {
@@ -96,10 +113,10 @@ describe('an ops file', () => {
       '4 munmap(0x200000100000, 4096) = 0',
       '4 madvise(0x200000100000, 4096, MADV_HWPOISON) = 0',
     );
+    const place = { file: 'small.ops', line: OPS.slice(0, OPS.indexOf('4 munmap')).split('\n').length };
     expect(() => checkOps(text)).toThrow(Unmodelled);
-    expect(() => checkOps(text)).toThrow(
-      /MADV_HWPOISON \(small\.ops:6: op 5 madvise\(.*\)\).*docs\/scope\.md#hwpoison/,
-    );
+    expect(() => checkOps(text)).toThrow(/MADV_HWPOISON \(op 5 madvise\(.*\)\).*docs\/scope\.md#hwpoison/);
+    expect(() => checkOps(text)).toThrow(expect.objectContaining({ place: expect.objectContaining(place) }));
   });
 
   it('gives the events of the best order to whoever listens', () => {

@@ -109,7 +109,8 @@ describe('errors of the model', () => {
     expect(String(bug)).toContain(`[map-count] off by one\n  small:40: op 4 mmap(addr=${hex(B)}`);
     const left = placeError(new Unmodelled('MAP_HUGETLB', 'docs/scope.md#hugetlb'), op);
     expect(left).toBeInstanceOf(Unmodelled);
-    expect(String(left)).toMatch(/MAP_HUGETLB \(small:40: op 4 .*docs\/scope\.md#hugetlb/);
+    expect(String(left)).toMatch(/MAP_HUGETLB \(op 4 .*docs\/scope\.md#hugetlb/);
+    expect(left).toMatchObject({ place: { file: 'small', line: 40 } });
   });
   it('of other kinds, and outside operations, stay as they are', () => {
     const error = new RangeError('x');
