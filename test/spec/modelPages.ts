@@ -224,9 +224,11 @@ export class ModelPages implements PageTarget {
   fillFile(slot: number, nrPages: number): void {
     for (let i = 0; i < nrPages; i++) this.#writeFile(slot, i, (65 + i) % 256);
   }
+  /** The page of the file is there before the memory is looked at, as write(2) does it. */
   #transfer(step: Extract<PageCallStep, { op: 'fread' | 'fwrite' }>, addr: number): CallResult {
     for (let i = 0; i < step.nrPages; i++) {
       const into = step.op === 'fread';
+      if (!into) this.#scene.machine.kernel.cachedPage(this.#object(step.slot), step.page + i);
       const outcome = this.#apply({
         call: 'touch',
         addr: addr + i * PG,
