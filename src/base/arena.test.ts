@@ -41,7 +41,7 @@ describe('Arena', () => {
     const arena = new Arena(log2);
     const prng = new Prng(log2);
     const held = new Map<number, number>();
-    for (let step = 0; step < 2000; step++) {
+    for (let step = 0; step < 800; step++) {
       const page = prng.pick([0, ...held.keys()]);
       if (prng.below(3) > 0 || page === 0) {
         const fresh = arena.allocate();
