@@ -102,11 +102,11 @@ static void make_heap(void)
  * The kernel's collapser starts to scan at once when a process asks for huge pages and nobody had before, which would be in the middle of
  * a case. So there is always somebody: then it comes by every ten seconds only.
  */
-static void always_somebody_with_huge_pages(void)
+static pid_t always_somebody_with_huge_pages(void)
 {
-	pid_t parent = getpid();
+	pid_t parent = getpid(), somebody = fork();
 
-	if (fork() != 0) return;
+	if (somebody != 0) return somebody;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	close(STDIN_FILENO);
 	close(STDOUT_FILENO);
@@ -223,7 +223,7 @@ int main(int argc, char **argv)
 	setvbuf(stdin, in, _IOFBF, sizeof(in)); /* no malloc: what a case finds shall not depend on it */
 	setvbuf(stdout, out, _IOFBF, sizeof(out));
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	always_somebody_with_huge_pages();
+	pid_t somebody = always_somebody_with_huge_pages();
 	stay_on_one_cpu();
 	shared = mmap(NULL, PG, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	observe_open(use_bpf, &why);
@@ -239,5 +239,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "line %d: %s\n", line_number, nr_steps < MAX_STEPS ? why : "too many steps");
 		return 2;
 	}
+	kill(somebody, SIGKILL);
+	waitpid(somebody, NULL, 0);
 	return 0;
 }
