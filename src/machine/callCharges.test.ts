@@ -208,7 +208,8 @@ describe('a call is charged', () => {
   });
 
   it('breaking up huge pages: the mapping, and the folio', () => {
-    const huge = (): Charged => new Charged().after(map(1024), advise(mman.MADV_HUGEPAGE, 1024), write(1));
+    const huge = (): Charged =>
+      new Charged().after(map(1024), advise(mman.MADV_HUGEPAGE, 1024), { ...write(1), stamp: 1 } as Op);
     expect(huge().charges(advise(mman.MADV_DONTNEED, 1))).toEqual([
       'dontneed-empty',
       'pmd-split 0/1',

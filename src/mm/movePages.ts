@@ -12,7 +12,7 @@
  * Cost    linear in tables, or in touched entries where tables cannot move
  * Linux   mm/mremap.c: move_page_tables, move_ptes, move_normal_pmd, move_huge_pmd, try_realign_addr
  */
-import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { type Addr, PMD_SIZE } from '../base/units.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { PUD_SIZE } from './pageTable.ts';
@@ -110,12 +110,5 @@ function moveEntries(mm: Mm, at: Step, len: number): void {
   const { pages, kernel } = mm;
   const { from, to } = at;
   pages.makeTable(to);
-  const moved: number[] = [];
-  pages.transform(from, from + len, (low, high, addr) => {
-    moved.push(low, high, (addr - from) / PAGE_SIZE);
-    return NONE;
-  });
-  for (let i = 0; i < moved.length; i += 3)
-    pages.set(to + (moved[i + 2] as number) * PAGE_SIZE, moved[i] as number, moved[i + 1] as number);
-  kernel.work.count(FACT.ptesMoved, moved.length / 3);
+  kernel.work.count(FACT.ptesMoved, pages.moveEntries(from, to, len));
 }

@@ -204,15 +204,20 @@ export class PageTable {
 
   // ---- single entries ------------------------------------------------------------------------------------------------------------
 
+  /** Returns the table of `addr` with storage for its entries, made as needed. */
+  #storageFor(addr: Addr): ArenaPage {
+    const found = this.#storedTable(addr);
+    if (found !== 0) return found;
+    this.makeTable(addr);
+    const table = this.#tables.allocate();
+    this.#setPmd(addr, TABLE, table);
+    return table;
+  }
+
   /** Sets the pte of `addr`, making tables as needed. `low` 0 empties it. What was there is the caller's business. */
   set(addr: Addr, low: number, high: number): void {
-    let table = this.#storedTable(addr);
-    if (table === 0) {
-      if (low === NONE) return;
-      this.makeTable(addr);
-      table = this.#tables.allocate();
-      this.#setPmd(addr, TABLE, table);
-    }
+    if (low === NONE && this.#storedTable(addr) === 0) return;
+    const table = this.#storageFor(addr);
     const { arena } = this.#tables;
     const words = arena.words(table);
     const at = arena.offset(table) + pteWord(addr);
@@ -326,13 +331,41 @@ export class PageTable {
     });
   }
 
-  /** Tells whether nothing of [start, end) is mapped or marked, by looking at the tables alone: a table that holds anything counts. */
+  /** Tells whether nothing of [start, end) is mapped or marked. */
   isBlank(start: Addr, end: Addr): boolean {
     let blank = true;
-    this.forEachSlot(start, end, (_base, pmd) => {
-      if ((pmd & KIND_MASK) !== EMPTY_TABLE) blank = false;
+    this.forEachSlot(start, end, (base, pmd) => {
+      const kind = pmd & KIND_MASK;
+      if (kind === EMPTY_TABLE || !blank) return;
+      blank = kind === TABLE && this.#isBlankIn(base, Math.max(start, base), Math.min(end, base + PMD_SIZE));
     });
     return blank;
+  }
+  #isBlankIn(base: Addr, from: Addr, to: Addr): boolean {
+    const table = this.#storedTable(base);
+    const words = this.#tables.arena.words(table);
+    const offset = this.#tables.arena.offset(table);
+    const stop = offset + (to - base) / (PAGE_SIZE / 2);
+    for (let at = offset + (from - base) / (PAGE_SIZE / 2); at < stop; at += 2)
+      if (words[at] !== NONE) return false;
+    return true;
+  }
+
+  /** Sets every pte of [start, end), all of which are none, to `low` and what `high` returns, ascending. */
+  fill(start: Addr, end: Addr, low: number, high: () => number): void {
+    for (let from = start; from < end; ) {
+      const to = Math.min(end, from - (from % PMD_SIZE) + PMD_SIZE);
+      const table = this.#storageFor(from);
+      const words = this.#tables.arena.words(table);
+      const first = this.#tables.arena.offset(table) + pteWord(from);
+      const nrWords = (to - from) / (PAGE_SIZE / 2);
+      for (let at = first; at < first + nrWords; at += 2) {
+        words[at] = low;
+        words[at + 1] = high();
+      }
+      this.#tables.count(table, nrWords / 2);
+      from = to;
+    }
   }
 
   /** Frees the empty table at `base`. The pmd is `emptyTable`. */
@@ -404,6 +437,32 @@ export class PageTable {
     this.#setPmd(from, NONE, 0);
     this.#setPmd(to, low, high);
     return true;
+  }
+  /**
+   * Moves the entries of `len` bytes at `from`, within one table, to `to`, within one other (or the same), where there are none. The table of `to`
+   * exists. Returns how many there were.
+   */
+  moveEntries(from: Addr, to: Addr, len: number): number {
+    if (this.isBlank(from, from + len)) return 0;
+    const target = this.#storageFor(to);
+    const source = this.#storedTable(from);
+    const { arena } = this.#tables;
+    const [here, there] = [arena.words(source), arena.words(target)];
+    const first = arena.offset(source) + pteWord(from);
+    const up = arena.offset(target) + pteWord(to) - first;
+    let moved = 0;
+    for (let at = first; at < first + len / (PAGE_SIZE / 2); at += 2) {
+      const low = here[at] as number;
+      if (low === NONE) continue;
+      there[at + up] = low;
+      there[at + up + 1] = here[at + 1] as number;
+      here[at] = NONE;
+      here[at + 1] = 0;
+      moved++;
+    }
+    this.#tables.count(target, moved);
+    if (this.#tables.count(source, -moved) === 0) this.#dropStorage(from, source);
+    return moved;
   }
   /** Moves the pmd page of the GiB at `from` to `to`. Returns whether it could: not if `to` has one. */
   movePud(from: Addr, to: Addr): boolean {

@@ -38,6 +38,62 @@ const slotsOf = (pages: PageTable, start: number, end: number): number[] => {
   return bases;
 };
 
+describe('filling', () => {
+  it('sets every entry of a blank range, and makes the tables', () => {
+    const { pages } = small();
+    let pfn = 7;
+    pages.set(at(0), PRESENT, 99);
+    pages.fill(at(510), at(2 * PTES + 1), PAGE, () => pfn++);
+    expect(seenBy(pages, BASE, mib(8)).length).toBe(1 + 2 + PTES + 1);
+    expect(
+      [at(0), at(509), at(510), at(512), at(1023), at(1024), at(1025)].map((addr) => entry(pages, addr)),
+    ).toEqual([
+      [PRESENT, 99],
+      [NONE, 0],
+      [PAGE, 7],
+      [PAGE, 9],
+      [PAGE, 520],
+      [PAGE, 521],
+      [NONE, 0],
+    ]);
+    expect([pages.nrUsed(BASE), pages.nrUsed(mib(2)), levels(pages), pages.verify()]).toEqual([
+      3,
+      PTES,
+      [3, 1, 1],
+      null,
+    ]);
+  });
+});
+
+describe('moving entries', () => {
+  it('takes them from one table to another, or within one, and leaves an empty table', () => {
+    const { pages } = small();
+    for (const [page, pfn] of [
+      [3, 30],
+      [5, 50],
+      [6, 60],
+    ] as const)
+      pages.set(at(page), PAGE, pfn);
+    pages.makeTable(mib(2));
+    expect(pages.moveEntries(at(3), at(3 + PTES + 1), 3 * PAGE_SIZE)).toBe(2);
+    expect(seenBy(pages, BASE, mib(8)).map(({ addr, high }) => [(addr - BASE) / PAGE_SIZE, high])).toEqual([
+      [6, 60],
+      [516, 30],
+      [518, 50],
+    ]);
+    expect(pages.moveEntries(at(6), at(9), PAGE_SIZE)).toBe(1);
+    expect([entry(pages, at(9)), pages.verify()]).toEqual([[PAGE, 60], null]);
+    expect(pages.moveEntries(at(9), at(600), PAGE_SIZE)).toBe(1);
+    expect([pages.pmd(BASE), pages.nrUsed(mib(2)), levels(pages), pages.verify()]).toEqual([
+      EMPTY_TABLE,
+      3,
+      [2, 1, 1],
+      null,
+    ]);
+    expect(pages.moveEntries(at(9), at(700), 9 * PAGE_SIZE)).toBe(0);
+  });
+});
+
 describe('freeing', () => {
   it('takes tables that lie whole between floor and ceiling', () => {
     const { pages } = small();

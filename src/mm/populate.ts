@@ -8,9 +8,9 @@ import { type Addr, floorTo, nrPagesIn, PAGE_SIZE, PMD_SIZE } from '../base/unit
 import { prepareAnonVma } from './anonVma.ts';
 import { countFaults, type FaultAccess, faultIn } from './fault.ts';
 import type { Mm } from './mm.ts';
-import { DIRTY, EXCLUSIVE, HUGE, WRITE, YOUNG, ZERO_PAGE } from './pte.ts';
+import { DIRTY, EXCLUSIVE, HUGE, KIND_MASK, PRESENT, WRITE, YOUNG, ZERO_PAGE } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
-import { mapNewAnon } from './rmap.ts';
+import { mapNewAnons } from './rmap.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import {
   VM_ACCESS_FLAGS,
@@ -39,7 +39,15 @@ function faultPages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, access:
     fillBlank(mm, vma, range, access === 'write');
     return true;
   }
+  const asked = access === 'write' ? PRESENT | WRITE | DIRTY | YOUNG : PRESENT | YOUNG;
   for (let addr = range.start; addr < range.end; ) {
+    // A page that is there and needs no mark: most are, where a range is populated again.
+    const low = mm.pages.low(addr);
+    if ((low & KIND_MASK) === PRESENT && (low & asked) === asked) {
+      work.count(FACT.pagesFoundResident);
+      addr += PAGE_SIZE;
+      continue;
+    }
     const { kind } = faultIn(mm, vma, { addr, access, stamp: null });
     if (kind === 'signal') return false;
     if (kind === 'hit') work.count(FACT.pagesFoundResident);
@@ -53,10 +61,8 @@ function fillBlank(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, write: b
   const { kernel, pages } = mm;
   const nrPages = nrPagesIn(range.end - range.start);
   if (write) prepareAnonVma(kernel, vma);
-  for (let addr = range.start; addr < range.end; addr += PAGE_SIZE) {
-    if (write) mapNewAnon(mm, vma, addr, WRITE | DIRTY | YOUNG | EXCLUSIVE);
-    else pages.set(addr, ZERO_PAGE | YOUNG, 0);
-  }
+  if (write) mapNewAnons(mm, vma, range, WRITE | DIRTY | YOUNG | EXCLUSIVE);
+  else pages.fill(range.start, range.end, ZERO_PAGE | YOUNG, () => 0);
   kernel.work.count(write ? FACT.pagesZeroed : FACT.ptesSet, nrPages);
   countFaults(mm, write ? 'anon' : 'zero-page', nrPages);
 }

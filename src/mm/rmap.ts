@@ -13,7 +13,7 @@
  * Left out   interval trees over attached vmas, locks
  */
 import { type Addr, nrPagesIn, PAGE_SIZE, type Pgoff } from '../base/units.ts';
-import { FRAME_ANON, FRAME_DIRTY, FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
+import { FRAME_ANON, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, HUGE, holdsFrame, KIND_MASK, PRESENT, SWAP } from './pte.ts';
@@ -30,7 +30,10 @@ export const anonFlags = (vma: Vma): number =>
 
 /** Counts `pages` more (or, negative, fewer) resident pages of the sort of `pfn`. */
 export function countResident(mm: Mm, pfn: Pfn, pages: number): void {
-  mm[mm.kernel.frames.counterOf(pfn)] += pages;
+  const flags = mm.kernel.frames.flags(pfn);
+  if (flags & FRAME_ANON) mm.rssAnon += pages;
+  else if (flags & FRAME_SHMEM) mm.rssShmem += pages;
+  else mm.rssFile += pages;
 }
 
 /** Takes a zeroed page for `addr` of `vma`, which has an anon_vma, and maps it with the bits `low`. Nothing is mapped there. Returns the frame. */
@@ -43,6 +46,24 @@ export function mapNewAnon(mm: Mm, vma: Vma, addr: Addr, low: number): Pfn {
   work.count(FACT.pagesAllocated);
   work.count(FACT.ptesSet);
   return pfn;
+}
+
+/** Does what `mapNewAnon` does, for each page of a range. */
+export function mapNewAnons(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, low: number): void {
+  const { frames, work } = mm.kernel;
+  const { start, end } = range;
+  const flags = anonFlags(vma);
+  const owner = vma.anonVma?.id ?? 0;
+  let index = linearIndex(vma, start);
+  mm.pages.fill(start, end, PRESENT | low, () => {
+    const pfn = frames.allocate(flags, owner, index++);
+    frames.addPte(pfn, mm.id);
+    return pfn;
+  });
+  const pages = nrPagesIn(end - start);
+  mm.rssAnon += pages;
+  work.count(FACT.pagesAllocated, pages);
+  work.count(FACT.ptesSet, pages);
 }
 
 /** Maps `pfn`, a page that exists already, at `addr` with the bits `low`. Nothing is mapped there. */
