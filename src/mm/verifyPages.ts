@@ -2,7 +2,7 @@
  * The invariants of pages: entries, frames, counters and reverse mapping recounted from the tables.
  *
  * One walk over all entries of all address spaces collects who maps what; each invariant is then a comparison. docs/invariants.md has a paragraph
- * for each, verifyPages.test.ts breaks each on purpose.
+ * for each, verify.test.ts breaks each on purpose.
  * Cost   every entry once, every frame once; a huge mapping counts as one entry, its frames are looked at
  */
 import { type Addr, hex, PAGE_SIZE, TASK_SIZE } from '../base/units.ts';
