@@ -36,8 +36,8 @@ import type { MemoryOp } from './memoryCalls.ts';
 /** The calibration's slow rate for pages begins beyond the largest call that still had the fast one. */
 const LARGE_PAGES = 32768;
 
-/** Facts that a change of attributes is charged for: what mprotect, locks, names and their like do to vmas and entries. */
-const OF_ATTRIBUTES: readonly Fact[] = [
+/** Numbers of the facts that a change of attributes is charged for: what mprotect, locks, names and their like do to vmas and entries. */
+const OF_ATTRIBUTES = Uint8Array.of(
   FACT.vmasSplit,
   FACT.writtenVmasSplit,
   FACT.vmasMerged,
@@ -51,9 +51,9 @@ const OF_ATTRIBUTES: readonly Fact[] = [
   FACT.pagesAskedForSharing,
   FACT.indexesRewritten,
   FACT.anonVmasRewritten,
-];
-/** Facts that any call is charged for. */
-const OF_CALLS: readonly Fact[] = [
+);
+/** Numbers of the facts that any call is charged for. */
+const OF_CALLS = Uint8Array.of(
   ...OF_ATTRIBUTES,
   FACT.vmasCreated,
   FACT.vmasGrown,
@@ -83,7 +83,7 @@ const OF_CALLS: readonly Fact[] = [
   FACT.windowsCollapsed,
   FACT.pagesFoundResident,
   FACT.pagesCopiedByKernel,
-];
+);
 
 /** Tells whether a call changes attributes of vmas and nothing else. */
 const isAboutAttributes = ({ call }: MemoryOp): boolean =>
@@ -106,8 +106,12 @@ export class CallCharges {
   /** A call begins. @param op  which; a fork and an exit are none */
   begin(op: MemoryOp | null): void {
     const { facts } = this.#work;
-    for (const fact of op !== null && isAboutAttributes(op) ? OF_ATTRIBUTES : OF_CALLS)
-      this.#before[fact] = facts[fact] as number;
+    const before = this.#before;
+    const list = op !== null && isAboutAttributes(op) ? OF_ATTRIBUTES : OF_CALLS;
+    for (let i = 0; i < list.length; i++) {
+      const fact = list[i] as number;
+      before[fact] = facts[fact] as number;
+    }
   }
 
   /** The call that began is over. @param isRefused  it returned an error */
@@ -149,7 +153,7 @@ export class CallCharges {
   /** Tells whether nothing was done that a call can be charged for. */
   #isIdle(op: MemoryOp): boolean {
     const facts = isAboutAttributes(op) ? OF_ATTRIBUTES : OF_CALLS;
-    return facts.every((fact) => this.#since(fact) === 0);
+    return facts.every((fact) => this.#since(fact as Fact) === 0);
   }
   #charge(path: Path, calls: number, pages = 0): void {
     if (calls !== 0 || pages !== 0) this.#work.charge(path, calls, pages);
