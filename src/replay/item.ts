@@ -92,6 +92,8 @@ export interface Meta {
   readonly shmemEnabled: string | null;
   /** perf lost page faults, or did not look at all of them. */
   readonly faultsLost: number;
+  /** Page faults that were written down; null where a recorder left the number out. */
+  readonly faultLines: number | null;
   /** The counters of the process at the start and at the end; null where a recorder left them out. */
   readonly faultCounters: { readonly start: FaultCounters; readonly end: FaultCounters } | null;
   /** There was a swap device. */
@@ -252,6 +254,8 @@ export interface Summary {
   readonly touches: number;
   /** Calls that cannot change an address space, by name. */
   readonly skipped: ReadonlyMap<string, number>;
+  /** Lines of page faults, in a recording that has any. */
+  readonly faultLines?: number;
   /** Operations that overlap something of another thread. */
   readonly overlapping: number;
 }

@@ -66,6 +66,7 @@ export function readMeta(files: InputFiles, file: string): Meta {
     thpEnabled: chosenSwitch(thp.enabled),
     shmemEnabled: chosenSwitch(thp.shmem_enabled),
     faultsLost: numberOf(json.faultsLost) + numberOf(json.faultsThrottled),
+    faultLines: typeof json.faults === 'number' ? json.faults : null,
     faultCounters: countersOf(json),
     hasSwap: textOf(json.swaps) !== '',
   };

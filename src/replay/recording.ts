@@ -89,6 +89,7 @@ export function* recordingItems(files: InputFiles, options: RecordingOptions = {
     kind: 'summary',
     format: 'recording',
     lines: calls.nrLines + (faults?.nrLines ?? 0),
+    ...(faults === null ? {} : { faultLines: faults.nrLines }),
     skipped: calls.skipped,
     ...timeline.counts,
   } satisfies Summary;

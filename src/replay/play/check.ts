@@ -102,7 +102,10 @@ export class Checker {
         },
         other: (item) => {
           if (item.kind === 'warning') this.warnings.push(item);
-          if (item.kind === 'summary') this.summary = item;
+          if (item.kind === 'summary') {
+            this.summary = item;
+            this.#recording.summary(item);
+          }
           if (item.kind === 'start') this.#recording.start(item);
         },
       },
@@ -226,6 +229,7 @@ export class Checker {
       file: item.file,
       line: item.line,
       op: waiting.item.nr,
+      at: waiting.item.at,
       kind: 'result',
       what: `signal of thread ${item.task} at ${hex(item.addr)}`,
       kernel: `${item.signal} {si_code=${item.code}}`,
@@ -244,6 +248,7 @@ export class Checker {
       file: item.file,
       line: item.line,
       op: item.nr,
+      at: item.at,
       kind: 'result',
       what: item.op.call === 'touch' ? `${item.op.access} access at ${hex(item.op.addr)}` : item.op.call,
       kernel: 'served',

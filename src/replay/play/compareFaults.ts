@@ -8,11 +8,12 @@
  * fault that nothing was left to do for, and neither is a difference:
  *   race    another thread faulted on the same page since then, or before and may still be in that fault, because it shows nothing later. A call of
  *           another thread that works on the page does the same (callsInProgress.ts)
- *   again   the same thread faults on the same page in the same way twice in a row: the first time it was not served (the kernel had faults
- *           switched off and tried again with them on, or a signal came first). It is counted once
+ *   again   the kernel, on behalf of one thread, faults on the same page in the same way twice in a row: the first time it had faults switched off,
+ *           and tried again with them on. That is counted once
  *
  * Not determined, so not compared: pages of regular files (fault-around brings neighbours that the page cache has, reclaim takes them away), and pages
- * of shared memory that we do not hold (write(2) to a memfd is not recorded). Where a call populates such pages, the number of faults is a range.
+ * of shared memory that we do not hold (write(2) to a memfd is not recorded). Where a call populates such pages, or an access faults twice in a row (a
+ * signal may have come while it waited for the disk), the number of faults is a range.
  *
  * Cost   a page looked up, and two map look-ups, for each fault; the faults remembered for one that differs
  */
@@ -22,7 +23,7 @@ import { isAnonymousVma, type Mm, pageAt, permsOf, type Vma } from '../../mm/ind
 import type { ReplayOp } from '../item.ts';
 import { CallsInProgress } from './callsInProgress.ts';
 import type { Difference } from './difference.ts';
-import { FaultCounts } from './faultCounts.ts';
+import { type Charged, FaultCounts } from './faultCounts.ts';
 import { PageSet } from './pageSet.ts';
 
 /** error_code: the page was mapped. */
@@ -95,8 +96,8 @@ export class FaultComparison {
       if (errorCode === undefined) return;
       const fault = { mm, task, page: pageFloor(op.addr), time: item.at, errorCode };
       const isServed = outcome.kind === 'value';
-      const served = this.#judge(item, fault, { isServed, faults });
-      this.counts.add(process, isServed ? served : 0);
+      const { most, open } = this.#judge(item, fault, { isServed, faults });
+      if (isServed) this.counts.add(process, most, open);
       this.#last.set(task, { time: item.at, fault });
       this.#recent[this.#nrFaults++ % REMEMBERED] = fault;
       // Only a fault that the model took too puts both sides in the same state.
@@ -125,18 +126,19 @@ export class FaultComparison {
     item: ReplayOp,
     fault: Fault,
     came: { readonly isServed: boolean; readonly faults: number },
-  ): number {
+  ): Charged {
     const held = this.#held;
     const { errorCode } = fault;
     if (!isPossible(errorCode, item)) this.#report(impossible(item, errorCode));
     // Every line that is served counts once, whatever our part in it was.
-    const counts = Math.max(1, came.faults);
-    if (held === 'unknown') return counts;
-    this.compared++;
+    const counts = { most: Math.max(1, came.faults), open: 0 };
     const isHit = came.isServed && came.faults === 0;
+    const isAgain = isHit && isSame(this.#last.get(item.task)?.fault ?? null, fault);
+    if (held === 'unknown') return isAgain ? { most: 1, open: 1 } : counts;
+    this.compared++;
     const wasMapped = (errorCode & PRESENT) !== 0;
     if (!isHit && wasMapped === (held === 'mapped')) return counts;
-    if (isHit && isSame(this.#last.get(item.task)?.fault ?? null, fault)) return 0;
+    if (isAgain && (errorCode & USER) === 0) return { most: 0, open: 0 };
     if (this.#isRace(fault) || this.unsettled.has(fault.mm, fault.page)) return counts;
     const difference = differenceOf(item, { held, isHit, wasMapped });
     const waits = this.#calls.defer({ ...fault, difference });
@@ -156,7 +158,10 @@ export class FaultComparison {
 }
 
 const isSame = (last: Fault | null, fault: Fault): boolean =>
-  last?.mm === fault.mm && last.page === fault.page && last.errorCode === fault.errorCode;
+  last?.mm === fault.mm &&
+  last.time < fault.time &&
+  last.page === fault.page &&
+  last.errorCode === fault.errorCode;
 
 /** Tells what is mapped at `addr`, as the processor sees it: pages without any access are not there for it. */
 function heldAt(mm: Mm, addr: Addr): Held {

@@ -102,6 +102,9 @@ export class RecordedRuns {
   #isBegun = false;
   /** What lies below has been returned. */
   #done: Addr = 0;
+  #line = 0;
+  /** Number of the line before those of the vma that was asked for last. */
+  lineBefore = 0;
 
   constructor(runs: Iterable<PageRun>) {
     this.#runs = runs[Symbol.iterator]();
@@ -128,10 +131,12 @@ export class RecordedRuns {
   /** Returns the parts of the runs that lie in `vma`. */
   within(vma: Vma): Span[] {
     const spans: Span[] = [];
+    this.lineBefore = this.#line;
     for (let run = this.#current(); run !== null && run.start < vma.end; run = this.#run) {
       const start = Math.max(run.start, vma.start);
       const end = Math.min(run.end, vma.end);
       if (start < end) spans.push({ start, end, flags: flagsOfRun(run), line: run.line });
+      this.#line = run.line;
       // A run that reaches beyond the vma goes on in the next one.
       if (run.end > vma.end) break;
       this.#next();
@@ -165,7 +170,12 @@ interface Stretch {
 }
 
 /** Yields the ranges of `vma` where at least one side has something, ascending. */
-function* stretches(vma: Vma, kernel: readonly Span[], ours: readonly Span[]): Generator<Stretch> {
+function* stretches(
+  vma: Vma,
+  kernel: readonly Span[],
+  ours: readonly Span[],
+  lineBefore: number,
+): Generator<Stretch> {
   let k = 0;
   let o = 0;
   for (let at = vma.start; at < vma.end; ) {
@@ -182,9 +192,11 @@ function* stretches(vma: Vma, kernel: readonly Span[], ours: readonly Span[]): G
       // Where the kernel has nothing, the run that ends here may be the one that was cut short.
       const before = kernel[k - 1];
       const near = before?.end === at ? before : (theirs ?? before);
-      const line = (has(theirs) ? theirs : near)?.line ?? 1;
+      const line = (has(theirs) ? theirs : near)?.line ?? lineBefore + 1;
       const flags = (span: Span | undefined): string => (has(span) ? (span as Span).flags : EMPTY);
-      yield { start: at, end, kernel: flags(theirs), ours: flags(own), line };
+      const [kernelFlags, ownFlags] = [flags(theirs), flags(own)];
+      if (kernelFlags !== EMPTY || ownFlags !== EMPTY)
+        yield { start: at, end, kernel: kernelFlags, ours: ownFlags, line };
     }
     at = end;
   }
@@ -222,25 +234,26 @@ function isOpen(mm: Mm, stretch: Stretch, conditions: PageConditions, open: Open
 
 /**
  * Compares the pages of `vma`.
- * @param recorded  the parts of the recorded runs that lie in it
+ * @param recorded  the parts of the recorded runs that lie in it, and the number of the line before them
  * @param hugeMore  how many more 2 MiB are mapped at once by smaps than by us; 0 where that is not known
  */
 export function comparePages(
   mm: Mm,
   vma: Vma,
-  recorded: readonly Span[],
+  recorded: { readonly spans: readonly Span[]; readonly lineBefore: number },
   conditions: PageConditions & { readonly hugeMore: number },
 ): PageComparison {
   const isAnonymous = isAnonymousVma(vma);
+  // What is not determined stays as a hole, so that a difference is told by the lines around it.
   const counted = (spans: readonly Span[]): readonly Span[] =>
-    spans.filter(({ flags }) => isDetermined(vma, isAnonymous, flags));
-  const kernel = counted(recorded);
+    spans.map((span) => (isDetermined(vma, isAnonymous, span.flags) ? span : { ...span, flags: EMPTY }));
+  const kernel = counted(recorded.spans);
   const open = noOpenPages();
   const windows = conditions.hugeMore > 0 && isHugeEligible(mm, vma) ? wholeWindows(kernel) : new Set<Addr>();
   const filled = new Set<Addr>();
   let pages = 0;
   let difference: PageDifference | null = null;
-  for (const stretch of stretches(vma, kernel, counted(modelSpans(mm, vma)))) {
+  for (const stretch of stretches(vma, kernel, counted(modelSpans(mm, vma)), recorded.lineBefore)) {
     const { start, end } = stretch;
     pages += (end - start) / PAGE_SIZE;
     if (stretch.kernel === stretch.ours || difference !== null) continue;

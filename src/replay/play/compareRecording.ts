@@ -5,11 +5,13 @@
  * were there, with page faults, none lost, and with every thread stopped at the end. Otherwise `pagesUnknown` says why not.
  */
 import type { Machine, Outcome, Process } from '../../machine/index.ts';
-import type { EndState, FaultCounters, ReplayOp, Start } from '../item.ts';
+import type { EndState, FaultCounters, ReplayOp, Start, Summary } from '../item.ts';
 import { EndComparison } from './compareEnd.ts';
 import { FaultComparison } from './compareFaults.ts';
 import type { Difference } from './difference.ts';
 import { EndPages } from './endPages.ts';
+
+const META = 'meta.json';
 
 /** How many of each were compared. */
 export interface RecordingCounts {
@@ -85,6 +87,23 @@ export class RecordingComparison {
     if (isSameRanges) this.#pages?.compare(item, mm);
   }
 
+  /** Compares how many lines of faults there are with how many the recorder wrote: one that is gone or came later says nothing else. */
+  summary({ faultLines }: Summary): void {
+    const written = this.#start?.state?.meta?.faultLines ?? null;
+    if (faultLines === undefined || written === null || this.pagesUnknown !== null) return;
+    this.#totals++;
+    if (written === faultLines) return;
+    this.#report({
+      file: META,
+      line: 1,
+      op: null,
+      kind: 'count',
+      what: 'lines of page faults',
+      kernel: String(written),
+      ours: String(faultLines),
+    });
+  }
+
   /** What was compared so far. */
   get counts(): RecordingCounts {
     const pages = this.#pages?.counts ?? { pages: 0, figures: 0 };
@@ -103,7 +122,7 @@ export class RecordingComparison {
     if (stat !== null && (!isMain || atStart !== null))
       this.#compareTotal(files.stat, process, { end: stat, start: isMain ? atStart : null });
     const noted = isMain ? (meta?.faultCounters ?? null) : null;
-    if (noted !== null) this.#compareTotal('meta.json', process, noted);
+    if (noted !== null) this.#compareTotal(META, process, noted);
   }
 
   #compareTotal(

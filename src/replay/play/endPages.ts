@@ -89,7 +89,9 @@ export class EndPages {
     const stray = runs.strayBefore(vma.start);
     if (stray !== null) this.#stray(end, stray);
     const huge = ((block?.figures.get('AnonHugePages') ?? 0) * KB - sums.anonymousThp) / PMD_SIZE;
-    const { pages, difference, open } = comparePages(mm, vma, runs.within(vma), {
+    const spans = runs.within(vma);
+    const recorded = { spans, lineBefore: runs.lineBefore };
+    const { pages, difference, open } = comparePages(mm, vma, recorded, {
       ...this.#conditions,
       hugeMore: huge,
     });

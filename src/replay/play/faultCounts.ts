@@ -13,7 +13,7 @@ import { FAULTED, type FaultName, type Kernel, type Mm } from '../../mm/index.ts
 import type { FaultCounters } from '../item.ts';
 
 /** Faults of one process: the most there can have been, and how many of them may not have been. */
-interface Charged {
+export interface Charged {
   most: number;
   open: number;
 }

@@ -79,20 +79,26 @@ interface Move {
 }
 
 /**
- * Returns the moves worth trying: calls that are open while the first difference happens, to just before it; then each suspicious call
- * to the other end of its interval.
+ * Returns the moves worth trying: calls that are open while the first difference happens, to just before it; then each suspicious call to the
+ * other end of its interval; then those open calls to just after it.
  */
 function moves(best: Checker, placements: ReadonlyMap<number, number>): readonly Move[] {
-  const first = best.differences[0]?.op ?? null;
-  const at = best.overlapping.find((item) => item.nr === first)?.at ?? null;
-  const before = (item: ReplayOp): boolean =>
-    at !== null && item.nr !== first && item.entry < at && at < item.at;
-  const early = best.overlapping.filter(before).map(({ line }) => ({ line, moment: (at ?? 0) - JUST }));
+  const difference = best.differences[0];
+  const first = difference?.op ?? null;
+  const at = difference?.at ?? best.overlapping.find((item) => item.nr === first)?.at ?? null;
+  const isOpen = (item: ReplayOp): boolean =>
+    at !== null && item.nr !== first && item.entry < at && at < item.exit;
+  const early = best.overlapping
+    .filter((item) => isOpen(item) && item.at > (at ?? 0))
+    .map(({ line }) => ({ line, moment: (at ?? 0) - JUST }));
+  const late = best.overlapping
+    .filter((item) => isOpen(item) && item.at < (at ?? 0) - JUST)
+    .map(({ line }) => ({ line, moment: (at ?? 0) + JUST }));
   const ends = candidates(best, placements).map((item) => ({
     line: item.line,
     moment: item.at === item.entry ? item.exit : item.entry,
   }));
-  return [...early, ...ends];
+  return [...early, ...ends, ...late];
 }
 
 /** Returns the overlapping calls worth trying, most suspicious first: near the differences, then near misplaced mappings. */
