@@ -17,7 +17,7 @@ import {
   TASTES,
   type Weights,
 } from './opsTastes.ts';
-import { OpsWindow, type PageRange, type RangeTaste } from './opsWindow.ts';
+import { OpsWindow, type PageAccess, type PageRange, type RangeTaste } from './opsWindow.ts';
 
 /** 0: 96 pages and small ranges; 1: 8 MiB; 2: 8 MiB with whole 2 MiB and MADV_HUGEPAGE. */
 export type OpsMode = 0 | 1 | 2;
@@ -39,6 +39,18 @@ export interface OpsOptions {
 }
 
 const WINDOW = 0x2000_0000_0000;
+
+/** What an operation needs to do something. */
+const NEEDED: Readonly<Record<string, PageAccess>> = {
+  touch_read: 'read',
+  touch_write: 'write',
+  mlock: 'read',
+};
+
+function accessOf(prot: string): PageAccess {
+  if (prot.includes('PROT_WRITE')) return 'write';
+  return prot === 'PROT_NONE' ? 'mapped' : 'read';
+}
 
 class Sequence {
   readonly #random: Prng;
@@ -125,7 +137,7 @@ class Sequence {
       case 'nop':
         return ['nop()'];
     }
-    const range = this.#window.range();
+    const range = this.#window.mappedRange(NEEDED[call]);
     const text = this.#text(range);
     switch (call) {
       case 'munmap':
@@ -133,8 +145,11 @@ class Sequence {
         return [`munmap(${text})`];
       case 'madvise':
         return [`madvise(${text}, ${this.#pick(this.#advice)})`];
-      case 'mprotect':
-        return [`mprotect(${text}, ${this.#pick(PROTECTIONS)})`];
+      case 'mprotect': {
+        const prot = this.#pick(PROTECTIONS);
+        this.#window.protect(range, accessOf(prot));
+        return [`mprotect(${text}, ${prot})`];
+      }
       case 'mlock2':
         return [`mlock2(${text}, ${this.#chance(0.1) ? '0' : 'MLOCK_ONFAULT'})`];
       case 'prctl': {
@@ -152,9 +167,9 @@ class Sequence {
     if (isEmpty ? call === 'child_exit' : call === 'fork' && !isFull) return this.#fork();
     if (call === 'fork' && isEmpty) return this.#fork();
     // Without a child the process itself does it.
-    if (isEmpty) return `${call.slice('child_'.length)}(${this.#text(this.#window.range())})`;
+    if (isEmpty) return `${call.slice('child_'.length)}(${this.#text(this.#window.mappedRange())})`;
     const child = this.#random.pick(this.#living);
-    if (call.startsWith('child_touch')) return `${call}(${child}, ${this.#text(this.#window.range())})`;
+    if (call.startsWith('child_touch')) return `${call}(${child}, ${this.#text(this.#window.mappedRange())})`;
     this.#living.splice(this.#living.indexOf(child), 1);
     return `child_exit(${child})`;
   }
@@ -164,7 +179,7 @@ class Sequence {
   }
 
   #map(range: PageRange, prot: string, flags: string, huge: boolean): readonly string[] {
-    this.#window.map(range);
+    this.#window.map(range, accessOf(prot));
     const text = this.#text(range);
     const call = `mmap(${text}, ${prot}, ${flags}, -1, 0)`;
     return huge ? [call, `madvise(${text}, MADV_HUGEPAGE)`] : [call];
@@ -188,7 +203,7 @@ class Sequence {
   }
 
   #mremap(): readonly string[] {
-    const range = this.#window.range();
+    const range = this.#window.mappedRange();
     const old = range.end - range.first;
     const flags = this.#pick(REMAPS);
     const same = flags === '0' ? 0.2 : flags === 'MREMAP_MAYMOVE' ? 0.3 : 0.85;
@@ -199,7 +214,7 @@ class Sequence {
     const to = this.#window.place(Math.max(fresh, old));
     const target = hex(this.#window.at(to));
     if (flags.includes('FIXED')) {
-      this.#window.move(range, to, flags.includes('DONTUNMAP'));
+      this.#window.move(range, to, fresh, flags.includes('DONTUNMAP'));
       return [`${text}, ${target})`];
     }
     const bytes = fresh * PAGE_SIZE;

@@ -31,6 +31,13 @@ export interface RangeTaste {
   readonly longPages: number;
 }
 
+/** What a page allows; each includes those before it. */
+export type PageAccess = 'none' | 'mapped' | 'read' | 'write';
+
+const ACCESS: readonly PageAccess[] = ['none', 'mapped', 'read', 'write'];
+/** How often a range may have holes, and how often one is drawn again that begins in a hole. */
+const HOLES = 0.12;
+const TRIES = 6;
 const PMD_PAGES = PMD_SIZE / PAGE_SIZE;
 
 /** The window of one sequence while it is drawn. */
@@ -41,6 +48,8 @@ export class OpsWindow {
   readonly #random: Prng;
   /** Number of the mapping of each page; 0: none. */
   readonly #mapping: Uint16Array;
+  /** What each page allows: index into ACCESS. */
+  readonly #access: Uint8Array;
   #lastMapping = 0;
   #last: PageRange = { first: 0, end: 1 };
 
@@ -50,6 +59,7 @@ export class OpsWindow {
     this.#taste = taste;
     this.#random = random;
     this.#mapping = new Uint16Array(taste.pages);
+    this.#access = new Uint8Array(taste.pages);
   }
 
   /** Returns the address of a page. */
@@ -65,26 +75,51 @@ export class OpsWindow {
     return range;
   }
 
+  /** Draws a range as `range` does, most often one without holes that has the access `least` throughout. */
+  mappedRange(least: PageAccess = 'mapped'): PageRange {
+    let { first, end } = this.range();
+    if (this.#random.unit() < HOLES) return { first, end };
+    const wanted = ACCESS.indexOf(least);
+    const isFine = (page: number): boolean => (this.#access[page] as number) >= wanted;
+    for (let tries = 0; !isFine(first) && tries < TRIES; tries++) ({ first, end } = this.range());
+    let fine = first + 1;
+    while (fine < end && isFine(fine)) fine++;
+    this.#last = { first, end: fine };
+    return this.#last;
+  }
+
   /** Draws a page from which `length` pages lie in the window; a range is cut where there is none. */
   place(length: number): number {
     return Math.max(0, Math.min(this.#first(), this.pages - length));
   }
 
   /** Something new is mapped there. */
-  map({ first, end }: PageRange): void {
+  map({ first, end }: PageRange, access: PageAccess): void {
     this.#mapping.fill(++this.#lastMapping, first, end);
+    this.#access.fill(ACCESS.indexOf(access), first, end);
   }
 
   /** Nothing is mapped there any more. */
   unmap({ first, end }: PageRange): void {
     this.#mapping.fill(0, first, end);
+    this.#access.fill(0, first, end);
   }
 
-  /** What was in `from` is now at `to`, as long as it was. */
-  move({ first, end }: PageRange, to: number, leaves: boolean): void {
-    const moved = this.#mapping.slice(first, end);
+  /** What is mapped there has another access. */
+  protect({ first, end }: PageRange, access: PageAccess): void {
+    const hole = this.#mapping.subarray(0, end).indexOf(0, first);
+    this.#access.fill(ACCESS.indexOf(access), first, hole < 0 ? end : hole);
+  }
+
+  /** What was in a range is now at `to`, with `pages` pages, unless that cannot have worked. */
+  move({ first, end }: PageRange, to: number, pages: number, leaves: boolean): void {
+    if (this.#mapping[first] === 0 || (to < end && to + pages > first)) return;
+    const [mapping, access] = [this.#mapping.slice(first, end), this.#access.slice(first, end)];
     if (!leaves) this.unmap({ first, end });
-    this.#mapping.set(moved.subarray(0, Math.max(0, this.pages - to)), to);
+    this.map({ first: to, end: to + pages }, ACCESS[access.at(-1) as number] as PageAccess);
+    const length = Math.min(pages, this.pages - to);
+    this.#mapping.set(mapping.subarray(0, length), to);
+    this.#access.set(access.subarray(0, length), to);
   }
 
   #first(): number {

@@ -10,14 +10,7 @@
  */
 import { EINVAL } from '../abi/errno.ts';
 import { type Addr, ceilTo, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
-import {
-  FRAME_ANON,
-  FRAME_CACHED,
-  FRAME_DIRTY,
-  FRAME_SHMEM,
-  FRAME_SWAPBACKED,
-  HUGE_PAGES,
-} from './frames.ts';
+import { FRAME_ANON, FRAME_CACHED, FRAME_SHMEM, FRAME_SWAPBACKED, HUGE_PAGES } from './frames.ts';
 import { mapHugeFile } from './hugeMemory.ts';
 import type { PageRange } from './madvisePages.ts';
 import type { Mm } from './mm.ts';
@@ -33,7 +26,6 @@ import {
   PRESENT,
   SWAP,
   WRITE,
-  YOUNG,
 } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex, releaseEntry } from './rmap.ts';
@@ -60,7 +52,7 @@ type Collapse = 'collapsed' | 'skipped' | 'stops';
 
 /** MADV_COLLAPSE: every whole 2 MiB window of the range becomes one huge page. The first that cannot ends it, but for guards in files. */
 export function collapseRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
-  if (mm.thpDisabled || !isCollapsible(vma)) return refused(EINVAL, 'no-huge-page');
+  if (!isCollapsible(vma)) return refused(EINVAL, 'no-huge-page');
   const first = ceilTo(range.start, PMD_SIZE);
   const last = floorTo(range.end, PMD_SIZE);
   // Both roundings inside one window: the kernel's count of windows is then -1 and never reached.
@@ -80,7 +72,6 @@ function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   const { pages, kernel } = mm;
   const { frames, swap, work } = kernel;
   if (pages.pmd(base) & HUGE) return 'collapsed';
-  if (!pages.hasPmdPage(base)) return 'skipped';
   if (!pages.hasTable(base) || hasGuard(mm, base)) return 'stops';
   const flags = FRAME_ANON | FRAME_SWAPBACKED;
   const head = frames.allocateLarge(flags, vma.anonVma?.id ?? 0, linearIndex(vma, base));
@@ -97,7 +88,7 @@ function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
     return NONE;
   });
   const write = vma.flags & VM_WRITE ? WRITE : 0;
-  pages.depositTable(base, PRESENT | write | DIRTY | YOUNG | EXCLUSIVE, head);
+  pages.depositTable(base, PRESENT | write | DIRTY | EXCLUSIVE, head);
   frames.addEntire(head, mm.id);
   kernel.tlb.flush(mm, base, base + PMD_SIZE, true);
   mm.rssAnon += HUGE_PAGES;
@@ -148,11 +139,7 @@ function collapseObject(mm: Mm, object: FileObject, first: number): boolean {
   if (head !== null && head !== undefined && frames.isLarge(head)) return true;
   unmapObject(object, first, first + HUGE_PAGES, false);
   retractTables(object, first);
-  const large = frames.allocateLarge(
-    FRAME_CACHED | FRAME_SHMEM | FRAME_SWAPBACKED | FRAME_DIRTY,
-    object.id,
-    first,
-  );
+  const large = frames.allocateLarge(FRAME_CACHED | FRAME_SHMEM | FRAME_SWAPBACKED, object.id, first);
   work.count(FACT.pagesAllocated, HUGE_PAGES);
   work.count(FACT.hugePagesAllocated);
   cached.forEach((pfn, i) => {

@@ -22,6 +22,7 @@ import { Unmodelled } from '../base/assert.ts';
 import { type Addr, PAGE_SIZE, pageFloor } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { fileFault } from './fileFault.ts';
+import { FRAME_DIRTY } from './frames.ts';
 import { accessHuge, canFaultHuge, faultHuge } from './hugeMemory.ts';
 import { waitForMigration } from './migration.ts';
 import type { Mm } from './mm.ts';
@@ -78,6 +79,8 @@ export interface AccessRequest {
   readonly addr: Addr;
   readonly access: FaultAccess;
   readonly stamp: number | null;
+  /** The kernel makes it for itself (populating, copies): where no fault is needed, the page gets dirty and not the entry. */
+  readonly byKernel?: boolean;
 }
 
 /** Tells whether `vma` allows the access. Linux: access_error(). */
@@ -171,7 +174,9 @@ function waitAndRetry(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): Fau
 
 /** The entry allows the access: the processor marks it. */
 function hit(mm: Mm, page: Addr, low: number, request: AccessRequest): FaultResult {
-  if (request.access === 'write') {
+  if (request.access === 'write' && request.byKernel === true) {
+    if ((low & DIRTY) === 0) mm.kernel.frames.setFlags(mm.pages.high(page), FRAME_DIRTY);
+  } else if (request.access === 'write') {
     if ((low & (DIRTY | YOUNG)) !== (DIRTY | YOUNG)) mm.pages.setLow(page, low | DIRTY | YOUNG);
     if (request.stamp !== null) mm.kernel.frames.setStamp(mm.pages.high(page), request.stamp);
   } else if ((low & YOUNG) === 0) mm.pages.setLow(page, low | YOUNG);

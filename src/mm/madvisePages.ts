@@ -2,12 +2,12 @@
  * The advice that discards, marks or moves pages: DONTNEED, guard markers, holes in files, COLD, PAGEOUT. FREE and COLLAPSE have files of their own.
  *
  * Linux   mm/madvise.c; spec/vma.md 10, spec/pt-reclaim.md 2
- * Left out   the order of the LRU lists; PAGEOUT of pages of files, and of shared memory into swap
+ * Left out   the order of the LRU lists; PAGEOUT of pages of files and of shared memory
  */
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
-import { FRAME_SWAPBACKED, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
-import { dissolveFolio, splitFolio, splitPmd } from './hugeMemory.ts';
+import { FRAME_DIRTY, FRAME_SWAPBACKED, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
+import { dissolveFolio, splitFolio, splitPmd, zapHuge } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { punchObject } from './pageCache.ts';
 import {
@@ -28,7 +28,7 @@ import { OK, type SysResult } from './result.ts';
 import { linearIndex, releaseEntry } from './rmap.ts';
 import { TlbGather } from './tlb.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
-import { VM_DROPPABLE, VM_MAYBE_GUARD } from './vmFlags.ts';
+import { VM_MAYBE_GUARD } from './vmFlags.ts';
 import { FACT } from './work.ts';
 import { DISCARD, zapRange } from './zap.ts';
 
@@ -124,24 +124,11 @@ export function pageOutRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
   const { frames } = mm.kernel;
   forEachAdvised(mm, range, {
     huge: (base, pmd) => pageOutHuge(mm, vma, base, pmd),
-    page: (addr, low, pfn) => {
-      if (!frames.isLarge(pfn) && frames.mapcount(pfn) !== 1) return;
-      if (frames.isAnon(pfn)) pageOut(mm, vma, addr);
-      else if (frames.counterOf(pfn) === 'rssShmem') drop(mm, addr, low, pfn);
+    page: (addr, _low, pfn) => {
+      if (frames.isAnon(pfn) && (frames.isLarge(pfn) || frames.mapcount(pfn) === 1)) pageOut(mm, addr);
     },
   });
   return OK;
-}
-
-/** Tells whether a page may be thrown away as it is: freed lazily and not written since, or droppable, or kept by the page cache. */
-const isDroppable = (mm: Mm, vma: Vma, low: number, pfn: Pfn): boolean =>
-  (mm.kernel.frames.flags(pfn) & FRAME_SWAPBACKED) === 0 &&
-  ((low & DIRTY) === 0 || (vma.flags & VM_DROPPABLE) !== 0);
-
-/** Empties an entry; the page goes unless the page cache has it. */
-function drop(mm: Mm, addr: Addr, low: number, pfn: Pfn): void {
-  releaseEntry(mm, low, pfn);
-  mm.pages.set(addr, NONE, 0);
 }
 
 /** A huge page is swapped out whole, or dropped; where there is no room for all of it, it is broken up first. */
@@ -150,41 +137,33 @@ function pageOutHuge(mm: Mm, vma: Vma, base: Addr, pmd: number): void {
   const head = mm.pages.pmdHigh(base);
   if (!frames.isAnon(head)) return;
   if ((frames.flags(head) & FRAME_SWAPBACKED) === 0) {
-    // The mapping is broken up before the pages are looked at, so the table stays even if all of them go.
-    const goes = isDroppable(mm, vma, pmd, head);
-    splitPmd(mm, vma, base);
-    for (let i = 0; i < HUGE_PAGES; i++) {
-      const addr = base + i * PAGE_SIZE;
-      if (goes) drop(mm, addr, mm.pages.low(addr), head + i);
-      else frames.setFlags(head + i, FRAME_SWAPBACKED);
-    }
+    if ((pmd & DIRTY) === 0) zapHuge(mm, base);
+    else for (let i = 0; i < HUGE_PAGES; i++) frames.setFlags(head + i, FRAME_SWAPBACKED);
     return;
   }
   if (mayPageOut(mm, HUGE_PAGES)) {
     splitPmd(mm, vma, base);
     dissolveFolio(mm, head);
   } else splitFolio(mm, head);
-  for (let i = 0; i < HUGE_PAGES; i++) pageOut(mm, vma, base + i * PAGE_SIZE);
+  for (let i = 0; i < HUGE_PAGES; i++) pageOut(mm, base + i * PAGE_SIZE);
 }
 
 const mayPageOut = (mm: Mm, pages: number): boolean =>
   mm.kernel.swap.nrUsed + pages <= mm.kernel.swap.totalPages;
 
-function pageOut(mm: Mm, vma: Vma, addr: Addr): void {
+function pageOut(mm: Mm, addr: Addr): void {
   const { pages, kernel } = mm;
   const { frames, swap, work } = kernel;
   const low = pages.low(addr);
   const pfn = pages.high(addr);
   if ((low & KIND_MASK) !== PRESENT) return;
-  if (isDroppable(mm, vma, low, pfn)) {
-    drop(mm, addr, low, pfn);
+  const lazyFree = (frames.flags(pfn) & FRAME_SWAPBACKED) === 0;
+  if (lazyFree && (low & DIRTY) === 0 && (frames.flags(pfn) & FRAME_DIRTY) === 0) {
+    releaseEntry(mm, low, pfn);
+    pages.set(addr, NONE, 0);
     return;
   }
-  // Freed lazily and written since: it counts again, and only the next one takes it.
-  if ((frames.flags(pfn) & FRAME_SWAPBACKED) === 0) {
-    frames.setFlags(pfn, FRAME_SWAPBACKED);
-    return;
-  }
+  if (lazyFree) frames.setFlags(pfn, FRAME_SWAPBACKED);
   const slot = swap.allocate(frames.stamp(pfn));
   if (slot === null) return;
   work.count(FACT.pagesSwappedOut);

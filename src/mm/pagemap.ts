@@ -11,7 +11,7 @@ import type { Addr } from '../base/units.ts';
 import { headOf } from './frames.ts';
 import type { Mm } from './mm.ts';
 import { pageAt } from './pageState.ts';
-import { MARKER_GUARD, MARKER_POISON, MARKER_UFFD_WP, UFFD_WP } from './pte.ts';
+import { UFFD_WP } from './pte.ts';
 import { isAnonymousVma } from './vma.ts';
 import { VM_PFNMAP } from './vmFlags.ts';
 
@@ -36,10 +36,8 @@ export interface PagemapBits {
   /** Not in the word itself, but what PAGEMAP_SCAN tells: the zero page, part of 2 MiB mapped at once. */
   readonly zero: boolean;
   readonly huge: boolean;
-  /** Frame, or slot, or what a marker marks, or 0. */
+  /** Frame, or slot, or 0. */
   readonly number: number;
-  /** The type of a swap entry: 0 for the first device, another number for markers. */
-  readonly swapType: number;
 }
 
 const EMPTY: PagemapBits = {
@@ -52,13 +50,7 @@ const EMPTY: PagemapBits = {
   zero: false,
   huge: false,
   number: 0,
-  swapType: 0,
 };
-
-/** Types of swap entries fit into five bits. Linux: MAX_SWAPFILES_SHIFT. */
-const SWAP_TYPES = 32n;
-/** Markers have the highest type. Linux: SWP_PTE_MARKER. */
-const MARK = { swap: true, swapType: 31 } as const;
 
 /** Returns the bits of the page at `addr`. */
 export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
@@ -80,11 +72,11 @@ export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
     case 'swap':
       return { ...EMPTY, swap: true, file: isShared(mm, addr), uffdWp, number };
     case 'guard':
-      return { ...EMPTY, ...MARK, guard: true, number: MARKER_GUARD };
+      return { ...EMPTY, swap: true, guard: true };
     case 'poison':
-      return { ...EMPTY, ...MARK, uffdWp, number: MARKER_POISON };
+      return { ...EMPTY, swap: true, uffdWp };
     case 'uffdWp':
-      return { ...EMPTY, ...MARK, uffdWp: true, number: MARKER_UFFD_WP };
+      return { ...EMPTY, swap: true, uffdWp: true };
     case 'migration':
       return { ...EMPTY, swap: true, number };
   }
@@ -100,7 +92,7 @@ const isShared = (mm: Mm, addr: Addr): boolean => {
 /** Returns the pagemap word of the page at `addr`. */
 export function pagemapWord(mm: Mm, addr: Addr): bigint {
   const bits = pagemapBits(mm, addr);
-  let word = bits.present ? BigInt(bits.number) : BigInt(bits.number) * SWAP_TYPES + BigInt(bits.swapType);
+  let word = bits.present ? BigInt(bits.number) : BigInt(bits.number) * 32n;
   if (bits.exclusive) word |= PAGEMAP.exclusive;
   if (bits.uffdWp) word |= PAGEMAP.uffdWp;
   if (bits.guard) word |= PAGEMAP.guard;

@@ -48,7 +48,7 @@ function faultPages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, access:
       addr += PAGE_SIZE;
       continue;
     }
-    const { kind } = faultIn(mm, vma, { addr, access, stamp: null });
+    const { kind } = faultIn(mm, vma, { addr, access, stamp: null, byKernel: true });
     if (kind === 'signal') return false;
     if (kind === 'hit') work.count(FACT.pagesFoundResident);
     addr = mm.pages.pmd(addr) & HUGE ? floorTo(addr, PMD_SIZE) + PMD_SIZE : addr + PAGE_SIZE;

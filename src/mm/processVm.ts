@@ -80,7 +80,7 @@ function pinPage(target: Mm, page: Addr, write: boolean): boolean {
   if (vma === null || vma.flags & (VM_IO | VM_PFNMAP)) return false;
   if ((vma.flags & (write ? VM_WRITE : VM_READ)) === 0) return false;
   const access = write ? 'write' : 'read';
-  const came = faultIn(target, vma, { addr: page, access, stamp: null });
+  const came = faultIn(target, vma, { addr: page, access, stamp: null, byKernel: true });
   if (came.kind === 'signal') return false;
   if (!write) {
     const unshared = unshare(target, vma, page);
