@@ -163,11 +163,9 @@ function played(input: ItemsInput, settings: CheckSettings): CheckResult {
 }
 
 function notCompared(input: ItemsInput, report: CheckReport): string[] {
-  if (input.format === 'opfuzz')
-    return ['pages (pg lines)', 'figures of smaps', 'page tables', 'fault counts'];
+  if (input.format === 'opfuzz') return ['LazyFree, and which pages are dirty after MADV_FREE'];
   if (input.format !== 'recording') return [];
-  const parts = ['pages (pagemap)', 'figures of smaps', 'page figures of status', 'fault counts'];
-  const missing = new Set(report.warnings.map(({ what }) => what));
-  if (missing.has('no-end')) return ['the end (there is no snapshot)'];
-  return parts;
+  if (report.warnings.some(({ what }) => what === 'no-end')) return ['the end (there is no snapshot)'];
+  if (report.pagesUnknown !== null) return [`pages (${report.pagesUnknown})`];
+  return ['pages of files and of shared memory', 'which pages are dirty or were used', 'VmHWM'];
 }

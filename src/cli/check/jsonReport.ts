@@ -1,8 +1,9 @@
 /**
  * The report of `check --json`: one line for each input, printed when the input is done.
  *
- * `compared` counts answers (`results`), lines of maps, flags and internals (`vmas`) and accesses (`touches`, each of which must be served
- * or signalled as it was); `total` is the sum of the first two. `differences` is their number, `first` the first of them.
+ * `compared` counts answers (`results`), lines of maps, flags and internals (`vmas`), accesses (`touches`, each of which must be served
+ * or signalled as it was), `pages`, and numbers (`counts`: what a fault found, faults charged, figures of smaps, totals of status, page tables);
+ * `total` is the sum of the first two. `differences` is their number, `first` the first of them.
  */
 import type { Difference } from '../../replay/play/difference.ts';
 import { failureJson } from '../exitStatus.ts';

@@ -8,8 +8,10 @@ import { type SkippedInput, skippedLines } from '../input/inputTree.ts';
 import { print, styled } from '../output.ts';
 import type { CheckResult } from './checkOne.ts';
 
-const COLUMNS = ['results', 'vma lines', 'touches', 'placed alike', 'differences'] as const;
+const COLUMNS = ['results', 'vma lines', 'touches', 'pages', 'placed alike', 'differences'] as const;
 const GAP = 2;
+/** Hundreds of thousands fit. */
+const MIN_WIDTH = 7;
 
 /** How much is told. */
 export interface TableOptions {
@@ -39,6 +41,7 @@ export class TableReport {
       grouped(compared.results),
       grouped(compared.vmas),
       grouped(compared.touches),
+      grouped(compared.pages),
       `${grouped(placement.predicted)}/${grouped(placement.chosen)}`,
       verdict(result),
     ];
@@ -66,7 +69,7 @@ export class TableReport {
   }
 
   #row(name: string, cells: readonly string[]): string {
-    const rest = cells.map((cell, i) => cell.padStart((COLUMNS[i]?.length ?? 0) + GAP));
+    const rest = cells.map((cell, i) => cell.padStart(Math.max(COLUMNS[i]?.length ?? 0, MIN_WIDTH) + GAP));
     return name.padEnd(this.#nameWidth) + rest.join('');
   }
 

@@ -42,6 +42,8 @@ export interface CheckReport {
   readonly placement: { readonly predicted: number; readonly chosen: number };
   /** The order of overlapping calls mattered: lines of the calls that had to be moved. */
   readonly reordered: readonly number[];
+  /** Why the pages of a recording were not compared; null: they were, or it is none. */
+  readonly pagesUnknown: string | null;
 }
 
 /** How many calls whose place in time is open are remembered: enough to try other orders, bounded for large inputs. */
@@ -110,6 +112,11 @@ export class Checker {
         },
       },
     );
+  }
+
+  /** Why the pages of the recording are not compared; null: they are. */
+  get pagesUnknown(): string | null {
+    return this.#recording.pagesUnknown;
   }
 
   /** Keeps what a later look for another order needs: where objects were born and changed. */
@@ -296,6 +303,7 @@ export function checkInput(input: string, source: ItemSource, options: PlayOptio
     warnings: best.warnings,
     summary: best.summary,
     placement: { predicted: best.placementsRight, chosen: best.placements },
+    pagesUnknown: best.pagesUnknown,
     reordered: settled ? [...placements.keys()].sort((a, b) => a - b) : [],
   };
 }
