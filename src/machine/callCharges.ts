@@ -161,8 +161,7 @@ export class CallCharges {
 
   #call(op: MemoryOp): void {
     switch (op.call) {
-      // Faults charge themselves, and what the kernel migrates is no call of the program's.
-      case 'touch':
+      // What the kernel migrates is no call of the program's.
       case 'migrate':
         return;
       case 'mmap':

@@ -21,6 +21,7 @@ import { fileCall } from './fileCalls.ts';
 import { type Caller, type MemoryOp, memoryCall } from './memoryCalls.ts';
 import type { Chosen, Op } from './op.ts';
 import { FileTable, Process, type Segment } from './process.ts';
+import { touch } from './touch.ts';
 
 /** What the program sees of an operation. */
 export type Outcome =
@@ -110,6 +111,8 @@ export class Machine {
   apply(tid: number, op: Op, chosen: Chosen = {}): Outcome {
     const process = this.#tasks.get(tid);
     if (process === undefined) return UNKNOWN;
+    // First, because most operations are touches. Faults charge themselves.
+    if (op.call === 'touch') return process.mm === null ? UNKNOWN : touch(process.mm, op);
     switch (op.call) {
       case 'clone':
         return this.#clone(process, op);
@@ -133,7 +136,6 @@ export class Machine {
         return this.#shmget(op, chosen);
       case 'nop':
         return DONE;
-      case 'touch':
       case 'mmap':
       case 'munmap':
       case 'mprotect':
@@ -170,8 +172,6 @@ export class Machine {
   }
 
   #memory(caller: Caller, op: MemoryOp, chosen: Chosen): Outcome {
-    // Faults charge themselves.
-    if (op.call === 'touch') return memoryCall(caller, op, chosen);
     this.#charges.begin(op);
     const outcome = memoryCall(caller, op, chosen);
     this.#charges.end(op, outcome.kind === 'errno');

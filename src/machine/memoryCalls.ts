@@ -5,9 +5,8 @@
  */
 import { EBADF, EINVAL, ENOTTY } from '../abi/errno.ts';
 import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK } from '../abi/mman.ts';
-import { PAGE_SIZE, pageFloor } from '../base/units.ts';
+import { pageFloor } from '../base/units.ts';
 import { brk } from '../mm/brk.ts';
-import { accessPage } from '../mm/fault.ts';
 import { setMemoryMerge } from '../mm/ksm.ts';
 import { madvise, processMadvise } from '../mm/madvise.ts';
 import { mbind } from '../mm/mempolicy.ts';
@@ -60,6 +59,7 @@ export type MemoryOp = Exclude<
       | 'add_seals'
       | 'userfaultfd'
       | 'shmget'
+      | 'touch'
       | 'nop';
   }
 >;
@@ -69,8 +69,6 @@ export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcom
   const { mm, machine } = caller;
   const place = chosen.addr ?? null;
   switch (op.call) {
-    case 'touch':
-      return touch(mm, op);
     case 'mmap':
       return callMmap(caller, op, chosen);
     case 'munmap':
@@ -198,20 +196,6 @@ function callMmap(caller: Caller, op: Extract<Op, { call: 'mmap' }>, chosen: Cho
 function callMremap(mm: Mm, op: Extract<Op, { call: 'mremap' }>, chosen: number | null): Outcome {
   const { addr, oldLen, newLen, flags, newAddr } = op;
   return outcomeOf(mremap(mm, { addr, oldLen, newLen, flags, newAddr, chosen }));
-}
-
-/** One access at the start of each page (or at `addr`), ascending; stops at the first signal. */
-function touch(mm: Mm, op: Extract<Op, { call: 'touch' }>): Outcome {
-  const end = op.addr + op.len;
-  const stamp = op.stamp ?? null;
-  const { access } = op;
-  for (let addr = op.addr; addr < end; addr += PAGE_SIZE) {
-    const result = accessPage(mm, { addr, access, stamp });
-    if (result.kind !== 'signal') continue;
-    if (op.by === 'kernel') return { kind: 'errno', errno: 'EFAULT', why: 'not-mapped' };
-    return { kind: 'signal', signal: result.signal, code: result.codeName, addr };
-  }
-  return DONE;
 }
 
 /** A recording shows where brk begins by the first answer of brk(0). */

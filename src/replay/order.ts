@@ -18,9 +18,9 @@
  */
 import { CLONE_THREAD, CLONE_VM } from '../abi/mman.ts';
 import type { Addr } from '../base/units.ts';
-import type { Chosen, Op, Recorded } from '../machine/op.ts';
+import type { Op, Recorded } from '../machine/op.ts';
 import { freedRange, gainedRange, intersects, type Range, takesAway } from './effects.ts';
-import type { ReplayOp, SignalItem } from './item.ts';
+import { type Held, momentItem, touchItem } from './held.ts';
 import type { Fault } from './perf.ts';
 import type { OrderOptions } from './reading.ts';
 import type { StraceCall, StraceEvent } from './straceReader.ts';
@@ -33,11 +33,6 @@ export interface OrderContext extends OrderOptions {
   readonly faultsFile: string;
   readonly warnings: Warnings;
 }
-
-/** An operation on its way: it gets its number when it leaves. */
-export type HeldOp = { -readonly [K in keyof ReplayOp]: ReplayOp[K] };
-/** Anything the window holds. */
-export type Held = HeldOp | SignalItem;
 
 /** A call that has been entered and has not returned. */
 interface OpenCall {
@@ -72,8 +67,6 @@ const EARLY_NAMES: ReadonlySet<string> = new Set([
   'execveat',
   ...CLONE_NAMES,
 ]);
-const NOTHING: Chosen = {};
-const NO_ANSWER: Recorded = { kind: 'none' };
 
 /** The window. Events go in by `open`, `call`, `fault`, `signal`, `exit`, `seen`, in the order of their time; items come out by `take`. */
 export class OrderWindow {
@@ -183,24 +176,17 @@ export class OrderWindow {
     if (!this.#processOf.has(tid)) this.seen(tid, time, line);
     else this.#now = Math.max(this.#now, time);
     const overlaps = this.#open.size > 0 && this.#isInsideCalls(fault);
-    this.#push(
-      {
-        kind: 'op',
-        op: { call: 'touch', addr: fault.addr, len: 1, access: fault.access, by: fault.by },
-        nr: 0,
-        line,
-        file: this.#context.faultsFile,
-        task: tid,
-        chosen: NOTHING,
-        recorded: NO_ANSWER,
-        entry: time,
-        exit: time,
-        at: time,
-        overlaps,
-        errorCode: fault.errorCode,
-      },
-      time,
-    );
+    this.#push(touchItem(fault, this.#context.faultsFile, overlaps), time);
+  }
+
+  /** Returns the item of a fault that nothing can come before any more, so that it need not be held; null, and nothing is taken, if something can. */
+  pass(fault: Fault): Held | null {
+    const { tid, time } = fault;
+    const mustWait = this.#open.size > 0 || this.#held.size > 0 || time < this.#lastOut;
+    if (mustWait || !this.#processOf.has(tid)) return null;
+    this.#now = Math.max(this.#now, time);
+    this.#lastOut = time;
+    return touchItem(fault, this.#context.faultsFile, false);
   }
 
   /** A thread got a signal for an access. */
@@ -216,23 +202,8 @@ export class OrderWindow {
     this.seen(task, time, line);
     const open = this.#open.get(task);
     if (open !== undefined) this.#leave(open);
-    this.#push(
-      {
-        kind: 'op',
-        op: { call: 'exit' },
-        nr: 0,
-        line,
-        file: this.#context.callsFile,
-        task,
-        chosen: NOTHING,
-        recorded: NO_ANSWER,
-        entry: time,
-        exit: time,
-        at: time,
-        overlaps: false,
-      },
-      time,
-    );
+    const op: Op = { call: 'exit' };
+    this.#push(momentItem(op, { task, time, line, file: this.#context.callsFile }), time);
   }
 
   /** A call that was opened turned out to be of no interest (it failed, or changes nothing). */
@@ -367,23 +338,8 @@ export class OrderWindow {
       line,
     );
     const op: Op = { call: 'clone', flags: CLONE_VM | CLONE_THREAD, child: tid };
-    this.#push(
-      {
-        kind: 'op',
-        op,
-        nr: 0,
-        line,
-        file: this.#context.callsFile,
-        task: this.#main,
-        chosen: { handle: tid },
-        recorded: NO_ANSWER,
-        entry: time,
-        exit: time,
-        at: time,
-        overlaps: false,
-      },
-      time - JUST,
-    );
+    const at = { task: this.#main, time, line, file: this.#context.callsFile };
+    this.#push({ ...momentItem(op, at), chosen: { handle: tid } }, time - JUST);
   }
 
   #push(item: Held, time: number): void {

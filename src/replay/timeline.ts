@@ -5,8 +5,10 @@
  * does from then on is left out; in a bare strace (`'restart'`) it begins anew with a `start` item of which nothing is known.
  * What a thread seems to do after its end (a signal line printed late) is left out and counted.
  */
+
+import type { Held, HeldOp } from './held.ts';
 import type { InputFormat, ReplayItem, Start } from './item.ts';
-import { type Held, type HeldOp, type OrderContext, OrderWindow } from './order.ts';
+import { type OrderContext, OrderWindow } from './order.ts';
 import type { Fault, FaultSource } from './perf.ts';
 import type { StraceCall, StraceEvent } from './straceReader.ts';
 
@@ -77,6 +79,8 @@ export class Timeline {
     let event = this.#calls.next();
     for (let isMore = true; isMore; ) {
       const due = event === null ? Number.POSITIVE_INFINITY : startOf(event);
+      for (let fault = this.#passing(due); fault !== null; fault = this.#passing(due))
+        if (this.#follow(fault)) yield fault;
       if (this.#advance(due)) {
         if (event === null) this.#window.finish();
         else this.#feed(event);
@@ -90,6 +94,14 @@ export class Timeline {
           yield startAfterExec(item.task, item.op.path, this.#options.format);
       }
     }
+  }
+
+  /** Returns the next fault if it comes before `due` and needs not wait for anything, as most do. */
+  #passing(due: number): Held | null {
+    if (this.#pending !== null || this.#fault === null || this.#fault.time >= due) return null;
+    const item = this.#window.pass(this.#fault);
+    if (item !== null) this.#fault = this.#faults?.next() ?? null;
+    return item;
   }
 
   /** Takes in one fault or one return that comes before `due`; true: there is none. */
