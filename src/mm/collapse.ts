@@ -10,7 +10,14 @@
  */
 import { EINVAL } from '../abi/errno.ts';
 import { type Addr, ceilTo, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
-import { FRAME_ANON, FRAME_CACHED, FRAME_SHMEM, FRAME_SWAPBACKED, HUGE_PAGES } from './frames.ts';
+import {
+  FRAME_ANON,
+  FRAME_CACHED,
+  FRAME_DIRTY,
+  FRAME_SHMEM,
+  FRAME_SWAPBACKED,
+  HUGE_PAGES,
+} from './frames.ts';
 import { mapHugeFile } from './hugeMemory.ts';
 import type { PageRange } from './madvisePages.ts';
 import type { Mm } from './mm.ts';
@@ -26,6 +33,7 @@ import {
   PRESENT,
   SWAP,
   WRITE,
+  YOUNG,
 } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex, releaseEntry } from './rmap.ts';
@@ -46,6 +54,9 @@ function isCollapsible(vma: Vma): boolean {
     object !== undefined && isSharedMemory(object) && (vma.start - vma.pgoff * PAGE_SIZE) % PMD_SIZE === 0
   );
 }
+
+/** Shared memory comes out of it dirty, whatever it was. */
+const COLLAPSED_SHMEM = FRAME_CACHED | FRAME_SHMEM | FRAME_SWAPBACKED | FRAME_DIRTY;
 
 /** What came of a window: a huge page, or not, and then whether the windows after it are still tried. */
 type Collapse = 'collapsed' | 'skipped' | 'stops';
@@ -88,7 +99,7 @@ function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
     return NONE;
   });
   const write = vma.flags & VM_WRITE ? WRITE : 0;
-  pages.depositTable(base, PRESENT | write | DIRTY | EXCLUSIVE, head);
+  pages.depositTable(base, PRESENT | write | DIRTY | YOUNG | EXCLUSIVE, head);
   frames.addEntire(head, mm.id);
   kernel.tlb.flush(mm, base, base + PMD_SIZE, true);
   mm.rssAnon += HUGE_PAGES;
@@ -139,7 +150,7 @@ function collapseObject(mm: Mm, object: FileObject, first: number): boolean {
   if (head !== null && head !== undefined && frames.isLarge(head)) return true;
   unmapObject(object, first, first + HUGE_PAGES, false);
   retractTables(object, first);
-  const large = frames.allocateLarge(FRAME_CACHED | FRAME_SHMEM | FRAME_SWAPBACKED, object.id, first);
+  const large = frames.allocateLarge(COLLAPSED_SHMEM, object.id, first);
   work.count(FACT.pagesAllocated, HUGE_PAGES);
   work.count(FACT.hugePagesAllocated);
   cached.forEach((pfn, i) => {

@@ -2,12 +2,12 @@
  * The advice that discards, marks or moves pages: DONTNEED, guard markers, holes in files, COLD, PAGEOUT. FREE and COLLAPSE have files of their own.
  *
  * Linux   mm/madvise.c; spec/vma.md 10, spec/pt-reclaim.md 2
- * Left out   the order of the LRU lists; PAGEOUT of pages of files and of shared memory
+ * Left out   the order of the LRU lists; PAGEOUT of pages of files on disks, and swap space for shared memory
  */
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
-import { FRAME_DIRTY, FRAME_SWAPBACKED, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
-import { dissolveFolio, splitFolio, splitPmd, zapHuge } from './hugeMemory.ts';
+import { FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
+import { dissolveFolio, splitFolio, splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { punchObject } from './pageCache.ts';
 import {
@@ -28,7 +28,7 @@ import { OK, type SysResult } from './result.ts';
 import { linearIndex, releaseEntry } from './rmap.ts';
 import { TlbGather } from './tlb.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
-import { VM_MAYBE_GUARD } from './vmFlags.ts';
+import { VM_DROPPABLE, VM_MAYBE_GUARD } from './vmFlags.ts';
 import { FACT } from './work.ts';
 import { DISCARD, zapRange } from './zap.ts';
 
@@ -118,14 +118,16 @@ export function coldRange(mm: Mm, range: PageRange): SysResult {
 
 /**
  * MADV_PAGEOUT: anonymous pages that only this process maps go to swap, those that were freed lazily and not written since are dropped; without
- * swap only the latter, and huge pages are broken up in vain.
+ * swap only the latter, and huge pages are broken up in vain. Pages of shared memory leave the table and stay in the file.
  */
 export function pageOutRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
   const { frames } = mm.kernel;
   forEachAdvised(mm, range, {
     huge: (base, pmd) => pageOutHuge(mm, vma, base, pmd),
     page: (addr, _low, pfn) => {
-      if (frames.isAnon(pfn) && (frames.isLarge(pfn) || frames.mapcount(pfn) === 1)) pageOut(mm, addr);
+      if (!frames.isLarge(pfn) && frames.mapcount(pfn) !== 1) return;
+      if (frames.isAnon(pfn)) pageOut(mm, vma, addr);
+      else if (frames.flags(pfn) & FRAME_SHMEM && !frames.isLarge(pfn)) drop(mm, addr);
     },
   });
   return OK;
@@ -136,31 +138,44 @@ function pageOutHuge(mm: Mm, vma: Vma, base: Addr, pmd: number): void {
   const { frames } = mm.kernel;
   const head = mm.pages.pmdHigh(base);
   if (!frames.isAnon(head)) return;
+  const addrs = Array.from({ length: HUGE_PAGES }, (_, i) => base + i * PAGE_SIZE);
   if ((frames.flags(head) & FRAME_SWAPBACKED) === 0) {
-    if ((pmd & DIRTY) === 0) zapHuge(mm, base);
-    else for (let i = 0; i < HUGE_PAGES; i++) frames.setFlags(head + i, FRAME_SWAPBACKED);
+    splitPmd(mm, vma, base);
+    if (isToBeKept(vma, pmd))
+      for (let i = 0; i < HUGE_PAGES; i++) frames.setFlags(head + i, FRAME_SWAPBACKED);
+    else for (const addr of addrs) drop(mm, addr);
     return;
   }
   if (mayPageOut(mm, HUGE_PAGES)) {
     splitPmd(mm, vma, base);
     dissolveFolio(mm, head);
   } else splitFolio(mm, head);
-  for (let i = 0; i < HUGE_PAGES; i++) pageOut(mm, base + i * PAGE_SIZE);
+  for (const addr of addrs) pageOut(mm, vma, addr);
+}
+
+/** Tells whether a lazily freed page that was written again is kept; droppable memory never is. */
+const isToBeKept = (vma: Vma, bits: number): boolean =>
+  (bits & DIRTY) !== 0 && (vma.flags & VM_DROPPABLE) === 0;
+
+/** Empties an entry that maps a page. */
+function drop(mm: Mm, addr: Addr): void {
+  releaseEntry(mm, mm.pages.low(addr), mm.pages.high(addr));
+  mm.pages.set(addr, NONE, 0);
 }
 
 const mayPageOut = (mm: Mm, pages: number): boolean =>
   mm.kernel.swap.nrUsed + pages <= mm.kernel.swap.totalPages;
 
-function pageOut(mm: Mm, addr: Addr): void {
+function pageOut(mm: Mm, vma: Vma, addr: Addr): void {
   const { pages, kernel } = mm;
   const { frames, swap, work } = kernel;
   const low = pages.low(addr);
   const pfn = pages.high(addr);
   if ((low & KIND_MASK) !== PRESENT) return;
   const lazyFree = (frames.flags(pfn) & FRAME_SWAPBACKED) === 0;
-  if (lazyFree && (low & DIRTY) === 0 && (frames.flags(pfn) & FRAME_DIRTY) === 0) {
-    releaseEntry(mm, low, pfn);
-    pages.set(addr, NONE, 0);
+  const dirty = low & DIRTY || frames.flags(pfn) & FRAME_DIRTY ? DIRTY : 0;
+  if (lazyFree && !isToBeKept(vma, dirty)) {
+    drop(mm, addr);
     return;
   }
   if (lazyFree) frames.setFlags(pfn, FRAME_SWAPBACKED);

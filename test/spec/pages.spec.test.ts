@@ -9,11 +9,10 @@ const cases = loadPageCases().filter((c) => whyNotOn('model', c) === null);
 /** Cases in which the model is known to differ. One that it answers as the kernel does is to be taken off the list. */
 const DIFFERS: ReadonlyMap<string, string> = new Map(
   Object.entries({
-    'PAGEOUT of lazily freed and droppable memory': ['FR07', 'TH41', 'TH42', 'DR01', 'DR04'],
-    'PAGEOUT of shared memory': ['SH31', 'SH35', 'SW10'],
+    'shared memory in swap': ['SW10'],
     'the type of a marker in a pagemap word': ['GU02'],
     'mincore of guards over shared memory, of the swap cache': ['GU08', 'SW07'],
-    'dirty and referenced after COLLAPSE': ['TH20b', 'TH26', 'TH26b'],
+
     'pages of the page cache that are referenced as such': ['FK08'],
   }).flatMap(([why, ids]) => ids.map((id) => [id, why] as const)),
 );
