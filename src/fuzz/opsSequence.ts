@@ -40,6 +40,9 @@ export interface OpsOptions {
 
 const WINDOW = 0x2000_0000_0000;
 
+/** How often a wide sequence has odd arguments. */
+const ODD = 0.04;
+
 /** What an operation needs to do something. */
 const NEEDED: Readonly<Record<string, PageAccess>> = {
   touch_read: 'read',
@@ -121,6 +124,19 @@ class Sequence {
     return `${hex(this.#window.at(first))}, ${(end - first) * PAGE_SIZE}`;
   }
 
+  /** Returns the first two arguments of a call; in a wide sequence now and then some that are refused or rounded. */
+  #args(range: PageRange): string {
+    if (!this.#options.wide || !this.#chance(ODD)) return this.#text(range);
+    const start = this.#window.at(range.first);
+    const bytes = (range.end - range.first) * PAGE_SIZE;
+    return this.#random.pick([
+      `${hex(start)}, ${bytes - 100}`,
+      `${hex(start + 2048)}, ${bytes}`,
+      `${hex(start)}, 0`,
+      `${hex(start)}, 0xfffffffffffff000`,
+    ]);
+  }
+
   /** Draws an operation; two calls where the second belongs to the first. */
   #operation(): readonly string[] {
     const call = this.#pick(this.#calls);
@@ -138,7 +154,7 @@ class Sequence {
         return ['nop()'];
     }
     const range = this.#window.mappedRange(NEEDED[call]);
-    const text = this.#text(range);
+    const text = call.startsWith('touch') ? this.#text(range) : this.#args(range);
     switch (call) {
       case 'munmap':
         this.#window.unmap(range);
@@ -197,7 +213,7 @@ class Sequence {
     const prot = this.#pick(PROTECTIONS);
     const huge = this.#options.mode === 2 && this.#chance(0.45);
     if (place < 0.77) return this.#map(range, prot, `${kind}|MAP_FIXED|MAP_ANONYMOUS${extra}`, huge);
-    const call = `mmap(${this.#text(range)}, ${prot}, ${kind}|MAP_ANONYMOUS${extra}`;
+    const call = `mmap(${this.#args(range)}, ${prot}, ${kind}|MAP_ANONYMOUS${extra}`;
     if (place < 0.9) return [`${call}|MAP_FIXED_NOREPLACE, -1, 0)`];
     return [`${call}, -1, 0)`, `munmap(placed, ${(range.end - range.first) * PAGE_SIZE})`];
   }
@@ -209,7 +225,7 @@ class Sequence {
     const same = flags === '0' ? 0.2 : flags === 'MREMAP_MAYMOVE' ? 0.3 : 0.85;
     const isSame = flags.includes('DONTUNMAP') || this.#chance(same);
     const fresh = isSame ? old : this.#otherLength(old);
-    const text = `mremap(${this.#text(range)}, ${fresh * PAGE_SIZE}, ${flags}`;
+    const text = `mremap(${this.#args(range)}, ${fresh * PAGE_SIZE}, ${flags}`;
     if (flags === '0') return [`${text})`];
     const to = this.#window.place(Math.max(fresh, old));
     const target = hex(this.#window.at(to));

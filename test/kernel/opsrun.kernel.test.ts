@@ -18,7 +18,7 @@ const BATCHES: readonly (readonly [
   modes: OpsMode[],
   nr: number,
 ])[] = [
-  ['as recorded', {}, [0, 1, 2], 15],
+  ['as recorded', {}, [0, 1, 2], 10],
   ['many children', { children: 5, ops: 120, more: { fork: 3, child_touch_write: 4 } }, [0, 2], 6],
   ['many huge pages', { more: { MADV_HUGEPAGE: 3, MADV_COLLAPSE: 4, MADV_FREE: 2, fork: 2 } }, [2], 10],
   ['rare advice', { wide: true }, [1], 10],

@@ -1,7 +1,7 @@
 /**
  * Runs random sequences on kernel and model, one after the other, and writes those that differ, made short, into a folder.
  *
- *   npx jiti test/random/opsLoop.ts FOLDER [from=1] [to=1000] [modes=012] [ops=200] [cpu=0] [children=2] [wide] [more=fork:3,MADV_HUGEPAGE:4]
+ *   npx jiti test/random/opsLoop.ts FOLDER [from=1] [to=1000] [modes=012] [ops=200] [cpu=0] [children=2] [wide] [verify] [more=fork:3,MADV_HUGEPAGE:4]
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { checkLog } from '../../src/fuzz/opsCheck.ts';
@@ -61,7 +61,7 @@ for (let seed = number('from', 1); seed <= until; seed += BATCH) {
     );
     for (const [i, log] of run(sequences).entries()) {
       ops += number('ops', 200);
-      const found = checkLog(log);
+      const found = checkLog(log, { verify: given.has('verify') ? 'every' : 'end' });
       if (found === null) continue;
       differences++;
       const name = `mode${mode}-seed${seeds[i]}`;
