@@ -102,8 +102,9 @@ function recordingInput(text: string, options: OpenOptions): ItemsInput {
   const directory = text.replace(/(?<=.)\/+$/, '');
   if (findFile(directory, CALLS) === null)
     throw new UsageError(
-      `${directory} has no ${CALLS}`,
+      `this directory has no ${CALLS}`,
       `a recording directory with ${CALLS} (or ${CALLS}.gz) and maps.start, as faultline record makes one`,
+      { file: directory, line: 0, column: 0 },
     );
   const kept = { keptCalls: new KeptCalls(), keptFaults: new KeptFaults() };
   return {

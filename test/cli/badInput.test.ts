@@ -59,14 +59,14 @@ const KINDS: readonly Kind[] = [
   {
     name: 'missing',
     make: () => {},
-    problem: 'faultline: cannot read DIR/missing: there is no such file or directory',
+    problem: 'DIR/missing: this cannot be read: there is no such file or directory',
     wanted:
       'a recording directory, a file of strace, perf script, /proc/PID/maps, ops or bpftrace, - or workload:NAME',
   },
   {
     name: 'directory',
     make: () => mkdirSync(join(folder, 'directory')),
-    problem: 'faultline: DIR/directory has no syscalls.strace',
+    problem: 'DIR/directory: this directory has no syscalls.strace',
     wanted:
       'a recording directory with syscalls.strace (or syscalls.strace.gz) and maps.start, as faultline record makes one',
   },
@@ -93,14 +93,13 @@ const KINDS: readonly Kind[] = [
     name: 'cut.ops.gz',
     make: file('cut.ops.gz', zipped.subarray(0, 1000)),
     problem:
-      'faultline: DIR/cut.ops.gz: the gzip file is damaged: it ends after 1000 bytes, in the middle of the stream',
+      'DIR/cut.ops.gz:LINE:COLUMN: the gzip file is damaged: it ends after 1000 bytes, in the middle of the stream',
     wanted: 'a file that zcat reads without complaint',
   },
   {
     name: 'flipped.ops.gz',
     make: file('flipped.ops.gz', withByte(zipped, zipped.length - 6)),
-    problem:
-      'faultline: DIR/flipped.ops.gz: the gzip file is damaged: the checksum at its end is not that of the text',
+    problem: 'DIR/flipped.ops.gz: the gzip file is damaged: the checksum at its end is not that of the text',
     wanted: 'a file that zcat reads without complaint',
   },
   {
@@ -174,7 +173,8 @@ it('each kind is named with its place and what would be right, and the others ar
   const inputs = KINDS.map(({ name }) => join(folder, name));
   const good = `${FIXTURES}/small.ops`;
   const { status, stdout } = faultline(['check', ...inputs, good]);
-  const shown = stdout.replaceAll(folder, 'DIR');
+  // How far the text of a cut file goes is the library's affair.
+  const shown = stdout.replaceAll(folder, 'DIR').replace(/(cut\.ops\.gz):\d+:\d+:/, '$1:LINE:COLUMN:');
   for (const { name, problem, wanted } of KINDS) {
     const row = new RegExp(`^DIR/${name} .* error\\n    (.*)\\n(?:    wanted: (.*)\\n)?`, 'm').exec(shown);
     expect([name, row?.[1]?.slice(0, problem.length)]).toEqual([name, problem]);

@@ -93,7 +93,8 @@ function cannotRead(path: string, error: unknown): UsageError {
   const { code = '', message } = error as NodeJS.ErrnoException;
   const wanted =
     'a recording directory, a file of strace, perf script, /proc/PID/maps, ops or bpftrace, - or workload:NAME';
-  return new UsageError(`cannot read ${path}: ${REASONS[code] ?? message}`, wanted);
+  const problem = `this cannot be read: ${REASONS[code] ?? message}`;
+  return new UsageError(problem, wanted, { file: path, line: 0, column: 0 });
 }
 
 function* chunksOf(fd: number, path: string): Generator<Buffer> {

@@ -11,6 +11,7 @@ import type { Gunzip } from 'fflate';
 import { UsageError } from '../../base/assert.ts';
 import type { ByteSource } from './byteSource.ts';
 
+const NEWLINE = 10;
 const MAGIC_1 = 0x1f;
 const MAGIC_2 = 0x8b;
 /** Header without options, an empty deflate stream, checksum, length. */
@@ -67,6 +68,9 @@ class Unzipper {
   #bytesOut = 0;
   #checksum = 0;
   #tail = Buffer.alloc(0);
+  /** Where the text ends that has come out so far. */
+  #line = 1;
+  #column = 1;
 
   constructor(name: string) {
     this.#name = name;
@@ -77,6 +81,7 @@ class Unzipper {
       this.#out.push(data);
       this.#bytesOut += data.length;
       this.#checksum = crc32(data, this.#checksum);
+      this.#pass(data);
     });
     this.#gunzip.onmember = () => {
       this.#bytesOut = 0;
@@ -101,6 +106,16 @@ class Unzipper {
     return last;
   }
 
+  #pass(data: Uint8Array): void {
+    let from = 0;
+    for (let at = data.indexOf(NEWLINE); at >= 0; at = data.indexOf(NEWLINE, from)) {
+      this.#line++;
+      this.#column = 1;
+      from = at + 1;
+    }
+    this.#column += data.length - from;
+  }
+
   #take(step: () => void): Uint8Array[] {
     try {
       step();
@@ -110,6 +125,7 @@ class Unzipper {
         message === 'unexpected EOF'
           ? `it ends after ${this.#bytesIn} bytes, in the middle of the stream`
           : `${message}, within the first ${this.#bytesIn} bytes`,
+        { line: this.#line, column: this.#column },
       );
     }
     const out = this.#out;
@@ -117,10 +133,9 @@ class Unzipper {
     return out;
   }
 
-  #damaged(how: string): UsageError {
-    return new UsageError(
-      `${this.#name}: the gzip file is damaged: ${how}`,
-      'a file that zcat reads without complaint',
-    );
+  /** @param at  where in the text, if that is known */
+  #damaged(how: string, at = { line: 0, column: 0 }): UsageError {
+    const wanted = 'a file that zcat reads without complaint';
+    return new UsageError(`the gzip file is damaged: ${how}`, wanted, { file: this.#name, ...at });
   }
 }
