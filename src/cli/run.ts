@@ -26,7 +26,7 @@ import { note, print } from './output.ts';
 import { factsJson, factsText } from './run/facts.ts';
 import { type Playback, type PlaybackOptions, playInput } from './run/playback.ts';
 import { Stepper } from './run/steps.ts';
-import { LACKING, VIEWS, type View, viewText } from './run/views.ts';
+import { lackOf, VIEWS, type View, viewText, type Window } from './run/views.ts';
 
 interface Flags extends FeatureFlags {
   readonly print?: View | 'events';
@@ -53,7 +53,7 @@ export function registerRunCommand(program: Command): void {
     .addOption(
       new Option(
         '--print <view>',
-        'Print this instead of the facts: maps, smaps, status as /proc has them, vmas as a table, internals (page offsets, anon_vmas) as recordings have them, or events as they happen.',
+        'Print this instead of the facts: maps, smaps, smaps_rollup, the memory lines of status, and statm as /proc has them; pagemap as runs of pages and internals (page offsets, anon_vmas), as recordings have them; vmas as a table; or events as they happen. Of an ops file its window is shown, but the sums of rollup, status and statm are those of the whole process.',
       ).choices([...VIEWS, 'events']),
     )
     .option(
@@ -99,11 +99,17 @@ function runOpened(input: CliInput, text: string, flags: Flags): void {
     printEvents(options, flags.json === true, (more) => playInput(input, more));
     return;
   }
-  const playback = playInput(input, options);
+  let window: Window | null = null;
+  const playback = playInput(input, {
+    ...options,
+    onStart: ({ state }) => {
+      window ??= state?.window ?? null;
+    },
+  });
   if (!quiet)
     for (const { text: warning, count } of playback.warnings)
       note(`${warning}${count > 1 ? ` (${count})` : ''}`);
-  if (flags.print !== undefined) printView(flags.print, playback, flags);
+  if (flags.print !== undefined) printView(flags.print, playback, { ...flags, window });
   else if (flags.json) print(`${JSON.stringify(factsJson(title, playback))}\n`);
   else print(factsText(title, playback));
 }
@@ -145,7 +151,11 @@ function printEvents(options: PlaybackOptions, json: boolean, play: Play): void 
   }
 }
 
-function printView(view: View, { machine, main }: Playback, flags: Flags): void {
+function printView(
+  view: View,
+  { machine, main }: Playback,
+  flags: Flags & { readonly window: Window | null },
+): void {
   const living = machine.processes;
   const process = flags.pid === undefined ? main : machine.process(flags.pid);
   const mm = process?.mm ?? null;
@@ -158,10 +168,10 @@ function printView(view: View, { machine, main }: Playback, flags: Flags): void 
   }
   const others = living.filter((each) => each !== process && each.mm !== null).map(({ pid }) => pid);
   if (!flags.quiet) {
-    const lacking = LACKING[view];
+    const lacking = lackOf(view, mm);
     if (lacking !== null) note(lacking);
     if (flags.pid === undefined && others.length > 0) note(`also alive (--pid): ${others.join(', ')}`);
   }
-  const text = viewText(view, mm);
+  const text = viewText(view, mm, flags.window);
   print(flags.json ? `${JSON.stringify({ view, pid: process?.pid, text })}\n` : text);
 }

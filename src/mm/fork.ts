@@ -57,6 +57,9 @@ export function forkMm(parent: Mm): Mm | SysResult {
     copyForChild(parent, child, vma);
   }
   kernel.tlb.flushAll(parent);
+  // Peaks are its own.
+  child.hiwaterVm = child.totalVm;
+  child.hiwaterRss = child.rssAnon + child.rssFile + child.rssShmem;
   return child;
 }
 
@@ -66,6 +69,8 @@ function copySettings(parent: Mm, child: Mm): void {
   child.thpDisabled = parent.thpDisabled;
   child.startBrk = parent.startBrk;
   child.brk = parent.brk;
+  child.startCode = parent.startCode;
+  child.endCode = parent.endCode;
   child.startData = parent.startData;
   child.endData = parent.endData;
   child.startStack = parent.startStack;

@@ -48,6 +48,8 @@ export class Mm {
   readonly pages: PageTable;
   mapCount = 0;
   totalVm = 0;
+  /** The most pages that were mapped at once, as far as it was noted: before the total went down. Linux: hiwater_vm. */
+  hiwaterVm = 0;
   dataVm = 0;
   execVm = 0;
   stackVm = 0;
@@ -73,6 +75,9 @@ export class Mm {
   mdwe = false;
   startBrk: Addr = 0;
   brk: Addr = 0;
+  /** First and last byte of the program's code, and of its data. */
+  startCode: Addr = 0;
+  endCode: Addr = 0;
   startData: Addr = 0;
   endData: Addr = 0;
   startStack: Addr = 0;
@@ -166,6 +171,7 @@ export function duplicateVma(kernel: Kernel, vma: Vma): Vma {
 
 /** Adds `pages` (may be negative) of a vma with `flags` to the totals. Linux: vm_stat_account(). */
 export function accountVm(mm: Mm, flags: number, pages: number): void {
+  if (pages < 0 && mm.totalVm > mm.hiwaterVm) mm.hiwaterVm = mm.totalVm;
   mm.totalVm += pages;
   if ((flags & (VM_EXEC | VM_WRITE | VM_GROWSDOWN)) === VM_EXEC) mm.execVm += pages;
   else if (flags & VM_GROWSDOWN) mm.stackVm += pages;

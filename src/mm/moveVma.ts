@@ -88,10 +88,13 @@ export function moveVma(mm: Mm, remap: Remap, vma: Vma): SysResult {
   if (isRewritten || sourceAnonVma !== moved.anonVma) rehomeMoved(mm, remap, moved, sourceAnonVma);
   mm.kernel.work.count(FACT.vmasMoved);
   dropUffd(moved);
+  // For a moment both places count, which is no peak.
+  const { hiwaterVm } = mm;
   accountVm(mm, flags, nrPagesIn(remap.newLen));
   if (flags & VM_LOCKED) mm.lockedVm += nrPagesIn(remap.newLen);
   if (dontUnmap) keepSource(mm, remap, source, moved);
   else unmapSource(mm, remap);
+  mm.hiwaterVm = hiwaterVm;
   return ok(remap.newAddr);
 }
 

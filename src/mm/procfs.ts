@@ -30,14 +30,16 @@ export function mapsLine(mm: Mm, vma: Vma): string {
   const offset = vma.file === null ? 0 : vma.pgoff * PAGE_SIZE;
   const head = `${hexRange(vma.start, vma.end)} ${permsOf(vma.flags)} ${offset.toString(16).padStart(8, '0')} ${object?.dev ?? '00:00'} ${object?.inode ?? 0} `;
   const name = vmaDisplayName(mm, vma);
-  // The kernel pads to one column less and adds a blank, whatever the head's length; the head ends in a blank itself.
-  return name === '' ? head : `${head.padEnd(NAME_COLUMN - 1)} ${name}`;
+  return name === '' ? head : paddedName(head, name);
 }
 
-/** Returns /proc/PID/maps without the `[vsyscall]` line, one string with newlines. */
-export function mapsText(mm: Mm): string {
+/** Puts a name behind the head of a line. The kernel pads to one column less and adds a blank, whatever the head's length; the head ends in a blank itself. */
+export const paddedName = (head: string, name: string): string => `${head.padEnd(NAME_COLUMN - 1)} ${name}`;
+
+/** Returns /proc/PID/maps without the `[vsyscall]` line, one string with newlines. @param isShown  which vmas, by default all */
+export function mapsText(mm: Mm, isShown: (vma: Vma) => boolean = () => true): string {
   let text = '';
-  for (const vma of mm.vmas) text += `${mapsLine(mm, vma)}\n`;
+  for (const vma of mm.vmas) if (isShown(vma)) text += `${mapsLine(mm, vma)}\n`;
   return text;
 }
 

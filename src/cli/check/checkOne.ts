@@ -167,5 +167,6 @@ function notCompared(input: ItemsInput, report: CheckReport): string[] {
   if (input.format !== 'recording') return [];
   if (report.warnings.some(({ what }) => what === 'no-end')) return ['the end (there is no snapshot)'];
   if (report.pagesUnknown !== null) return [`pages (${report.pagesUnknown})`];
-  return ['pages of files and of shared memory', 'which pages are dirty or were used', 'VmHWM'];
+  const runs = report.compared.pages > 0 ? [] : ['runs of pages (there is no pagemap.end.rle)'];
+  return [...runs, 'pages of files and of shared memory', 'which pages are dirty or were used', 'VmHWM'];
 }

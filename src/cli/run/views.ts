@@ -1,64 +1,74 @@
 /**
  * Views of one address space, as /proc prints them where Linux has such a view.
  */
-import { hex, hexRange } from '../../base/units.ts';
+import { type Addr, hex, hexRange } from '../../base/units.ts';
 import {
   kernelVmFlags,
   type Mm,
-  mapsLine,
   mapsText,
+  pagemapText,
+  smapsRollupText,
+  smapsText,
+  statmText,
+  statusText,
   type VmaRow,
   vmaRows,
-  vmFlagCodes,
 } from '../../mm/index.ts';
 import { textTable } from '../../report/index.ts';
 
 /** The views that can be printed at the end. */
-export const VIEWS = ['maps', 'smaps', 'status', 'vmas', 'internals'] as const;
+export const VIEWS = [
+  'maps',
+  'smaps',
+  'smaps_rollup',
+  'status',
+  'statm',
+  'pagemap',
+  'vmas',
+  'internals',
+] as const;
 /** The name of a view. */
 export type View = (typeof VIEWS)[number];
 
-/** What a view lacks that Linux's has; null where it is complete. */
-export const LACKING: { readonly [V in View]: string | null } = {
-  maps: null,
-  smaps: 'figures of smaps (Rss, Anonymous, …) are not modelled yet: lines of maps and VmFlags only',
-  status: 'figures of status about pages (VmRSS, VmPTE, …) and the peaks are not modelled yet',
-  vmas: null,
-  internals: null,
-};
+const SHOWS_PAGES: ReadonlySet<View> = new Set(['smaps', 'smaps_rollup', 'status', 'statm', 'pagemap']);
 
-/** Returns the text of a view, each line with its newline. */
-export function viewText(view: View, mm: Mm): string {
+/** Returns what a view lacks that Linux's has, or null where it is complete. */
+export function lackOf(view: View, mm: Mm): string | null {
+  if (!SHOWS_PAGES.has(view)) return null;
+  for (const { file } of mm.vmas)
+    if (file?.object.kind === 'regular')
+      return 'of files only pages that were touched are shown: fault-around brings their neighbours too, as far as they are cached';
+  return null;
+}
+
+/** A part of an address space. */
+export interface Window {
+  readonly start: Addr;
+  readonly end: Addr;
+}
+
+/** Returns the text of a view, each line with its newline. @param window  what the input speaks about; null: everything */
+export function viewText(view: View, mm: Mm, window: Window | null): string {
+  const isShown = ({ start, end }: Window): boolean =>
+    window === null || (start < window.end && end > window.start);
   switch (view) {
     case 'maps':
-      return mapsText(mm);
+      return mapsText(mm, isShown);
     case 'smaps':
-      return smapsText(mm);
+      return smapsText(mm, isShown);
+    case 'smaps_rollup':
+      return smapsRollupText(mm);
     case 'status':
       return statusText(mm);
+    case 'statm':
+      return statmText(mm);
+    case 'pagemap':
+      return pagemapText(mm, isShown);
     case 'vmas':
-      return `${vmasTable(vmaRows(mm))}\n`;
+      return `${vmasTable(vmaRows(mm).filter(isShown))}\n`;
     case 'internals':
-      return vmaRows(mm).map(internalsLine).join('');
+      return vmaRows(mm).filter(isShown).map(internalsLine).join('');
   }
-}
-
-function smapsText(mm: Mm): string {
-  let text = '';
-  for (const vma of mm.vmas) text += `${mapsLine(mm, vma)}\nVmFlags: ${vmFlagCodes(vma.flags)} \n`;
-  return text;
-}
-
-const KB_PER_PAGE = 4;
-
-function statusText(mm: Mm): string {
-  const lines: readonly (readonly [name: string, pages: number])[] = [
-    ['VmSize', mm.totalVm],
-    ['VmLck', mm.lockedVm],
-    ['VmData', mm.dataVm],
-    ['VmStk', mm.stackVm],
-  ];
-  return lines.map(([name, pages]) => `${name}:\t${String(pages * KB_PER_PAGE).padStart(8)} kB\n`).join('');
 }
 
 /** One line as `vmas.end` of a recording has it; names of anon_vmas and files are our own numbers. */

@@ -6,13 +6,16 @@
  * Names of anon_vmas and files in `vmas.end` are matched one to one over all processes of a recording.
  */
 
-import { hexRange, PAGE_SIZE } from '../../base/units.ts';
+import { hexRange } from '../../base/units.ts';
 import {
   type FileObject,
+  isAnonymousVma,
+  isHugeEligible,
   kernelVmFlags,
   type Mm,
   mapsLine,
   nrPagesOf,
+  statusText,
   type Vma,
   vmaDisplayName,
   vmFlagCodes,
@@ -24,6 +27,7 @@ import { statusBytes } from '../stat.ts';
 import type { VmaInternals } from '../vmasEnd.ts';
 import type { Difference } from './difference.ts';
 
+const TOTALS: readonly string[] = ['VmPeak', 'VmSize', 'VmLck', 'VmData', 'VmStk', 'VmExe', 'VmLib'];
 const DELETED = ' (deleted)';
 
 /** What one recording has taught about files, and which of its names stand for which of our objects. */
@@ -134,6 +138,7 @@ export class EndComparison {
           ours: mapsLine(mm, vma),
         });
       }
+      if (vma !== undefined) this.#compareEligible(file, entry, mm, vma);
       if (kernel === ours) continue;
       this.#report({
         file,
@@ -148,20 +153,43 @@ export class EndComparison {
     }
   }
 
-  /** Compares the totals that status shows: address space, locked, data, stack. */
+  /** Compares whether huge pages may be in a vma of anonymous memory; what file systems allow is not followed. */
+  #compareEligible(file: string, entry: SmapsEntry, mm: Mm, vma: Vma): void {
+    const kernel = entry.figures.get('THPeligible');
+    if (kernel === undefined || !isAnonymousVma(vma)) return;
+    this.compared++;
+    const ours = isHugeEligible(mm, vma) ? 1 : 0;
+    if (kernel === ours) return;
+    this.#report({
+      file,
+      line: entry.vmFlagsLine - 1,
+      op: null,
+      kind: 'flags',
+      what: `THPeligible of ${hexRange(entry.maps.start, entry.maps.end)}`,
+      kernel: String(kernel),
+      ours: String(ours),
+    });
+  }
+
+  /** Whether calls of several threads overlapped: then it is open how much was mapped at once. */
+  hasOverlaps = false;
+
+  /** Compares the totals that status shows: address space and its peak, locked, data, stack, code, libraries. */
   #compareStatus(file: string, status: ReadonlyMap<string, string>, mm: Mm): void {
-    const totals = [
-      ['VmSize', mm.totalVm],
-      ['VmLck', mm.lockedVm],
-      ['VmData', mm.dataVm],
-      ['VmStk', mm.stackVm],
-    ] as const;
+    const ours = new Map(TOTALS.map((name) => [name, 0]));
+    for (const line of statusText(mm).split('\n')) {
+      const [name = '', value = ''] = line.split(':');
+      if (ours.has(name)) ours.set(name, Number.parseInt(value, 10));
+    }
+    // Without a start snapshot neither the peak before it is known, nor where the program's code lies.
+    if (this.hasOverlaps || mm.hiwaterVm === 0) ours.delete('VmPeak');
+    if (mm.endCode === 0) for (const name of ['VmExe', 'VmLib']) ours.delete(name);
     const names = [...status.keys()];
-    for (const [name, pages] of totals) {
+    for (const [name, kB] of ours) {
       const kernel = statusBytes(status, name);
       if (kernel === null) continue;
       this.compared++;
-      if (kernel === pages * PAGE_SIZE) continue;
+      if (kernel === kB * 1024) continue;
       this.#report({
         file,
         line: names.indexOf(name) + 1,
@@ -169,7 +197,7 @@ export class EndComparison {
         kind: 'count',
         what: `${name} of the process`,
         kernel: `${kernel / 1024} kB`,
-        ours: `${pages * 4} kB`,
+        ours: `${kB} kB`,
       });
     }
   }

@@ -16,13 +16,14 @@
  */
 import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE } from '../../base/units.ts';
 import {
-  forEachPage,
   isAnonymousVma,
   isHugeEligible,
   isLazyFree,
   type Mm,
+  NO_PAGEMAP_FLAGS,
   pageAt,
-  pagemapBits,
+  pagemapFlags,
+  pagemapRuns,
   type Vma,
 } from '../../mm/index.ts';
 import type { PageRun } from '../pagemapRle.ts';
@@ -30,13 +31,13 @@ import type { PageRun } from '../pagemapRle.ts';
 /** Neighbouring pages that look alike: P, S, F, X or dashes, then W or nothing. */
 interface Span {
   readonly start: Addr;
-  end: Addr;
+  readonly end: Addr;
   readonly flags: string;
   /** Line of the file; 0 for ours. */
   readonly line: number;
 }
 
-const EMPTY = '----';
+const EMPTY = NO_PAGEMAP_FLAGS;
 const OWN = 'P--X';
 
 /** The first place that differs. */
@@ -91,10 +92,6 @@ function isDetermined(vma: Vma, isAnonymous: boolean, flags: string): boolean {
   return flags[1] === 'S' || (flags[0] === 'P' && flags[2] !== 'F');
 }
 
-function flagsOfRun({ present, swap, file, exclusive, uffdWp }: PageRun): string {
-  return `${present ? 'P' : '-'}${swap ? 'S' : '-'}${file ? 'F' : '-'}${exclusive ? 'X' : '-'}${uffdWp ? 'W' : ''}`;
-}
-
 /** The recorded runs of one process, asked for vma by vma in rising order. */
 export class RecordedRuns {
   readonly #runs: Iterator<PageRun>;
@@ -135,7 +132,7 @@ export class RecordedRuns {
     for (let run = this.#current(); run !== null && run.start < vma.end; run = this.#run) {
       const start = Math.max(run.start, vma.start);
       const end = Math.min(run.end, vma.end);
-      if (start < end) spans.push({ start, end, flags: flagsOfRun(run), line: run.line });
+      if (start < end) spans.push({ start, end, flags: pagemapFlags(run), line: run.line });
       this.#line = run.line;
       // A run that reaches beyond the vma goes on in the next one.
       if (run.end > vma.end) break;
@@ -146,18 +143,9 @@ export class RecordedRuns {
   }
 }
 
-/** Returns what the model has in `vma`, joined. */
-function modelSpans(mm: Mm, vma: Vma): Span[] {
-  const spans: Span[] = [];
-  forEachPage(mm, vma.start, vma.end, (addr) => {
-    const flags = flagsOfRun({ ...pagemapBits(mm, addr), start: addr, end: addr, line: 0 });
-    if (flags === EMPTY) return;
-    const last = spans.at(-1);
-    if (last !== undefined && last.end === addr && last.flags === flags) last.end = addr + PAGE_SIZE;
-    else spans.push({ start: addr, end: addr + PAGE_SIZE, flags, line: 0 });
-  });
-  return spans;
-}
+/** Returns what the model has in `vma`. */
+const modelSpans = (mm: Mm, vma: Vma): Span[] =>
+  pagemapRuns(mm, vma).map(({ start, end, flags }) => ({ start, end, flags, line: 0 }));
 
 /** A range in which both sides look the same all over. */
 interface Stretch {

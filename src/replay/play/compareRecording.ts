@@ -57,6 +57,7 @@ export class RecordingComparison {
   /** Is told of each operation after it was carried out. @param faults  how many faults an access took */
   after(item: ReplayOp, outcome: Outcome, process: Process | null, faults: number): void {
     if (item.errorCode !== undefined) this.#hasFaults = true;
+    else if (item.overlaps) this.#ends.hasOverlaps = true;
     this.#faults.after(item, outcome, process, faults);
   }
 

@@ -11,6 +11,7 @@ import { type Addr, nrPagesIn, PAGE_SIZE, pageFloor } from '../../base/units.ts'
 import type { Machine, Process } from '../../machine/index.ts';
 import { adoptVma, type Mm, vmFlagsOfCodes } from '../../mm/index.ts';
 import type { Start, StartState, StartVma } from '../item.ts';
+import { statusBytes } from '../stat.ts';
 import { seedExecutor } from './executor.ts';
 import { StartFiles } from './files.ts';
 
@@ -29,6 +30,8 @@ function seedMm(machine: Machine, mm: Mm, state: StartState): void {
   if (stat !== null) {
     mm.startBrk = stat.startBrk;
     mm.brk = stat.startBrk;
+    mm.startCode = stat.startCode;
+    mm.endCode = stat.endCode;
     mm.startData = stat.startData;
     mm.endData = stat.endData;
     mm.startStack = stat.startStack;
@@ -50,6 +53,8 @@ function seedMm(machine: Machine, mm: Mm, state: StartState): void {
   mm.mmapBase = mmapBaseOf(state) ?? mm.mmapBase;
   const heap = state.vmas.filter((vma) => vma.name === '[heap]').at(-1);
   if (heap !== undefined) mm.brk = heap.end;
+  const peak = status === null ? null : statusBytes(status, 'VmPeak');
+  if (peak !== null) mm.hiwaterVm = nrPagesIn(peak);
 }
 
 const CAP_IPC_LOCK = 14n;
