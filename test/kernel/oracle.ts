@@ -28,6 +28,9 @@ export const buildOracle = (): string => `${build()}/caserun`;
 /** The same for oracle/opsrun. */
 export const buildOpsrun = (): string => `${build()}/opsrun`;
 
+/** The same for oracle/views. */
+export const buildViews = (): string => `${build()}/views`;
+
 function build(): string {
   const out = `${ROOT}node_modules/.cache/faultline/oracle`;
   execFileSync('make', ['--silent', '-C', `${ROOT}oracle`, `OUT=${out}`], {
