@@ -46,7 +46,7 @@ export { statmText, statusText } from './statusText.ts';
 export { CountingTlb, type Tlb } from './tlb.ts';
 export { getUnmappedArea, type PlaceRequest } from './unmappedArea.ts';
 export { INVARIANT_NAMES, verifyAnonVmas, verifyAround, verifyKernel, verifyMm } from './verify.ts';
-export { type FileObject, isAnonymousVma, type MappedFile, nrPagesOf, Vma } from './vma.ts';
+export { type FileObject, isAnonymousVma, isSharedMemory, type MappedFile, nrPagesOf, Vma } from './vma.ts';
 export { kernelVmFlags, permsOf, VM_LOCKED, VM_STICKY, vmFlagCodes, vmFlagsOfCodes } from './vmFlags.ts';
 export {
   FACT,

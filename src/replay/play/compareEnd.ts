@@ -9,8 +9,8 @@
 import { hexRange } from '../../base/units.ts';
 import {
   type FileObject,
-  isAnonymousVma,
   isHugeEligible,
+  isSharedMemory,
   kernelVmFlags,
   type Mm,
   mapsLine,
@@ -153,10 +153,10 @@ export class EndComparison {
     }
   }
 
-  /** Compares whether huge pages may be in a vma of anonymous memory; what file systems allow is not followed. */
+  /** Compares whether huge pages may be in a vma; of shared memory the recording does not tell all that decides it. */
   #compareEligible(file: string, entry: SmapsEntry, mm: Mm, vma: Vma): void {
     const kernel = entry.figures.get('THPeligible');
-    if (kernel === undefined || !isAnonymousVma(vma)) return;
+    if (kernel === undefined || (vma.file !== null && isSharedMemory(vma.file.object))) return;
     this.compared++;
     const ours = isHugeEligible(mm, vma) ? 1 : 0;
     if (kernel === ours) return;

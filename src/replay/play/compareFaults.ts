@@ -19,7 +19,7 @@
  */
 import { type Addr, floorTo, hex, PMD_SIZE, pageFloor } from '../../base/units.ts';
 import type { Machine, Outcome, Process } from '../../machine/index.ts';
-import { isAnonymousVma, type Mm, pageAt, permsOf, type Vma } from '../../mm/index.ts';
+import { isAnonymousVma, isSharedMemory, type Mm, pageAt, permsOf, type Vma } from '../../mm/index.ts';
 import type { ReplayOp } from '../item.ts';
 import { CallsInProgress } from './callsInProgress.ts';
 import type { Difference } from './difference.ts';
@@ -176,9 +176,7 @@ function heldAt(mm: Mm, addr: Addr): Held {
 
 /** Tells whether a page of the page cache that was mapped in `vma` stays there until the program takes it away. */
 const isDetermined = ({ file, special }: Vma): boolean =>
-  special !== null ||
-  (file !== null &&
-    (file.object.kind === 'shmem' || file.object.kind === 'sysv' || file.object.kind === 'memfd'));
+  special !== null || (file !== null && isSharedMemory(file.object));
 
 /** How much of the memory around `page` one fault brings in, in bytes. */
 function unitAround(mm: Mm, page: Addr): number {

@@ -157,6 +157,12 @@ interface Stretch {
   readonly line: number;
 }
 
+/** Returns the line of a hole: of the run that ends there and may have been cut short, else the one in which a run is missing. */
+function lineOfHole(before: Span | undefined, after: Span | undefined, at: Addr, lineBefore: number): number {
+  if (before?.end === at) return before.line;
+  return after?.line ?? (before?.line ?? lineBefore) + 1;
+}
+
 /** Yields the ranges of `vma` where at least one side has something, ascending. */
 function* stretches(
   vma: Vma,
@@ -177,10 +183,7 @@ function* stretches(
     const end = Math.min(...(borders as number[]));
     const has = (span: Span | undefined): boolean => span !== undefined && span.start <= at;
     if (has(theirs) || has(own)) {
-      // Where the kernel has nothing, the run that ends here may be the one that was cut short.
-      const before = kernel[k - 1];
-      const near = before?.end === at ? before : (theirs ?? before);
-      const line = (has(theirs) ? theirs : near)?.line ?? lineBefore + 1;
+      const line = has(theirs) ? (theirs as Span).line : lineOfHole(kernel[k - 1], theirs, at, lineBefore);
       const flags = (span: Span | undefined): string => (has(span) ? (span as Span).flags : EMPTY);
       const [kernelFlags, ownFlags] = [flags(theirs), flags(own)];
       if (kernelFlags !== EMPTY || ownFlags !== EMPTY)
