@@ -80,7 +80,7 @@ interface Move {
 
 /**
  * Returns the moves worth trying: calls that are open while the first difference happens, to just before it; then each suspicious call to the
- * other end of its interval; then those open calls to just after it.
+ * other end of its interval; then those open calls to just after it; and forks to before each call that came meanwhile.
  */
 function moves(best: Checker, placements: ReadonlyMap<number, number>): readonly Move[] {
   const difference = best.differences[0];
@@ -94,12 +94,21 @@ function moves(best: Checker, placements: ReadonlyMap<number, number>): readonly
   const late = best.overlapping
     .filter((item) => isOpen(item) && item.at < (at ?? 0) - JUST)
     .map(({ line }) => ({ line, moment: (at ?? 0) + JUST }));
-  const ends = candidates(best, placements).map((item) => ({
+  const suspicious = candidates(best, placements);
+  const ends = suspicious.map((item) => ({
     line: item.line,
     moment: item.at === item.entry ? item.exit : item.entry,
   }));
-  return [...early, ...ends, ...late];
+  const between = suspicious.filter(({ op }) => op.call === 'clone').flatMap((item) => within(best, item));
+  return [...early, ...ends, ...late, ...between];
 }
+
+/** Returns the moments inside a long call, a fork, that lie just before those of other calls: the latest first. */
+const within = (best: Checker, { line, entry, exit }: ReplayOp): readonly Move[] =>
+  best.overlapping
+    .filter((other) => other.line !== line && entry < other.at && other.at < exit)
+    .map(({ at }) => ({ line, moment: at - JUST }))
+    .reverse();
 
 /** Returns the overlapping calls worth trying, most suspicious first: near the differences, then near misplaced mappings. */
 function candidates(best: Checker, placements: ReadonlyMap<number, number>): readonly ReplayOp[] {
