@@ -44,18 +44,19 @@ interface Given {
   readonly hasSwap?: boolean;
   readonly hugeMore?: number;
   readonly unsettled?: number;
+  readonly pinned?: number;
 }
 
 function compare(mm: Mm, vma: Vma, lines: readonly string[], given: Given = {}): PageComparison {
   const recorded = new RecordedRuns(runs(...lines));
   const spans = recorded.within(vma);
-  const { hasSwap = false, hugeMore = 0, unsettled } = given;
+  const { hasSwap = false, hugeMore = 0, unsettled, pinned = 0 } = given;
   const isUnsettled = (_mm: Mm, page: number): boolean => unsettled !== undefined && page === at(unsettled);
   return comparePages(
     mm,
     vma,
     { spans, lineBefore: recorded.lineBefore },
-    { hasSwap, hugeMore, isUnsettled },
+    { hasSwap, hugeMore, isUnsettled, pinned: { left: pinned } },
   );
 }
 
@@ -86,6 +87,16 @@ describe('pages of anonymous memory', () => {
     const found = compare(mm, vma, lines, { unsettled: 3 });
     expect([found.difference, found.open.dropped, found.open.unsettled]).toEqual([null, 1, 1]);
     expect(compare(mm, vma, lines, { unsettled: 5 }).difference).not.toBeNull();
+  });
+});
+
+describe('pages that came without a fault line', () => {
+  it('are as many at most as the process was charged faults more', () => {
+    const { mm, vma } = written();
+    const lines = ['0-8 P--X', '10-12 P--X'];
+    expect(compare(mm, vma, lines, { pinned: 1 }).difference?.line).toBe(2);
+    const found = compare(mm, vma, lines, { pinned: 2 });
+    expect([found.difference, found.open.filled]).toEqual([null, 2]);
   });
 });
 

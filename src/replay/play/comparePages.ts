@@ -5,11 +5,12 @@
  * a file the copies that the program made are, and markers; its other pages are in the page cache, of which nobody tells. Of shared
  * memory only markers are.
  *
- * Four things are not in the recording, only what came of them. Each is taken as it is found, and the figures of smaps must
+ * Five things are not in the recording, only what came of them. Each is taken as it is found, and the figures of smaps must
  * then agree with it:
  *   dropped     a page that MADV_FREE gave away is gone
  *   swapped     a page is in swap; only where the machine has any
  *   unsettled   a page came while a call of another thread took pages away or copied them: whether the call met it is open
+ *   pinned      the kernel brought it in for direct I/O and the like, which leaves no fault line: then the process was charged a fault more for each
  *   collapsed   khugepaged has made 2 MiB of a vma that may have huge pages into one: all of it is present and mapped only here
  *
  * Cost   linear in the pages of the vma that are not empty
@@ -83,6 +84,11 @@ export interface PageConditions {
   readonly hasSwap: boolean;
   /** Tells whether it is open how a page looks. */
   readonly isUnsettled: (mm: Mm, page: Addr) => boolean;
+}
+
+/** How many pages may have come without a fault line: as many as the process was charged faults more. */
+export interface PinnedPages {
+  left: number;
 }
 
 /** Tells whether a page that looks like `flags` is one whose state is determined in `vma`. */
@@ -201,6 +207,16 @@ function isAll({ start, end }: Stretch, holds: (page: Addr) => boolean): boolean
 /** Tells whether a page that looks like `flags` is one of the program's own. */
 const isOwn = (flags: string, zero: boolean): boolean => flags.startsWith('P--') && !zero;
 
+/** Tells whether the pages of a stretch may have been pinned by the kernel, and takes them from what is left. */
+function isPinned(isAnonymous: boolean, stretch: Stretch, pinned: PinnedPages, open: OpenPages): boolean {
+  const pages = (stretch.end - stretch.start) / PAGE_SIZE;
+  if (!isAnonymous || stretch.kernel !== OWN || stretch.ours !== EMPTY || pages > pinned.left) return false;
+  pinned.left -= pages;
+  open.filled += pages;
+  open.unsettled += pages;
+  return true;
+}
+
 /** Tells whether each page of a stretch is in a state that the kernel may have brought about on its own, and counts them. */
 function isOpen(mm: Mm, stretch: Stretch, conditions: PageConditions, open: OpenPages): boolean {
   const { start, end, kernel, ours } = stretch;
@@ -226,13 +242,14 @@ function isOpen(mm: Mm, stretch: Stretch, conditions: PageConditions, open: Open
 /**
  * Compares the pages of `vma`.
  * @param recorded  the parts of the recorded runs that lie in it, and the number of the line before them
+ * @param pinned    what may have come without a fault line, of which what is found is taken away
  * @param hugeMore  how many more 2 MiB are mapped at once by smaps than by us; 0 where that is not known
  */
 export function comparePages(
   mm: Mm,
   vma: Vma,
   recorded: { readonly spans: readonly Span[]; readonly lineBefore: number },
-  conditions: PageConditions & { readonly hugeMore: number },
+  conditions: PageConditions & { readonly hugeMore: number; readonly pinned: PinnedPages },
 ): PageComparison {
   const isAnonymous = isAnonymousVma(vma);
   // What is not determined stays as a hole, so that a difference is told by the lines around it.
@@ -254,6 +271,7 @@ export function comparePages(
       continue;
     }
     if (isOpen(mm, stretch, conditions, open)) continue;
+    if (isPinned(isAnonymous, stretch, conditions.pinned, open)) continue;
     difference = differenceAt(stretch);
   }
   open.collapsed = filled.size;

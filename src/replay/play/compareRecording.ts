@@ -84,8 +84,18 @@ export class RecordingComparison {
     if (process === null || mm === null || item.afterExec) return;
     const isSameRanges = this.#ends.compare(item, mm);
     if (this.pagesUnknown !== null) return;
-    this.#compareCounters(item, process);
-    if (isSameRanges) this.#pages?.compare(item, mm);
+    const pinned = { left: this.#chargedMore(item, process) };
+    const before = pinned.left;
+    if (isSameRanges) this.#pages?.compare(item, mm, pinned);
+    // Where pages were found that came without a line, the rest of the faults that are charged for such may be of pages that are gone.
+    if (pinned.left === before) this.#compareCounters(item, process);
+  }
+
+  /** Returns how many faults a process was charged more than we know of. */
+  #chargedMore({ isMain, stat }: EndState, process: Process): number {
+    const atStart = this.#start?.state?.stat ?? null;
+    if (stat === null || (isMain && atStart === null)) return 0;
+    return this.#faults.counts.more(process, stat, isMain ? atStart : null);
   }
 
   /** Compares how many lines of faults there are with how many the recorder wrote: one that is gone or came later says nothing else. */

@@ -24,6 +24,7 @@ import {
   noOpenPages,
   type OpenPages,
   type PageConditions,
+  type PinnedPages,
   RecordedRuns,
 } from './comparePages.ts';
 import type { Difference } from './difference.ts';
@@ -57,8 +58,8 @@ export class EndPages {
     this.#conditions = conditions;
   }
 
-  /** Compares one process, whose vmas are known to agree. */
-  compare(end: EndState, mm: Mm): void {
+  /** Compares one process, whose vmas are known to agree. @param pinned  pages that may have come without a fault line; what is found is taken away */
+  compare(end: EndState, mm: Mm, pinned: PinnedPages): void {
     const runs = new RecordedRuns(end.pages());
     const blocks = new Map<Addr, SmapsEntry>();
     for (const entry of end.smaps ?? []) blocks.set(entry.maps.start, entry);
@@ -66,7 +67,9 @@ export class EndPages {
     for (const vma of mm.vmas) {
       const sums = figuresOf(mm, vma);
       const block = blocks.get(vma.start) ?? null;
-      const open = end.hasPages ? this.#comparePages(end, runs, { mm, vma, sums, block }) : noOpenPages();
+      const open = end.hasPages
+        ? this.#comparePages(end, runs, { mm, vma, sums, block, pinned })
+        : noOpenPages();
       for (const name of OPEN_NAMES) total[name] += open[name];
       if (block !== null) this.#compareFigures(end, block, { vma, sums, open });
     }
@@ -83,9 +86,10 @@ export class EndPages {
       readonly vma: Vma;
       readonly sums: MemoryFigures;
       readonly block: SmapsEntry | null;
+      readonly pinned: PinnedPages;
     },
   ): OpenPages {
-    const { mm, vma, sums, block } = of;
+    const { mm, vma, sums, block, pinned } = of;
     const stray = runs.strayBefore(vma.start);
     if (stray !== null) this.#stray(end, stray);
     const huge = ((block?.figures.get('AnonHugePages') ?? 0) * KB - sums.anonymousThp) / PMD_SIZE;
@@ -94,6 +98,7 @@ export class EndPages {
     const { pages, difference, open } = comparePages(mm, vma, recorded, {
       ...this.#conditions,
       hugeMore: huge,
+      pinned,
     });
     this.counts.pages += pages;
     if (difference !== null)

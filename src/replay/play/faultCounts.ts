@@ -79,6 +79,12 @@ export class FaultCounts {
     this.add(process, now.all - all, open);
   }
 
+  /** Returns how many faults the counters of a process at the end have more than we know of; arguments as for `compare`. */
+  more(process: Process, end: FaultCounters, start: FaultCounters | null): number {
+    const { most } = this.#charged.get(process) ?? { most: 0 };
+    return Math.max(0, totalOf(end) - (start === null ? 0 : totalOf(start)) - most);
+  }
+
   /**
    * Compares the counters of a process at the end.
    * @param start  what they were at the start; null: the process began within the recording
