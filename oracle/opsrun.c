@@ -5,6 +5,7 @@
  * This process reads and prints. Each sequence is carried out by an executor (opsWorker.c), which is this program executed anew without
  * address randomisation; the two share memory, and the executor is asked to do all operations up to the next snapshot at once.
  */
+#include "guard.h"
 #include "ops.h"
 
 #include <errno.h>
@@ -131,9 +132,18 @@ static pid_t start_executor(void)
 	return pid;
 }
 
+/* What paging out does depends on swap space, so nobody shall add some meanwhile. */
+static int pages_out(uint32_t nr)
+{
+	for (uint32_t i = 0; i < nr; i++)
+		if (shared->ops[i].kind == OP_MADVISE && shared->ops[i].arg[2] == MADV_PAGEOUT) return 1;
+	return 0;
+}
+
 static void run_sequence(uint32_t nr)
 {
 	fflush(stdout);
+	if (pages_out(nr)) guard_lock();
 	shared->ask = shared->answer = 0;
 	memset(shared->child, 0, sizeof(shared->child));
 	pid_t pid = start_executor();
@@ -148,6 +158,7 @@ static void run_sequence(uint32_t nr)
 	}
 	kill(-pid, SIGKILL);
 	while (waitpid(-pid, NULL, 0) > 0 || errno == EINTR) {}
+	guard_undo();
 	fflush(stdout);
 }
 

@@ -194,12 +194,17 @@ export class Kernel {
     const pages = this.#pageCache.get(object.id);
     if (pages === undefined) return;
     const before = this.frames.nrUsed;
-    for (const [pgoff, frame] of pages) {
-      if (pgoff < from || pgoff >= to) continue;
+    const drop = (pgoff: number, frame: Pfn): void => {
       pages.delete(pgoff);
       if (this.frames.isLarge(frame)) this.frames.splitFolio(frame);
       this.frames.uncache(frame);
-    }
+    };
+    if (to - from < pages.size)
+      for (let pgoff = from; pgoff < to; pgoff++) {
+        const frame = pages.get(pgoff);
+        if (frame !== undefined) drop(pgoff, frame);
+      }
+    else for (const [pgoff, frame] of pages) if (pgoff >= from && pgoff < to) drop(pgoff, frame);
     this.work.count(FACT.pagesFreed, before - this.frames.nrUsed);
   }
 

@@ -127,7 +127,7 @@ export function pageOutRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
     page: (addr, _low, pfn) => {
       if (!frames.isLarge(pfn) && frames.mapcount(pfn) !== 1) return;
       if (frames.isAnon(pfn)) pageOut(mm, vma, addr);
-      else if (frames.flags(pfn) & FRAME_SHMEM && !frames.isLarge(pfn)) drop(mm, addr);
+      else if (frames.flags(pfn) & FRAME_SHMEM && !frames.isLarge(pfn)) pageOutShared(mm, addr);
     },
   });
   return OK;
@@ -156,6 +156,16 @@ function pageOutHuge(mm: Mm, vma: Vma, base: Addr, pmd: number): void {
 /** Tells whether a lazily freed page that was written again is kept; droppable memory never is. */
 const isToBeKept = (vma: Vma, bits: number): boolean =>
   (bits & DIRTY) !== 0 && (vma.flags & VM_DROPPABLE) === 0;
+
+/** A page of shared memory leaves the table; one that was never written leaves the file too, which is a hole again. */
+function pageOutShared(mm: Mm, addr: Addr): void {
+  const { frames, objects } = mm.kernel;
+  const pfn = mm.pages.high(addr);
+  const [index, object] = [frames.index(pfn), objects.get(frames.owner(pfn))];
+  drop(mm, addr);
+  if ((frames.flags(pfn) & FRAME_DIRTY) === 0 && object !== undefined)
+    mm.kernel.dropCached(object, index, index + 1);
+}
 
 /** Empties an entry that maps a page. */
 function drop(mm: Mm, addr: Addr): void {
