@@ -84,7 +84,7 @@ describe('inputs that agree', () => {
     expect(stderr).toBe('');
     expect(stdout).toBe(`\
 input                        results  vma lines  touches    pages  placed alike  differences
-test/fixtures/cli/true            13         55       46        0           4/4            0
+test/fixtures/cli/true            13         73       46        0           4/4            0
 test/fixtures/cli/small.ops       55         20       17    3,269           3/3            0
 
 not compared in 1 input: runs of pages (there is no pagemap.end.rle), pages of files and of shared memory, which pages are dirty or were used, VmHWM
@@ -107,11 +107,11 @@ not compared in 1 input: LazyFree, and which pages are dirty after MADV_FREE
     ]);
     expect(lines[0]?.compared).toEqual({
       results: 13,
-      vmas: 55,
+      vmas: 73,
       touches: 46,
       pages: 0,
       counts: 120,
-      total: 68,
+      total: 86,
     });
     expect(lines[1]?.compared.pages).toBe(3269);
     expect(lines[1]?.notCompared.join()).toContain('LazyFree');
@@ -141,7 +141,7 @@ not compared in 1 input: LazyFree, and which pages are dirty after MADV_FREE
       [`${tree}/b/10.ops.gz`, true],
       ['-', true],
     ]);
-    expect(lines.map(({ compared }) => compared.total)).toEqual([68, 75, 75, 75]);
+    expect(lines.map(({ compared }) => compared.total)).toEqual([86, 75, 75, 75]);
     expect(stderr).toBe(
       `${tree}: 1 recording, 2 ops files, 3 skipped, 1 other file passed over\n` +
         `skipped 2 files of ${tree}/a: operations with userfaultfd are not modelled yet\n` +
