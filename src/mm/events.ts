@@ -9,26 +9,27 @@ import type { Addr, Pgoff } from '../base/units.ts';
 import type { MergeVerdict } from './mergeVerdict.ts';
 
 /** Who asked for a merge, a split or a new vma. */
-export type Cause =
-  | 'initial'
-  | 'mmap'
-  | 'munmap'
-  | 'brk'
-  | 'mremap'
-  | 'mprotect'
-  | 'mlock'
-  | 'madvise'
-  | 'mbind'
-  | 'uffd'
-  | 'mseal'
-  | 'ksm'
-  | 'name'
-  | 'stack'
-  | 'fork'
-  | 'exec'
-  | 'exit'
-  | 'shm'
-  | 'fault';
+export const CAUSES = [
+  'initial',
+  'mmap',
+  'munmap',
+  'brk',
+  'mremap',
+  'mprotect',
+  'mlock',
+  'madvise',
+  'mbind',
+  'uffd',
+  'mseal',
+  'ksm',
+  'name',
+  'stack',
+  'fork',
+  'exit',
+  'shm',
+] as const;
+/** A member of CAUSES. */
+export type Cause = (typeof CAUSES)[number];
 
 /** One event. */
 export type MmEvent =
@@ -153,14 +154,17 @@ export type MmEvent =
     };
 
 /** What became of the page offset of a moved vma: kept, or recomputed and why; or why the proposal did not recompute it. */
-export type PgoffUpdate =
-  | 'not-anonymous'
-  | 'unfaulted'
-  | 'kept'
-  | 'updated'
-  | 'relocated'
-  | 'shared-anon-vma'
-  | 'shared-page';
+export const PGOFF_UPDATES = [
+  'not-anonymous',
+  'unfaulted',
+  'kept',
+  'updated',
+  'relocated',
+  'shared-anon-vma',
+  'shared-page',
+] as const;
+/** A member of PGOFF_UPDATES. */
+export type PgoffUpdate = (typeof PGOFF_UPDATES)[number];
 
 /** Somebody who listens. Called at once, in order; must not change the model. */
 export type EventSink = (event: MmEvent) => void;

@@ -5,7 +5,14 @@
  */
 export type { AnonVma } from './anonVma.ts';
 export { brk } from './brk.ts';
-export type { Cause, EventSink, MmEvent, PgoffUpdate } from './events.ts';
+export {
+  CAUSES,
+  type Cause,
+  type EventSink,
+  type MmEvent,
+  PGOFF_UPDATES,
+  type PgoffUpdate,
+} from './events.ts';
 export { accessPage, type FaultAccess, type FaultResult } from './fault.ts';
 export {
   FEATURES,
@@ -25,7 +32,7 @@ export { adoptVma, type FoundVma } from './initial.ts';
 export { DEFAULT_CONFIG, Kernel, type KernelConfig, type KernelStorage } from './kernel.ts';
 export { madvise, processMadvise } from './madvise.ts';
 export { mbind } from './mempolicy.ts';
-export type { MergeVerdict } from './mergeVerdict.ts';
+export { MERGE_VERDICTS, type MergeVerdict } from './mergeVerdict.ts';
 export { mincore, msync } from './mincore.ts';
 export { mlock, mlockall, munlock, munlockall } from './mlock.ts';
 export { accountVm, linkVma, Mm, type Rlimit, type Rlimits } from './mm.ts';
@@ -39,7 +46,7 @@ export { NO_PAGEMAP_FLAGS, type PagemapRun, pagemapFlags, pagemapRuns, pagemapTe
 export { forEachPage, isLazyFree, type PageKind, type PageState, pageAt } from './pageState.ts';
 export { type ProcessVm, processVm } from './processVm.ts';
 export { type AnonVmaRow, mapsLine, mapsText, type VmaRow, vmaDisplayName, vmaRows } from './procfs.ts';
-export { isRefused, type SysResult, type Why } from './result.ts';
+export { isRefused, type SysResult, WHYS, type Why } from './result.ts';
 export { figuresOf, type MemoryFigures, pssBytes } from './smaps.ts';
 export { smapsBlock, smapsRollupText, smapsText } from './smapsText.ts';
 export { statmText, statusText } from './statusText.ts';

@@ -21,25 +21,28 @@ import { VM_SPECIAL, VM_STICKY } from './vmFlags.ts';
  * What keeps a range from a neighbour, or how they join. The three that join tell the state of the anon_vmas, as seed 004 patch 6
  * counts them; `anon-vma-differs`, `anon-vma-shared` and `fork-child` mean that only the anon_vma is in the way.
  */
-export type MergeVerdict =
-  | 'join-null'
-  | 'join-same'
-  | 'join-different'
-  | 'none'
-  | 'gap'
-  | 'not-tried'
-  | 'special'
-  | 'policy-differs'
-  | 'flags-differ'
-  | 'file-differs'
-  | 'uffd-differs'
-  | 'name-differs'
-  | 'pgoff-gap'
-  | 'anon-vma-differs'
-  | 'anon-vma-shared'
-  | 'fork-child'
-  | 'unfaulted-neighbour'
-  | 'has-close';
+export const MERGE_VERDICTS = [
+  'join-null',
+  'join-same',
+  'join-different',
+  'none',
+  'gap',
+  'not-tried',
+  'special',
+  'policy-differs',
+  'flags-differ',
+  'file-differs',
+  'uffd-differs',
+  'name-differs',
+  'pgoff-gap',
+  'anon-vma-differs',
+  'anon-vma-shared',
+  'fork-child',
+  'unfaulted-neighbour',
+  'has-close',
+] as const;
+/** A member of MERGE_VERDICTS. */
+export type MergeVerdict = (typeof MERGE_VERDICTS)[number];
 
 /** A proposed range and what it would have. */
 export interface Merge {

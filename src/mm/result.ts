@@ -5,59 +5,61 @@
  */
 
 /** Why a call was refused; `ok` when it was not. */
-export type Why =
-  | 'ok'
-  | 'unaligned'
-  | 'bad-length'
-  | 'bad-flags'
-  | 'bad-prot'
-  | 'bad-type'
-  | 'bad-range'
-  | 'bad-advice'
-  | 'wraps'
-  | 'bad-offset'
-  | 'bad-fd'
-  | 'no-access'
-  | 'not-mappable'
-  | 'offset-beyond-limit'
-  | 'map-count'
-  | 'no-gap'
-  | 'below-mmap-min-addr'
-  | 'beyond-task-size'
-  | 'exists'
-  | 'overlap'
-  | 'may-not-lock'
-  | 'locked-limit'
-  | 'address-space-limit'
-  | 'data-limit'
-  | 'stack-limit'
-  | 'overcommit'
-  | 'sealed'
-  | 'hole'
-  | 'not-mapped'
-  | 'crosses-vma'
-  | 'may-access'
-  | 'write-exec'
-  | 'not-growsdown'
-  | 'guard-gap'
-  | 'private-duplicate'
-  | 'dont-expand'
-  | 'may-not-move'
-  | 'several-vmas'
-  | 'cannot-extend'
-  | 'relocate-refused'
-  | 'locked'
-  | 'not-anonymous'
-  | 'not-shared'
-  | 'special'
-  | 'droppable'
-  | 'no-huge-page'
-  | 'populate-failed'
-  | 'not-configured'
-  | 'not-permitted'
-  | 'uffd-busy'
-  | 'no-such-segment'
-  | 'heap-blocked';
+export const WHYS = [
+  'ok',
+  'unaligned',
+  'bad-length',
+  'bad-flags',
+  'bad-prot',
+  'bad-type',
+  'bad-range',
+  'bad-advice',
+  'wraps',
+  'bad-offset',
+  'bad-fd',
+  'no-access',
+  'not-mappable',
+  'offset-beyond-limit',
+  'map-count',
+  'no-gap',
+  'below-mmap-min-addr',
+  'beyond-task-size',
+  'exists',
+  'overlap',
+  'may-not-lock',
+  'locked-limit',
+  'address-space-limit',
+  'data-limit',
+  'stack-limit',
+  'overcommit',
+  'sealed',
+  'hole',
+  'not-mapped',
+  'crosses-vma',
+  'may-access',
+  'write-exec',
+  'not-growsdown',
+  'guard-gap',
+  'private-duplicate',
+  'dont-expand',
+  'may-not-move',
+  'several-vmas',
+  'cannot-extend',
+  'relocate-refused',
+  'locked',
+  'not-anonymous',
+  'not-shared',
+  'special',
+  'droppable',
+  'no-huge-page',
+  'populate-failed',
+  'not-configured',
+  'uffd-busy',
+  'no-such-segment',
+  'heap-blocked',
+] as const;
+/** A member of WHYS. */
+export type Why = (typeof WHYS)[number];
 
 /** The answer of a call: `ret` is the value, or the negative errno. */
 export interface SysResult {
