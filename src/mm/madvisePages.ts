@@ -188,7 +188,11 @@ function pageOut(mm: Mm, vma: Vma, addr: Addr): void {
     drop(mm, addr);
     return;
   }
-  if (lazyFree) frames.setFlags(pfn, FRAME_SWAPBACKED);
+  // Freed lazily and written since: it counts again, and only the next one takes it.
+  if (lazyFree) {
+    frames.setFlags(pfn, FRAME_SWAPBACKED);
+    return;
+  }
   const slot = swap.allocate(frames.stamp(pfn));
   if (slot === null) return;
   work.count(FACT.pagesSwappedOut);

@@ -40,7 +40,8 @@ function isResident(mm: Mm, vma: Vma, addr: Addr): boolean {
   const kind = mm.pages.kind(addr);
   if (kind === 'present' || kind === 'zeroPage') return true;
   if (kind === 'swap') return mm.kernel.swap.cached(mm.pages.high(addr)) !== 0;
-  if (vma.file === null || kind !== 'none') return false;
+  // A marker hides nothing of a file.
+  if (vma.file === null || (kind !== 'none' && kind !== 'marker')) return false;
   return mm.kernel.isCached(vma.file.object, vma.pgoff + nrPagesIn(addr - vma.start));
 }
 

@@ -11,7 +11,7 @@ import type { Addr } from '../base/units.ts';
 import { headOf } from './frames.ts';
 import type { Mm } from './mm.ts';
 import { pageAt } from './pageState.ts';
-import { UFFD_WP } from './pte.ts';
+import { MARKER_GUARD, MARKER_POISON, MARKER_UFFD_WP, UFFD_WP } from './pte.ts';
 import { isAnonymousVma } from './vma.ts';
 import { VM_PFNMAP } from './vmFlags.ts';
 
@@ -36,8 +36,10 @@ export interface PagemapBits {
   /** Not in the word itself, but what PAGEMAP_SCAN tells: the zero page, part of 2 MiB mapped at once. */
   readonly zero: boolean;
   readonly huge: boolean;
-  /** Frame, or slot, or 0. */
+  /** Frame, or slot, or what a marker marks, or 0. */
   readonly number: number;
+  /** The type of a swap entry: 0 for the first device, another number for markers. */
+  readonly swapType: number;
 }
 
 const EMPTY: PagemapBits = {
@@ -50,7 +52,13 @@ const EMPTY: PagemapBits = {
   zero: false,
   huge: false,
   number: 0,
+  swapType: 0,
 };
+
+/** Types of swap entries fit into five bits. Linux: MAX_SWAPFILES_SHIFT. */
+const SWAP_TYPES = 32n;
+/** Markers have the highest type. Linux: SWP_PTE_MARKER. */
+const MARK = { swap: true, swapType: 31 } as const;
 
 /** Returns the bits of the page at `addr`. */
 export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
@@ -72,11 +80,11 @@ export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
     case 'swap':
       return { ...EMPTY, swap: true, file: isShared(mm, addr), uffdWp, number };
     case 'guard':
-      return { ...EMPTY, swap: true, guard: true };
+      return { ...EMPTY, ...MARK, guard: true, number: MARKER_GUARD };
     case 'poison':
-      return { ...EMPTY, swap: true, uffdWp };
+      return { ...EMPTY, ...MARK, uffdWp, number: MARKER_POISON };
     case 'uffdWp':
-      return { ...EMPTY, swap: true, uffdWp: true };
+      return { ...EMPTY, ...MARK, uffdWp: true, number: MARKER_UFFD_WP };
     case 'migration':
       return { ...EMPTY, swap: true, number };
   }
@@ -92,7 +100,7 @@ const isShared = (mm: Mm, addr: Addr): boolean => {
 /** Returns the pagemap word of the page at `addr`. */
 export function pagemapWord(mm: Mm, addr: Addr): bigint {
   const bits = pagemapBits(mm, addr);
-  let word = bits.present ? BigInt(bits.number) : BigInt(bits.number) * 32n;
+  let word = bits.present ? BigInt(bits.number) : BigInt(bits.number) * SWAP_TYPES + BigInt(bits.swapType);
   if (bits.exclusive) word |= PAGEMAP.exclusive;
   if (bits.uffdWp) word |= PAGEMAP.uffdWp;
   if (bits.guard) word |= PAGEMAP.guard;

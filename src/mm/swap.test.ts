@@ -111,7 +111,7 @@ describe('a slot that two processes hold', () => {
   it('is read once; both find the same page, and who writes first copies it', () => {
     const memory = out(1);
     const child = memory.fork();
-    expect([memory.read(0), child.read(0), child.pfn(0)]).toEqual(['swap-in', 'swap-in', memory.pfn(0)]);
+    expect([memory.read(0), child.read(0), child.pfn(0)]).toEqual(['swap-in', 'swap-cached', memory.pfn(0)]);
     expect([memory.holds(0), child.holds(0), memory.machine.kernel.frames.nrUsed]).toEqual([10, 10, 1]);
     expect([child.write(0, 6), memory.holds(0), child.holds(0)]).toEqual(['cow', 10, 6]);
   });

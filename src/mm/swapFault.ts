@@ -26,9 +26,12 @@ export function swapIn(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): Fa
   const low = pages.low(page);
   const slot = pages.high(page);
   prepareAnonVma(kernel, vma);
-  let pfn = swap.cached(slot);
+  const cached = swap.cached(slot);
+  let pfn = cached;
   if (pfn === 0) {
-    pfn = frames.allocate(anonFlags(vma), vma.anonVma?.id ?? 0, linearIndex(vma, page));
+    // What others refer to as well belongs to the root: all of them descend from it.
+    const anonVma = low & EXCLUSIVE || swap.count(slot) === 1 ? vma.anonVma : vma.anonVma?.root;
+    pfn = frames.allocate(anonFlags(vma), anonVma?.id ?? 0, linearIndex(vma, page));
     frames.setStamp(pfn, swap.stamp(slot));
     swap.cache(frames, slot, pfn);
     work.count(FACT.pagesAllocated);
@@ -43,8 +46,7 @@ export function swapIn(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): Fa
   const bits = (own ? EXCLUSIVE : 0) | (writable ? WRITE : 0) | (writable && write ? DIRTY : 0);
   pages.set(page, PRESENT | YOUNG | bits, pfn);
   swap.drop(frames, slot);
-  if (!write) return 'swap-in';
-  if (!writable) writeFault(mm, vma, page, request.stamp);
-  else if (request.stamp !== null) frames.setStamp(pfn, request.stamp);
-  return 'swap-in';
+  if (write && !writable) writeFault(mm, vma, page, request.stamp);
+  else if (write && request.stamp !== null) frames.setStamp(pfn, request.stamp);
+  return cached === 0 ? 'swap-in' : 'swap-cached';
 }

@@ -107,6 +107,8 @@ const FAULT_NAMES = [
   'file',
   'file-cow',
   'swap-in',
+  /** In swap, and read back already by another process that has it. */
+  'swap-cached',
   /** Nothing was left to do. */
   'spurious',
   'guard',
@@ -255,6 +257,7 @@ const PROGRAM_PATH: Readonly<Record<FaultName, PathName>> = {
   file: 'fault-file',
   'file-cow': 'fault-file-cow',
   'swap-in': 'fault-swap-in',
+  'swap-cached': 'fault-shmem-cached',
   spurious: 'fault-spurious',
   guard: 'fault-signal',
   signal: 'fault-signal',

@@ -10,9 +10,7 @@ const cases = loadPageCases().filter((c) => whyNotOn('model', c) === null);
 const DIFFERS: ReadonlyMap<string, string> = new Map(
   Object.entries({
     'shared memory in swap': ['SW10'],
-    'the type of a marker in a pagemap word': ['GU02'],
-    'mincore of guards over shared memory, of the swap cache': ['GU08', 'SW07'],
-
+    'pages that are in the swap cache only': ['SW07'],
     'pages of the page cache that are referenced as such': ['FK08'],
   }).flatMap(([why, ids]) => ids.map((id) => [id, why] as const)),
 );
