@@ -11,8 +11,9 @@ import {
   SEGV_MAPERR,
 } from '../../src/abi/mman.ts';
 import { must } from '../../src/base/assert.ts';
+import type { Coverage } from '../../src/fuzz/coverage.ts';
 import { fileKindOf } from '../../src/machine/fileKind.ts';
-import { Machine, type Op, type Outcome, type Process } from '../../src/machine/index.ts';
+import { type Chosen, Machine, type Op, type Outcome, type Process } from '../../src/machine/index.ts';
 import { type Features, LINUX_6_18 } from '../../src/mm/features.ts';
 import {
   Kernel,
@@ -23,6 +24,7 @@ import {
   verifyKernel,
   verifyMm,
   vmFlagCodes,
+  type Work,
 } from '../../src/mm/index.ts';
 import type { Case } from './caseFile.ts';
 import { opOf } from './caseOps.ts';
@@ -80,6 +82,22 @@ const targetVma = (vma: Vma): TargetVma => ({
   file: vma.file !== null,
 });
 
+/** A machine whose operations are noted. */
+class NotedMachine extends Machine {
+  readonly #coverage: Coverage;
+
+  constructor(kernel: Kernel, coverage: Coverage) {
+    super(kernel);
+    kernel.emit = coverage.event;
+    this.#coverage = coverage;
+  }
+  override apply(tid: number, op: Op, chosen?: Chosen): Outcome {
+    const outcome = super.apply(tid, op, chosen);
+    this.#coverage.outcome(op, outcome);
+    return outcome;
+  }
+}
+
 /** The model, set up for one case. */
 export class VmaModel implements CaseTarget {
   readonly #machine: Machine;
@@ -96,9 +114,14 @@ export class VmaModel implements CaseTarget {
   readonly #scene: ModelScene;
   readonly pages: ModelPages;
 
-  /** @param c  says what the machine has to be like; its steps are not made here */
-  constructor(c: Pick<Case, 'id' | 'steps'>, features: Features = LINUX_6_18) {
-    this.#machine = new Machine(kernelFor(c, features));
+  /** @param c  says what the machine has to be like; its steps are not made here @param coverage  takes note of what is reached */
+  constructor(
+    c: Pick<Case, 'id' | 'steps'>,
+    features: Features = LINUX_6_18,
+    coverage: Coverage | null = null,
+  ) {
+    const kernel = kernelFor(c, features);
+    this.#machine = coverage === null ? new Machine(kernel) : new NotedMachine(kernel, coverage);
     this.#scene = {
       machine: this.#machine,
       current: () => this.#process,
@@ -310,6 +333,11 @@ export class VmaModel implements CaseTarget {
     const { mapCount, pages } = this.#mm;
     if (mapCount <= VERIFY_UP_TO && pages.nrPtes <= VERIFY_TABLES_UP_TO) this.verifyAll();
   }
+  /** What the kernel counted. */
+  get work(): Work {
+    return this.#machine.kernel.work;
+  }
+
   /** Checks every invariant of every process. */
   verifyAll(): void {
     const mms = this.#machine.processes.flatMap((p) => (p.mm === null ? [] : [p.mm]));
@@ -318,10 +346,15 @@ export class VmaModel implements CaseTarget {
   }
 }
 
-/** Runs a case on the model, by default as linux-6.18. Throws what the model throws. */
-export function runOnModel(c: Case, features: Features = LINUX_6_18): Expectation[] {
-  const model = new VmaModel(c, features);
+/** Runs a case on the model, by default as linux-6.18. Throws what the model throws. @param coverage  takes note of what is reached */
+export function runOnModel(
+  c: Case,
+  features: Features = LINUX_6_18,
+  coverage: Coverage | null = null,
+): Expectation[] {
+  const model = new VmaModel(c, features, coverage);
   const seen = runCase(c, model);
   model.verifyAll();
+  coverage?.faults(model.work);
   return seen;
 }
