@@ -63,7 +63,7 @@ type Collapse = 'collapsed' | 'skipped' | 'stops';
 
 /** MADV_COLLAPSE: every whole 2 MiB window of the range becomes one huge page. The first that cannot ends it, but for guards in files. */
 export function collapseRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
-  if (!isCollapsible(vma)) return refused(EINVAL, 'no-huge-page');
+  if (mm.thpDisabled || !isCollapsible(vma)) return refused(EINVAL, 'no-huge-page');
   const first = ceilTo(range.start, PMD_SIZE);
   const last = floorTo(range.end, PMD_SIZE);
   // Both roundings inside one window: the kernel's count of windows is then -1 and never reached.
@@ -83,13 +83,14 @@ function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   const { pages, kernel } = mm;
   const { frames, swap, work } = kernel;
   if (pages.pmd(base) & HUGE) return 'collapsed';
+  if (!pages.hasPmdPage(base)) return 'skipped';
   if (!pages.hasTable(base) || hasGuard(mm, base)) return 'stops';
   const flags = FRAME_ANON | FRAME_SWAPBACKED;
   const head = frames.allocateLarge(flags, vma.anonVma?.id ?? 0, linearIndex(vma, base));
   work.count(FACT.pagesAllocated, HUGE_PAGES);
   work.count(FACT.hugePagesAllocated);
-  pages.transform(base, base + PMD_SIZE, (low, high, addr) => {
-    const to = head + (addr - base) / PAGE_SIZE;
+  pages.transform(base, base + PMD_SIZE, (low, high, index) => {
+    const to = head + index;
     const kind = low & KIND_MASK;
     if (kind === PRESENT) {
       frames.contents.copy(high, to);

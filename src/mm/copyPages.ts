@@ -10,7 +10,7 @@
  * Left out   pinned pages, which the child would get copies of
  */
 import { type Addr, PMD_SIZE } from '../base/units.ts';
-import { HUGE_PAGES } from './frames.ts';
+import { FRAME_ANON, FRAME_SHMEM, HUGE_PAGES } from './frames.ts';
 import type { Mm } from './mm.ts';
 import { PGDIR_SIZE, PUD_SIZE } from './pageTable.ts';
 import {
@@ -28,10 +28,12 @@ import {
   YOUNG,
   ZERO_PAGE,
 } from './pte.ts';
-import { countResident } from './rmap.ts';
 import type { Vma } from './vma.ts';
 import { VM_SHARED } from './vmFlags.ts';
 import { FACT } from './work.ts';
+
+/** Where `copyEntries` wants the copy of an entry: beside what the entry becomes. */
+const COPY = 16;
 
 /** Copies the entries of `vma`, which belongs to `parent`, into `child`. */
 export function copyPages(parent: Mm, child: Mm, vma: Vma): void {
@@ -68,33 +70,33 @@ function copyTable(
 ): void {
   const { frames, swap, work } = parent.kernel;
   const shared = (what.vma.flags & VM_SHARED) !== 0;
-  let copied = 0;
+  const { id } = child;
+  let [anon, shmem, file, swapped] = [0, 0, 0, 0];
   let protectedPtes = 0;
-  parent.pages.transform(what.start, what.end, (low, high, addr) => {
-    const kind = low & KIND_MASK;
-    let left = low;
-    let given = low & ~UFFD_WP;
+  const copied = parent.pages.copyEntries(child.pages, what.start, what.end, (low, high) => {
     if (holdsFrame(low)) {
+      const flags = frames.addPte(high, id);
+      if (flags & FRAME_ANON) anon++;
+      else if (flags & FRAME_SHMEM) shmem++;
+      else file++;
       // A shared mapping's copy begins clean: its file knows that the page is dirty.
-      if (shared) given &= ~DIRTY;
-      else {
-        if (low & WRITE) protectedPtes++;
-        left = low & ~(WRITE | EXCLUSIVE);
-        given &= ~(WRITE | EXCLUSIVE);
-      }
-      frames.addPte(high, child.id);
-      countResident(child, high, 1);
-      given &= ~YOUNG;
-    } else if (kind === SWAP) {
+      if (shared) return low | ((low & ~(UFFD_WP | DIRTY | YOUNG)) << COPY);
+      if (low & WRITE) protectedPtes++;
+      return (low & ~(WRITE | EXCLUSIVE)) | ((low & ~(UFFD_WP | WRITE | EXCLUSIVE | YOUNG)) << COPY);
+    }
+    const kind = low & KIND_MASK;
+    if (kind === SWAP) {
       swap.dup(high);
-      child.nrSwap++;
-      left = low & ~EXCLUSIVE;
-      given &= ~EXCLUSIVE;
-    } else if (kind === MARKER && high === MARKER_UFFD_WP) return low;
-    child.pages.set(addr, given, high);
-    copied++;
-    return left;
+      swapped++;
+      return (low & ~EXCLUSIVE) | ((low & ~(UFFD_WP | EXCLUSIVE)) << COPY);
+    }
+    if (kind === MARKER && high === MARKER_UFFD_WP) return low;
+    return low | ((low & ~UFFD_WP) << COPY);
   });
+  child.rssAnon += anon;
+  child.rssShmem += shmem;
+  child.rssFile += file;
+  child.nrSwap += swapped;
   work.count(FACT.ptesCopied, copied);
   work.count(FACT.ptesWriteProtected, protectedPtes);
 }

@@ -83,15 +83,15 @@ describe('counts of mappings', () => {
   it('follow the ptes; the last one gives an anonymous page back', () => {
     const { frames, pfn } = onePage(2);
     expect([frames.mapcount(pfn), frames.folioMapcount(pfn), frames.refcount(pfn)]).toEqual([2, 2, 2]);
-    expect([frames.dropPte(pfn, MM), frames.mapcount(pfn), frames.nrUsed]).toEqual([false, 1, 1]);
-    expect([frames.dropPte(pfn, MM), frames.isUsed(pfn), frames.nrUsed]).toEqual([true, false, 0]);
+    expect([frames.dropPte(pfn, MM), frames.mapcount(pfn), frames.nrUsed]).toEqual([0, 1, 1]);
+    expect([frames.dropPte(pfn, MM), frames.isUsed(pfn), frames.nrUsed]).toEqual([1, false, 0]);
   });
   it('do not give back what is in the page cache', () => {
     const frames = new Frames();
     const pfn = frames.allocate(CACHED, 3, 0);
     frames.addPte(pfn, MM);
     expect(frames.refcount(pfn)).toBe(2);
-    expect([frames.dropPte(pfn, MM), frames.isUsed(pfn), frames.refcount(pfn)]).toEqual([false, true, 1]);
+    expect([frames.dropPte(pfn, MM), frames.isUsed(pfn), frames.refcount(pfn)]).toEqual([0, true, 1]);
     frames.uncache(pfn);
     expect([frames.isUsed(pfn), frames.nrUsed]).toEqual([false, 0]);
   });
@@ -101,7 +101,7 @@ describe('counts of mappings', () => {
     frames.addPte(pfn, MM);
     frames.uncache(pfn);
     expect([frames.isUsed(pfn), frames.refcount(pfn)]).toEqual([true, 1]);
-    expect(frames.dropPte(pfn, MM)).toBe(true);
+    expect(frames.dropPte(pfn, MM)).toBe(1);
   });
   it('and the swap cache are references', () => {
     const { frames, pfn } = onePage(1);
@@ -205,10 +205,10 @@ describe('a huge folio', () => {
   it('stays whole while one page of it is mapped', () => {
     const { frames, head } = oneHuge(1);
     frames.splitEntire(head, MM);
-    for (let i = 0; i < HUGE_PAGES - 1; i++) expect(frames.dropPte(head + i, MM)).toBe(false);
+    for (let i = 0; i < HUGE_PAGES - 1; i++) expect(frames.dropPte(head + i, MM)).toBe(0);
     expect([frames.nrUsed, frames.mapcount(head), frames.mapcount(head + 511)]).toEqual([HUGE_PAGES, 0, 1]);
     expect([frames.isUsed(head), frames.isMappedFolio(head)]).toEqual([true, true]);
-    expect([frames.dropPte(head + 511, MM), frames.nrUsed]).toEqual([true, 0]);
+    expect([frames.dropPte(head + 511, MM), frames.nrUsed]).toEqual([HUGE_PAGES, 0]);
   });
   it('broken up gives back the pages that nothing maps', () => {
     const { frames, head } = oneHuge(1);
@@ -221,11 +221,7 @@ describe('a huge folio', () => {
     expect([frames.mapcount(head + 1), frames.folioMapcount(head + 200), frames.stamp(head + 1)]).toEqual([
       1, 1, 11,
     ]);
-    expect([frames.dropPte(head + 1, MM), frames.dropPte(head + 200, MM), frames.nrUsed]).toEqual([
-      true,
-      true,
-      0,
-    ]);
+    expect([frames.dropPte(head + 1, MM), frames.dropPte(head + 200, MM), frames.nrUsed]).toEqual([1, 1, 0]);
   });
   it('broken up gives single pages that may be mapped again by others', () => {
     const { frames, head } = oneHuge(1);

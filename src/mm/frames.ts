@@ -139,23 +139,33 @@ export class Frames {
 
   // ---- mappings ------------------------------------------------------------------------------------------------------------------
 
-  /** Counts one more pte of `mm` that maps `pfn`. */
-  addPte(pfn: Pfn, mm: MmId): void {
+  /** Counts one more pte of `mm` that maps `pfn`. Returns the FRAME_ bits of `pfn`. */
+  addPte(pfn: Pfn, mm: MmId): number {
     this.#mapcount[pfn]!++;
-    if ((this.#flags[pfn]! & FRAME_LARGE) === 0) return;
-    const folio = this.#folio(pfn);
-    folio.nrPtes++;
-    folio.sharing.add(mm, 1);
-  }
-  /** Counts one pte of `mm` less; a page that nothing holds any more is given back. Returns whether it was. */
-  dropPte(pfn: Pfn, mm: MmId): boolean {
-    this.#mapcount[pfn]!--;
-    if (this.#flags[pfn]! & FRAME_LARGE) {
+    const flags = this.#flags[pfn] as number;
+    if (flags & FRAME_LARGE) {
       const folio = this.#folio(pfn);
-      folio.nrPtes--;
-      folio.sharing.sub(mm, 1);
+      folio.nrPtes++;
+      folio.sharing.add(mm, 1);
     }
-    return this.#releaseIfUnused(pfn);
+    return flags;
+  }
+  /** Counts one pte of `mm` less; what nothing holds any more is given back. Returns how many frames that were: 0, 1, or 512 of a huge folio. */
+  dropPte(pfn: Pfn, mm: MmId): number {
+    const mapcount = this.#mapcount[pfn]! - 1;
+    this.#mapcount[pfn] = mapcount;
+    const flags = this.#flags[pfn] as number;
+    if (flags & FRAME_LARGE) return this.#dropLargePte(pfn, mm);
+    if (mapcount > 0 || flags & FRAME_CACHED) return 0;
+    this.#retire(pfn);
+    this.#free.push(pfn);
+    return 1;
+  }
+  #dropLargePte(pfn: Pfn, mm: MmId): number {
+    const folio = this.#folio(pfn);
+    folio.nrPtes--;
+    folio.sharing.sub(mm, 1);
+    return this.#releaseIfUnused(pfn) ? HUGE_PAGES : 0;
   }
   /** Counts one more pmd of `mm` that maps the huge folio at `head`. */
   addEntire(head: Pfn, mm: MmId): void {

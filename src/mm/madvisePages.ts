@@ -72,12 +72,16 @@ export function forEachAdvised(
     }
     for (const pfn of partlyCovered(mm, from, to)) splitFolio(mm, pfn);
     const present: number[] = [];
-    pages.transform(from, to, (low, high, addr) => {
-      if ((low & KIND_MASK) === PRESENT && !isSharedLarge(mm, high)) present.push(addr, low, high);
+    pages.transformTable(from, to, (low, high, index) => {
+      if ((low & KIND_MASK) === PRESENT && !isSharedLarge(mm, high)) present.push(index, low, high);
       return low;
     });
     for (let i = 0; i < present.length; i += 3)
-      each.page(present[i] as number, present[i + 1] as number, present[i + 2] as number);
+      each.page(
+        base + (present[i] as number) * PAGE_SIZE,
+        present[i + 1] as number,
+        present[i + 2] as number,
+      );
     if (present.length > 0) tlb.changed(from, to);
   });
   tlb.finish();
@@ -91,7 +95,7 @@ const isSharedLarge = (mm: Mm, pfn: Pfn): boolean =>
 function partlyCovered(mm: Mm, from: Addr, to: Addr): Pfn[] {
   const { frames } = mm.kernel;
   const seen = new Map<Pfn, number>();
-  mm.pages.transform(from, to, (low, high) => {
+  mm.pages.transformTable(from, to, (low, high) => {
     if ((low & KIND_MASK) === PRESENT && frames.isLarge(high))
       seen.set(headOf(high), (seen.get(headOf(high)) ?? 0) + 1);
     return low;

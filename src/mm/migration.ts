@@ -87,6 +87,6 @@ function finish(kernel: Kernel, pfn: Pfn): void {
   for (const { mm, addr } of places) {
     frames.addPte(to, mm.id);
     mm.pages.set(addr, (mm.pages.low(addr) & ~KIND_MASK) | PRESENT, to);
-    if (frames.dropPte(pfn, mm.id)) work.count(FACT.pagesFreed);
+    work.count(FACT.pagesFreed, frames.dropPte(pfn, mm.id));
   }
 }

@@ -18,7 +18,7 @@
 // Long because: one class owns all state of the tables of an address space, and nobody else may write them.
 import type { ArenaPage } from '../base/arena.ts';
 import { must } from '../base/assert.ts';
-import { type Addr, PAGE_SIZE, PMD_SIZE, pmdIndex, pteIndex } from '../base/units.ts';
+import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE, pmdIndex, pteIndex } from '../base/units.ts';
 import { EMPTY_TABLE, HUGE, KIND_MASK, kindName, NO_DEPOSIT, NONE, type PteKind, TABLE } from './pte.ts';
 import { TablePages } from './tablePages.ts';
 
@@ -32,8 +32,11 @@ const pteWord = (addr: Addr): number => pteIndex(addr) << 1;
 const pmdWord = (addr: Addr): number => pmdIndex(addr) << 1;
 const gibOf = (addr: Addr): number => Math.floor(addr / PUD_SIZE);
 
-/** Looks at an entry that is not none and returns its new word 0: the same, other bits, or 0 to empty it. */
-export type EntryVisitor = (low: number, high: number, addr: Addr) => number;
+/**
+ * Looks at an entry that is not none, of which `index` is the number within its table, and returns its new word 0: the same, other bits, or 0 to
+ * empty it. (Not its address: a number beyond 2^31 takes an allocation to hand over.)
+ */
+export type EntryVisitor = (low: number, high: number, index: number) => number;
 /** Looks at a pmd that is not none: the 2 MiB from `base`, and its word 0 (`table`, `emptyTable`, or huge). */
 export type SlotVisitor = (base: Addr, pmd: number) => void;
 
@@ -298,6 +301,10 @@ export class PageTable {
         this.#transformTable(base, Math.max(start, base), Math.min(end, base + PMD_SIZE), each);
     });
   }
+  /** Does what `transform` does for [start, end) within one table. */
+  transformTable(start: Addr, end: Addr, each: EntryVisitor): void {
+    if (this.#storedTable(start) !== 0) this.#transformTable(floorTo(start, PMD_SIZE), start, end, each);
+  }
   #transformTable(base: Addr, from: Addr, to: Addr, each: EntryVisitor): void {
     const table = this.#storedTable(base);
     const words = this.#tables.arena.words(table);
@@ -309,7 +316,7 @@ export class PageTable {
       const low = words[at] as number;
       if (low === NONE) continue;
       unseen--;
-      const now = each(low, words[at + 1] as number, base + (at - offset) * (PAGE_SIZE / 2));
+      const now = each(low, words[at + 1] as number, (at - offset) >> 1);
       if (now === low) continue;
       words[at] = now;
       if (now !== NONE) continue;
@@ -324,11 +331,56 @@ export class PageTable {
     this.forEachSlot(start, end, (base, pmd) => {
       if (pmd & HUGE) each(base, pmd, this.pmdHigh(base));
       else
-        this.transform(Math.max(start, base), Math.min(end, base + PMD_SIZE), (low, high, addr) => {
-          each(addr, low, high);
+        this.transformTable(Math.max(start, base), Math.min(end, base + PMD_SIZE), (low, high, index) => {
+          each(base + index * PAGE_SIZE, low, high);
           return low;
         });
     });
+  }
+
+  /**
+   * Returns how many entries from `addr` on, up to `end` and within one table, hold `bits` under `mask`: ends at the first that does not.
+   */
+  runOf(addr: Addr, end: Addr, mask: number, bits: number): number {
+    const table = this.#storedTable(addr);
+    if (table === 0) return 0;
+    const words = this.#tables.arena.words(table);
+    const first = this.#tables.arena.offset(table) + pteWord(addr);
+    const stop = first + 2 * Math.min((end - addr) / PAGE_SIZE, PTES - pteIndex(addr));
+    let at = first;
+    while (at < stop && ((words[at] as number) & mask) === bits) at += 2;
+    return (at - first) >> 1;
+  }
+
+  /**
+   * Copies entries of [start, end), within one table, to the same place in `child`, where there are none and an empty table is.
+   * @param each  gets an entry, and returns its new word 0 here, and 2^16 times that of the copy, 0 for none
+   * @returns  how many were copied
+   */
+  copyEntries(child: PageTable, start: Addr, end: Addr, each: (low: number, high: number) => number): number {
+    const table = this.#storedTable(start);
+    if (table === 0) return 0;
+    const { arena } = this.#tables;
+    const [words, to] = [arena.words(table), child.#storageFor(start)];
+    const first = arena.offset(table) + pteWord(start);
+    const [copies, up] = [arena.words(to), arena.offset(to) + pteWord(start) - first];
+    const stop = first + (end - start) / (PAGE_SIZE / 2);
+    let unseen = this.#tables.used(table);
+    let copied = 0;
+    for (let at = first; at < stop && unseen > 0; at += 2) {
+      const low = words[at] as number;
+      if (low === NONE) continue;
+      unseen--;
+      const high = words[at + 1] as number;
+      const both = each(low, high);
+      words[at] = both & 0xffff;
+      if (both >>> 16 === NONE) continue;
+      copies[at + up] = both >>> 16;
+      copies[at + up + 1] = high;
+      copied++;
+    }
+    if (child.#tables.count(to, copied) === 0) child.#dropStorage(start, to);
+    return copied;
   }
 
   /** Tells whether nothing of [start, end) is mapped or marked. */

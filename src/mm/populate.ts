@@ -41,11 +41,11 @@ function faultPages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, access:
   }
   const asked = access === 'write' ? PRESENT | WRITE | DIRTY | YOUNG : PRESENT | YOUNG;
   for (let addr = range.start; addr < range.end; ) {
-    // A page that is there and needs no mark: most are, where a range is populated again.
-    const low = mm.pages.low(addr);
-    if ((low & KIND_MASK) === PRESENT && (low & asked) === asked) {
-      work.count(FACT.pagesFoundResident);
-      addr += PAGE_SIZE;
+    // Pages that are there and need no mark: most are, where a range is populated again.
+    const there = mm.pages.runOf(addr, range.end, KIND_MASK | asked, asked);
+    if (there > 0) {
+      work.count(FACT.pagesFoundResident, there);
+      addr += there * PAGE_SIZE;
       continue;
     }
     const { kind } = faultIn(mm, vma, { addr, access, stamp: null, byKernel: true });

@@ -8,6 +8,7 @@
  * Linux   mm/mprotect.c: change_protection, can_change_pte_writable; mm/huge_memory.c: change_huge_pmd
  */
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { HUGE_PAGES } from './frames.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, EXCLUSIVE, HUGE, KIND_MASK, MIGRATION, PRESENT, UFFD_WP, WRITE, ZERO_PAGE } from './pte.ts';
@@ -34,28 +35,43 @@ export function protectPages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }
   const { pages, kernel } = mm;
   const { work } = kernel;
   const tlb = new TlbGather(mm);
-  const change = (low: number, high: number, addr: Addr): number => {
+  let [ptes, pmds] = [0, 0];
+  // Of the 2 MiB that are being changed: the first and the last entry that has less access than before.
+  let [first, last] = [-1, -1];
+  const change = (low: number, high: number, index: number): number => {
     const kind = low & KIND_MASK;
     // A page under way is written to its new frame with the access that its entry says.
     if (kind === MIGRATION) return vma.flags & VM_WRITE ? low : low & ~WRITE;
     if (kind !== PRESENT && kind !== ZERO_PAGE) return low;
-    work.count(low & HUGE ? FACT.pmdsReprotected : FACT.ptesReprotected);
+    if (low & HUGE) pmds++;
+    else ptes++;
     const writable = kind === PRESENT && mayBecomeWritable(mm, vma, low, high);
     const now = writable ? low | WRITE : low & ~WRITE;
-    if (isRestricted(vma, was, low, now)) tlb.changed(addr, addr + (low & HUGE ? PMD_SIZE : PAGE_SIZE));
+    if (isRestricted(vma, was, low, now)) {
+      if (first < 0) first = index;
+      last = low & HUGE ? HUGE_PAGES - 1 : index;
+    }
     return now;
+  };
+  const flush = (base: Addr): void => {
+    if (first >= 0) tlb.changed(base + first * PAGE_SIZE, base + (last + 1) * PAGE_SIZE);
+    first = -1;
   };
   pages.forEachSlot(start, end, (base, pmd) => {
     const from = Math.max(start, base);
     const to = Math.min(end, base + PMD_SIZE);
     if (pmd & HUGE) {
       if (to - from === PMD_SIZE) {
-        pages.setHugeLow(base, change(pmd, pages.pmdHigh(base), base));
+        pages.setHugeLow(base, change(pmd, pages.pmdHigh(base), 0));
+        flush(base);
         return;
       }
       splitPmd(mm, vma, base);
     }
-    pages.transform(from, to, change);
+    pages.transformTable(from, to, change);
+    flush(base);
   });
+  work.count(FACT.ptesReprotected, ptes);
+  work.count(FACT.pmdsReprotected, pmds);
   tlb.finish();
 }

@@ -13,7 +13,16 @@
  * Left out   interval trees over attached vmas, locks
  */
 import { type Addr, nrPagesIn, PAGE_SIZE, type Pgoff } from '../base/units.ts';
-import { FRAME_ANON, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
+import {
+  FRAME_ANON,
+  FRAME_DIRTY,
+  FRAME_SHMEM,
+  FRAME_SWAPBACKED,
+  FRAME_SWAPCACHE,
+  type Frames,
+  HUGE_PAGES,
+  type Pfn,
+} from './frames.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, HUGE, holdsFrame, KIND_MASK, PRESENT, SWAP } from './pte.ts';
@@ -74,25 +83,70 @@ export function mapFrame(mm: Mm, addr: Addr, low: number, pfn: Pfn): void {
   mm.kernel.work.count(FACT.ptesSet);
 }
 
-/** Lets go of what an entry holds that is about to be emptied or replaced. The entry itself is the caller's. Linux: zap_present_pte(), zap_nonpresent_ptes(). */
-export function releaseEntry(mm: Mm, low: number, high: number): void {
-  const { frames, swap, work } = mm.kernel;
-  const kind = low & KIND_MASK;
-  if (holdsFrame(low)) {
-    const isAnon = frames.isAnon(high);
-    if (low & DIRTY && !isAnon) frames.setFlags(high, FRAME_DIRTY);
-    countResident(mm, high, -1);
-    work.count(isAnon ? FACT.anonPtesZapped : FACT.filePtesZapped);
-    const before = frames.nrUsed;
-    if (frames.dropPte(high, mm.id)) {
-      work.count(FACT.pagesFreed, before - frames.nrUsed);
-      if (swap.nrUsed > 0) swap.forget(frames, high);
-    } else if (isAnon) work.count(FACT.sharedPtesZapped);
-  } else if (kind === SWAP) {
-    mm.nrSwap--;
-    swap.drop(frames, high);
-    work.count(FACT.swapPtesZapped);
+/**
+ * Lets go of what entries of one address space hold that are about to be emptied or replaced, and counts that once. The entries themselves are the
+ * caller's. Linux: zap_present_pte(), zap_nonpresent_ptes().
+ */
+export class Release {
+  readonly #mm: Mm;
+  readonly #frames: Frames;
+  #anon = 0;
+  #shmem = 0;
+  #file = 0;
+  #freed = 0;
+  #stillUsed = 0;
+  #slots = 0;
+
+  constructor(mm: Mm) {
+    this.#mm = mm;
+    this.#frames = mm.kernel.frames;
   }
+
+  /** Lets go of what one entry holds. */
+  entry(low: number, high: number): void {
+    if (holdsFrame(low)) this.#page(low, high);
+    else if ((low & KIND_MASK) === SWAP) {
+      this.#slots++;
+      this.#mm.kernel.swap.drop(this.#frames, high);
+    }
+  }
+  #page(low: number, pfn: Pfn): void {
+    const frames = this.#frames;
+    const flags = frames.flags(pfn);
+    const isAnon = (flags & FRAME_ANON) !== 0;
+    if (isAnon) this.#anon++;
+    else {
+      if (low & DIRTY) frames.setFlags(pfn, FRAME_DIRTY);
+      if (flags & FRAME_SHMEM) this.#shmem++;
+      else this.#file++;
+    }
+    const freed = frames.dropPte(pfn, this.#mm.id);
+    this.#freed += freed;
+    if (freed === 0 && isAnon) this.#stillUsed++;
+    if (freed > 0 && flags & FRAME_SWAPCACHE) this.#mm.kernel.swap.forget(frames, pfn);
+  }
+
+  /** Counts what was let go of. */
+  done(): void {
+    const mm = this.#mm;
+    const { work } = mm.kernel;
+    mm.rssAnon -= this.#anon;
+    mm.rssShmem -= this.#shmem;
+    mm.rssFile -= this.#file;
+    mm.nrSwap -= this.#slots;
+    work.count(FACT.anonPtesZapped, this.#anon);
+    work.count(FACT.filePtesZapped, this.#shmem + this.#file);
+    work.count(FACT.sharedPtesZapped, this.#stillUsed);
+    work.count(FACT.swapPtesZapped, this.#slots);
+    work.count(FACT.pagesFreed, this.#freed);
+  }
+}
+
+/** Lets go of what one entry holds that is about to be emptied or replaced. The entry itself is the caller's. */
+export function releaseEntry(mm: Mm, low: number, high: number): void {
+  const release = new Release(mm);
+  release.entry(low, high);
+  release.done();
 }
 
 /** Lets go of the huge folio that a pmd maps. */

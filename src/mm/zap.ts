@@ -8,11 +8,11 @@
  * Linux   mm/memory.c: zap_page_range_single, zap_pte_range, zap_huge_pmd; mm/pt_reclaim.c; spec/pt-reclaim.md 2
  */
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
-import { headOf, type Pfn } from './frames.ts';
+import { FRAME_ANON, FRAME_LARGE, headOf, type Pfn } from './frames.ts';
 import { splitPmd, zapHuge } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
-import { EMPTY_TABLE, HUGE, isGuard, KIND_MASK, MARKER, NONE, PRESENT, ZERO_PAGE } from './pte.ts';
-import { deferSplit, releaseEntry } from './rmap.ts';
+import { EMPTY_TABLE, HUGE, isGuard, KIND_MASK, MARKER, NONE, PRESENT, TABLE, ZERO_PAGE } from './pte.ts';
+import { deferSplit, Release } from './rmap.ts';
 import { TlbGather } from './tlb.ts';
 import type { Vma } from './vma.ts';
 import { FACT } from './work.ts';
@@ -68,36 +68,50 @@ export function zapInto(mm: Mm, vma: Vma, target: ZapTarget, options: ZapOptions
       }
       splitPmd(mm, vma, base);
     }
-    zapEntries(mm, { start: from, end: to, tlb }, options);
+    if ((pages.pmd(base) & KIND_MASK) === TABLE) zapEntries(mm, base, { start: from, end: to, tlb }, options);
     if (!shouldFreeTable(options, whole, pages.pmd(base))) return;
     pages.freeTable(base);
     tlb.freedTable(base, to);
   });
 }
 
-function zapEntries(mm: Mm, target: ZapTarget, options: ZapOptions): void {
+/** Empties entries of the table at `base`. */
+function zapEntries(mm: Mm, base: Addr, target: ZapTarget, options: ZapOptions): void {
   const { frames, work } = mm.kernel;
-  const { tlb } = target;
+  const { dropGuards, keepAnon = false } = options;
+  const release = new Release(mm);
   // Told once all of the range is gone: what goes whole never was partly mapped.
-  const large = new Set<Pfn>();
-  mm.pages.transform(target.start, target.end, (low, high, addr) => {
+  let large: Set<Pfn> | null = null;
+  let [first, last] = [-1, -1];
+  let [zeros, markers] = [0, 0];
+  mm.pages.transformTable(target.start, target.end, (low, high, index) => {
     const kind = low & KIND_MASK;
-    if (kind === PRESENT) {
-      if (options.keepAnon === true && frames.isAnon(high)) return low;
-      if (frames.isLarge(high)) large.add(headOf(high));
-      releaseEntry(mm, low, high);
-      tlb.changed(addr, addr + PAGE_SIZE);
-    } else if (kind === ZERO_PAGE) {
-      work.count(FACT.zeroPtesZapped);
-      tlb.changed(addr, addr + PAGE_SIZE);
-    } else if (kind === MARKER) {
-      if (isGuard(low, high) && !options.dropGuards) return low;
-      work.count(FACT.markersZapped);
-    } else {
-      if (options.keepAnon === true) return low;
-      releaseEntry(mm, low, high);
+    if (kind === MARKER) {
+      if (isGuard(low, high) && !dropGuards) return low;
+      markers++;
+      return NONE;
     }
+    if (kind === PRESENT) {
+      const flags = frames.flags(high);
+      if (keepAnon && flags & FRAME_ANON) return low;
+      if (flags & FRAME_LARGE) {
+        large ??= new Set();
+        large.add(headOf(high));
+      }
+      release.entry(low, high);
+    } else if (kind === ZERO_PAGE) zeros++;
+    else if (keepAnon) return low;
+    else {
+      release.entry(low, high);
+      return NONE;
+    }
+    if (first < 0) first = index;
+    last = index;
     return NONE;
   });
-  for (const head of large) deferSplit(mm, head);
+  release.done();
+  if (zeros > 0) work.count(FACT.zeroPtesZapped, zeros);
+  if (markers > 0) work.count(FACT.markersZapped, markers);
+  if (first >= 0) target.tlb.changed(base + first * PAGE_SIZE, base + (last + 1) * PAGE_SIZE);
+  if (large !== null) for (const head of large as Set<Pfn>) deferSplit(mm, head);
 }
