@@ -21,8 +21,17 @@ export const F_DUPFD = 0;
 export const F_DUPFD_CLOEXEC = 1030;
 export const F_ADD_SEALS = 1033;
 /** Seals of a memfd that change what may be mapped. */
+export const F_SEAL_SEAL = 1;
+export const F_SEAL_SHRINK = 2;
+export const F_SEAL_GROW = 4;
 export const F_SEAL_WRITE = 8;
 export const F_SEAL_FUTURE_WRITE = 16;
+export const F_SEAL_EXEC = 32;
+/** Flags of memfd_create. */
+export const MFD_ALLOW_SEALING = 2;
+export const MFD_HUGETLB = 4;
+export const MFD_NOEXEC_SEAL = 8;
+export const MFD_EXEC = 16;
 /** Modes of fallocate that change what a file holds or how long it is. */
 export const FALLOC_FL_KEEP_SIZE = 1;
 export const FALLOC_FL_PUNCH_HOLE = 2;
@@ -51,17 +60,17 @@ const CONSTANT: Readonly<Record<string, number>> = {
   F_DUPFD,
   F_DUPFD_CLOEXEC,
   F_ADD_SEALS,
-  F_SEAL_SEAL: 1,
-  F_SEAL_SHRINK: 2,
-  F_SEAL_GROW: 4,
+  F_SEAL_SEAL,
+  F_SEAL_SHRINK,
+  F_SEAL_GROW,
   F_SEAL_WRITE,
   F_SEAL_FUTURE_WRITE,
-  F_SEAL_EXEC: 32,
+  F_SEAL_EXEC,
   MFD_CLOEXEC: 1,
-  MFD_ALLOW_SEALING: 2,
-  MFD_HUGETLB: 4,
-  MFD_NOEXEC_SEAL: 8,
-  MFD_EXEC: 16,
+  MFD_ALLOW_SEALING,
+  MFD_HUGETLB,
+  MFD_NOEXEC_SEAL,
+  MFD_EXEC,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_NO_HIDE_STALE: 4,

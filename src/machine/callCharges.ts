@@ -163,6 +163,7 @@ export class CallCharges {
     switch (op.call) {
       // What the kernel migrates is no call of the program's.
       case 'migrate':
+      case 'fill_maps':
         return;
       case 'mmap':
         this.#map((op.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) === 0);
@@ -217,6 +218,7 @@ export class CallCharges {
       case 'set_thp_disable':
       case 'setrlimit':
       case 'set_uid':
+      case 'overcommit':
         this.#charge(PATH.syscall, 1);
         return;
     }

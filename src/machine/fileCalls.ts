@@ -3,17 +3,19 @@
  *
  * Left out   everything about a file but what can be mapped: reading, writing, locks, directories
  */
-import { EBADF, EBUSY, EINVAL } from '../abi/errno.ts';
+import { EBADF, EINVAL } from '../abi/errno.ts';
 import {
-  F_SEAL_FUTURE_WRITE,
-  F_SEAL_WRITE,
-  FALLOC_FL_KEEP_SIZE,
-  FALLOC_FL_PUNCH_HOLE,
+  F_SEAL_EXEC,
+  F_SEAL_SEAL,
+  MFD_ALLOW_SEALING,
+  MFD_EXEC,
+  MFD_HUGETLB,
+  MFD_NOEXEC_SEAL,
 } from '../abi/fcntl.ts';
+import { Unmodelled } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
-import { punchObject, truncateObject } from '../mm/pageCache.ts';
-import type { FileObject } from '../mm/vma.ts';
-import { VM_MAYWRITE, VM_SHARED } from '../mm/vmFlags.ts';
+import type { FileObject, MappedFile } from '../mm/vma.ts';
+import { fileSizeCall } from './fileSize.ts';
 import { DONE, failure, type Machine, type Outcome } from './machine.ts';
 import type { Chosen, FileKind, Op, OpenMode } from './op.ts';
 import type { Process } from './process.ts';
@@ -67,6 +69,7 @@ export type FileOp = Extract<
       | 'dup'
       | 'ftruncate'
       | 'fallocate'
+      | 'write_file'
       | 'add_seals'
       | 'userfaultfd';
   }
@@ -87,9 +90,9 @@ export function fileCall(machine: Machine, process: Process, op: FileOp, chosen:
       return duplicate(process, op, chosen);
     case 'ftruncate':
     case 'fallocate':
-      return resizeFile(machine, process, op);
+    case 'write_file':
     case 'add_seals':
-      return addSeals(machine, process, op);
+      return fileSizeCall(machine, process, op);
     case 'userfaultfd':
       return userfaultfdCreate(process, chosen);
   }
@@ -103,6 +106,10 @@ function openFile(
   chosen: Chosen,
 ): Outcome {
   const fd = chosen.handle ?? process.files.lowestFree();
+  if (op.inMemory) {
+    process.files.set(fd, { kind: 'file', file: newFileInMemory(machine, op.path, op.size ?? 0) });
+    return value(fd);
+  }
   if (op.mode === 'path') process.files.set(fd, { kind: 'other' });
   else {
     const object = objectForPath(machine, op.path, op.kind, op.size);
@@ -115,18 +122,37 @@ function openFile(
   return value(fd);
 }
 
-/** memfd_create(2): an object of its own that starts empty. */
+/** Makes a file of `size` bytes that has no name any more and whose pages are all in the page cache. */
+function newFileInMemory({ kernel }: Machine, path: string, size: number): MappedFile {
+  const object = kernel.newFileObject({ path, kind: 'regular', size, isInMemory: true });
+  for (let page = 0; page * PAGE_SIZE < size; page++) kernel.cachedPage(object, page);
+  return kernel.openFile(object, { readable: true, writable: true });
+}
+
+const MFD_ALL = 1 | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC;
+
+/** Returns the seals that a new memfd has. Linux: mm/memfd.c, alloc_file() */
+function firstSeals(flags: number): number {
+  if (flags & MFD_NOEXEC_SEAL) return F_SEAL_EXEC;
+  return flags & MFD_ALLOW_SEALING ? 0 : F_SEAL_SEAL;
+}
+
+/** memfd_create(2): an object of its own that starts empty. Refusals: EINVAL bad-flags */
 function memfdCreate(
   machine: Machine,
   process: Process,
   op: Extract<Op, { call: 'memfd_create' }>,
   chosen: Chosen,
 ): Outcome {
+  if (op.flags & MFD_HUGETLB) throw new Unmodelled('memfd_create with MFD_HUGETLB', 'docs/scope.md#hugetlb');
+  const both = MFD_EXEC | MFD_NOEXEC_SEAL;
+  if (op.flags & ~MFD_ALL || (op.flags & both) === both) return failure(EINVAL, 'bad-flags');
   const fd = chosen.handle ?? process.files.lowestFree();
   const object = machine.kernel.newFileObject({
     path: `/memfd:${op.name} (deleted)`,
     kind: 'memfd',
     size: 0,
+    seals: firstSeals(op.flags),
     dev: '00:01',
   });
   process.files.set(fd, {
@@ -134,27 +160,6 @@ function memfdCreate(
     file: machine.kernel.openFile(object, { readable: true, writable: true }),
   });
   return value(fd);
-}
-
-/** fcntl(F_ADD_SEALS): write seals decide what may be mapped from then on. F_SEAL_WRITE waits for the last mapping that may write. */
-function addSeals(machine: Machine, process: Process, op: Extract<Op, { call: 'add_seals' }>): Outcome {
-  const descriptor = process.files.get(op.fd);
-  if (descriptor === null) return failure(EBADF, 'bad-fd');
-  if (descriptor.kind !== 'file' || descriptor.file.object.kind !== 'memfd') return failure(EINVAL, 'bad-fd');
-  const { object } = descriptor.file;
-  if (op.seals & F_SEAL_WRITE && !object.writeSealed && isMappedWritable(machine, object))
-    return failure(EBUSY, 'sealed');
-  if (op.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) object.writeSealed = true;
-  return DONE;
-}
-
-/** Tells whether a shared mapping of `object` may be written now or after mprotect. Linux: mapping_writably_mapped() */
-function isMappedWritable(machine: Machine, object: FileObject): boolean {
-  if (object.vmas.size === 0) return false;
-  const mayWrite = VM_SHARED | VM_MAYWRITE;
-  return machine.processes.some(({ mm }) =>
-    [...(mm?.vmas ?? [])].some((v) => v.file?.object === object && (v.flags & mayWrite) === mayWrite),
-  );
 }
 
 /** userfaultfd(2): a context. */
@@ -179,40 +184,4 @@ function duplicate(process: Process, op: Extract<Op, { call: 'dup' }>, chosen: C
   if (descriptor !== null) process.files.set(fd, descriptor);
   else process.files.close(fd);
   return value(fd);
-}
-
-/** ftruncate and fallocate: the size decides where SIGBUS begins; a punched hole empties pages. */
-function resizeFile(
-  machine: Machine,
-  process: Process,
-  op: Extract<Op, { call: 'ftruncate' | 'fallocate' }>,
-): Outcome {
-  const descriptor = process.files.get(op.fd);
-  if (descriptor === null) return failure(EBADF, 'bad-fd');
-  if (descriptor.kind !== 'file') return DONE;
-  const { object } = descriptor.file;
-  if (op.call === 'ftruncate') {
-    shrinkTo(machine, object, op.size);
-    object.size = op.size;
-  } else if (op.mode & FALLOC_FL_PUNCH_HOLE) punchFile(machine, object, op.offset, op.offset + op.len);
-  else if ((op.mode & FALLOC_FL_KEEP_SIZE) === 0 && object.size !== null)
-    object.size = Math.max(object.size, op.offset + op.len);
-  return DONE;
-}
-
-/** The bytes of [start, end) become zero: whole pages leave the page cache and every mapping; copies of private mappings stay. */
-function punchFile(machine: Machine, object: FileObject, start: number, end: number): void {
-  const { kernel } = machine;
-  const first = Math.ceil(start / PAGE_SIZE);
-  const last = Math.floor(end / PAGE_SIZE);
-  if (last > first) punchObject(kernel, object, first, last);
-  // Only the first word of a page is kept: of the pages cut by an edge, the last one loses it.
-  if (last >= first && end % PAGE_SIZE !== 0 && kernel.isCached(object, last))
-    kernel.frames.setStamp(kernel.cachedPage(object, last), 0);
-}
-
-/** What lies beyond the new end leaves the mappings of every process and the page cache. */
-function shrinkTo(machine: Machine, object: FileObject, size: number): void {
-  if (object.size === null || size >= object.size) return;
-  truncateObject(machine.kernel, object, Math.ceil(size / PAGE_SIZE));
 }

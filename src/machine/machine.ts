@@ -129,6 +129,7 @@ export class Machine {
       case 'dup':
       case 'ftruncate':
       case 'fallocate':
+      case 'write_file':
       case 'add_seals':
       case 'userfaultfd':
         return fileCall(this, process, op, chosen);
@@ -160,6 +161,8 @@ export class Machine {
       case 'set_thp_disable':
       case 'setrlimit':
       case 'set_uid':
+      case 'fill_maps':
+      case 'overcommit':
       case 'shmat':
       case 'shmdt':
       case 'uffd_register':
@@ -195,6 +198,7 @@ export class Machine {
     }
     const copy = new Process(child, mm, op.flags & CLONE_FILES ? process.files : process.files.copy());
     copy.execed = process.execed;
+    copy.uid = process.uid;
     this.#add(copy);
     return { kind: 'value', value: child, why: 'ok' };
   }
@@ -242,10 +246,10 @@ export class Machine {
       if (size > (known.object.size ?? 0)) return failure(EINVAL, 'bad-length');
     }
     if (known !== null) return { kind: 'value', value: known.id, why: 'ok' };
-    if (chosen.handle === undefined) {
-      if (key !== IPC_PRIVATE && (flags & IPC_CREAT) === 0) return failure(ENOENT, 'no-such-segment');
-      if (size === 0) return failure(EINVAL, 'bad-length');
-    }
+    if (chosen.handle === undefined && key !== IPC_PRIVATE && (flags & IPC_CREAT) === 0)
+      return failure(ENOENT, 'no-such-segment');
+    if (size === 0 && (chosen.handle === undefined || key === IPC_PRIVATE))
+      return failure(EINVAL, 'bad-length');
     const id = chosen.handle ?? this.segments.size;
     const object = this.kernel.newFileObject({
       path: `/SYSV${(key >>> 0).toString(16).padStart(8, '0')} (deleted)`,

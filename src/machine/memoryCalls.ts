@@ -3,17 +3,15 @@
  *
  * Arguments are passed on as they are; descriptors are looked up; choices of a recording are handed down where the kernel chooses freely.
  */
-import { EBADF, EINVAL, ENOTTY } from '../abi/errno.ts';
-import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK } from '../abi/mman.ts';
+import { EACCES, EBADF, EINVAL, ENOTTY, EPERM } from '../abi/errno.ts';
 import { pageFloor } from '../base/units.ts';
 import { brk } from '../mm/brk.ts';
-import { setMemoryMerge } from '../mm/ksm.ts';
 import { madvise, processMadvise } from '../mm/madvise.ts';
 import { mbind } from '../mm/mempolicy.ts';
 import { endMigration, startMigration } from '../mm/migration.ts';
 import { mincore, msync } from '../mm/mincore.ts';
 import { mlock, mlockall, munlock, munlockall } from '../mm/mlock.ts';
-import type { Mm, Rlimits } from '../mm/mm.ts';
+import type { Mm } from '../mm/mm.ts';
 import { mmap } from '../mm/mmap.ts';
 import { mprotect } from '../mm/mprotect.ts';
 import { mremap } from '../mm/mremap.ts';
@@ -28,9 +26,10 @@ import { setVmaName } from '../mm/vmaName.ts';
 import { objectForPath } from './fileCalls.ts';
 import { fileKindOf } from './fileKind.ts';
 import { ioSetup } from './ioRing.ts';
-import { DONE, failure, type Machine, type Outcome, outcomeOf } from './machine.ts';
+import { failure, type Machine, type Outcome, outcomeOf } from './machine.ts';
 import type { Chosen, Op } from './op.ts';
 import type { Process } from './process.ts';
+import { settingCall } from './settings.ts';
 
 /** Who does it. */
 export interface Caller {
@@ -56,6 +55,7 @@ export type MemoryOp = Exclude<
       | 'dup'
       | 'ftruncate'
       | 'fallocate'
+      | 'write_file'
       | 'add_seals'
       | 'userfaultfd'
       | 'shmget'
@@ -114,7 +114,9 @@ export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcom
     case 'set_thp_disable':
     case 'setrlimit':
     case 'set_uid':
-      return settingCall(mm, op);
+    case 'fill_maps':
+    case 'overcommit':
+      return settingCall(caller, op);
     case 'shmat': {
       const segment = machine.segments.get(op.id);
       return segment === undefined
@@ -131,10 +133,14 @@ export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcom
   }
 }
 
+/** Who gave its privileges up may not look at other processes: they still belong to root, or may not be looked at since. */
+const isUnprivileged = ({ process, mm }: Caller): boolean => process.uid !== null && !mm.privileged;
+
 function callProcessMadvise(caller: Caller, op: Extract<Op, { call: 'process_madvise' }>): Outcome {
   const { ranges, advice, flags } = op;
   const target = caller.machine.targetMm(caller.process, op.target);
   if ('kind' in target) return target;
+  if (target.remote && isUnprivileged(caller)) return failure(EACCES, 'not-permitted');
   return outcomeOf(processMadvise(target.mm, ranges, { advice, flags, remote: target.remote }));
 }
 
@@ -142,6 +148,7 @@ function callProcessMadvise(caller: Caller, op: Extract<Op, { call: 'process_mad
 function callProcessVm(caller: Caller, op: Extract<Op, { call: 'process_vm' }>): Outcome {
   const target = caller.machine.targetMm(caller.process, op.target);
   if ('kind' in target) return { kind: 'unknown-memory' };
+  if (target.remote && isUnprivileged(caller)) return failure(EPERM, 'not-permitted');
   return outcomeOf(processVm(caller.mm, target.mm, { ...op, stamp: op.stamp ?? null }));
 }
 
@@ -161,28 +168,6 @@ function lockCall(
       return mlockall(mm, op.flags);
     case 'munlockall':
       return munlockall(mm);
-  }
-}
-
-/** Carries out a call that changes a setting of the process. */
-function settingCall(
-  mm: Mm,
-  op: Extract<Op, { call: 'set_memory_merge' | 'set_mdwe' | 'set_thp_disable' | 'setrlimit' | 'set_uid' }>,
-): Outcome {
-  switch (op.call) {
-    case 'set_memory_merge':
-      return outcomeOf(setMemoryMerge(mm, op.on));
-    case 'set_mdwe':
-      mm.mdwe = (op.flags & 1) !== 0;
-      return DONE;
-    case 'set_thp_disable':
-      mm.thpDisabled = op.on && op.flags === 0;
-      return DONE;
-    case 'setrlimit':
-      return setLimit(mm, op);
-    case 'set_uid':
-      mm.privileged = op.uid === 0;
-      return DONE;
   }
 }
 
@@ -225,21 +210,6 @@ function fileForMmap(caller: Caller, op: Extract<Op, { call: 'mmap' }>, chosen: 
   });
   process.files.set(op.fd, { kind: 'file', file });
   return file;
-}
-
-const LIMITS: Readonly<Record<number, keyof Rlimits>> = {
-  [RLIMIT_AS]: 'as',
-  [RLIMIT_DATA]: 'data',
-  [RLIMIT_STACK]: 'stack',
-  [RLIMIT_MEMLOCK]: 'memlock',
-};
-
-function setLimit(mm: Mm, op: Extract<Op, { call: 'setrlimit' }>): Outcome {
-  const name = LIMITS[op.resource];
-  if (name === undefined) return DONE;
-  const old = mm.limits[name];
-  mm.limits[name] = { soft: op.soft ?? old.soft, hard: op.hard ?? old.hard };
-  return DONE;
 }
 
 function registerUffd(

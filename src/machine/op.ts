@@ -102,7 +102,13 @@ export type Op =
       readonly resource: number;
       readonly soft: number | null;
       readonly hard: number | null;
+      /** `soft` is so many bytes more than what the process uses now (RLIMIT_AS, RLIMIT_DATA). */
+      readonly aboveUse?: true;
     }
+  /** No system call: other mappings take up the rest of vm.max_map_count, so that `room` more vmas are all the process may have. */
+  | { readonly call: 'fill_maps'; readonly room: number }
+  /** vm.overcommit_memory of the machine is set. */
+  | { readonly call: 'overcommit'; readonly mode: number }
   | { readonly call: 'set_uid'; readonly uid: number }
   /** A child with a copy of the address space (fork), or one that shares it (CLONE_VM); `flags` are those of clone. */
   | { readonly call: 'clone'; readonly flags: number; readonly child: number }
@@ -117,12 +123,22 @@ export type Op =
       readonly mode: OpenMode;
       readonly kind: FileKind;
       readonly size: number | null;
+      /** A file of its own without a name, all of which is in the page cache. */
+      readonly inMemory?: true;
     }
   | { readonly call: 'memfd_create'; readonly name: string; readonly flags: number }
   | { readonly call: 'close'; readonly fd: number }
   | { readonly call: 'close_range'; readonly first: number; readonly last: number; readonly flags: number }
   | { readonly call: 'dup'; readonly fd: number; readonly newFd: number | null }
   | { readonly call: 'ftruncate'; readonly fd: number; readonly size: number }
+  /** pwrite of memory that is no business of ours: `stamp` is the first word of each page. */
+  | {
+      readonly call: 'write_file';
+      readonly fd: number;
+      readonly offset: number;
+      readonly len: number;
+      readonly stamp: number;
+    }
   /** fcntl(F_ADD_SEALS) of a memfd; `seals` are the F_SEAL_ bits. */
   | { readonly call: 'add_seals'; readonly fd: number; readonly seals: number }
   | {

@@ -61,6 +61,8 @@ export class Process {
   mm: Mm | null;
   files: FileTable;
   readonly threads = new Set<number>();
+  /** Whose it is; null where that is not known. */
+  uid: number | null = null;
   /** It called execve after we met it. */
   execed = false;
 

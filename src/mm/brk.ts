@@ -70,7 +70,7 @@ function growHeap(mm: Mm, start: Addr, end: Addr): Why {
   if (mm.memoryMerge) flags |= VM_MERGEABLE;
   const limit = exceededLimit(mm, flags, pages);
   if (limit !== null) return limit;
-  if (mm.mapCount > mm.kernel.config.maxMapCount) return 'map-count';
+  if (mm.mapCount > mm.maxMapCount) return 'map-count';
   if (!mayCommit(mm, pages)) return 'overcommit';
   mm.kernel.commit(pages);
   const range = { start, end, flags, pgoff: anonymousPgoff(start), file: null };

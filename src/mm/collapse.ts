@@ -63,7 +63,7 @@ type Collapse = 'collapsed' | 'skipped' | 'stops';
 
 /** MADV_COLLAPSE: every whole 2 MiB window of the range becomes one huge page. The first that cannot ends it, but for guards in files. */
 export function collapseRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
-  if (mm.thpDisabled || !isCollapsible(vma)) return refused(EINVAL, 'no-huge-page');
+  if (mm.thpDisabled === 'all' || !isCollapsible(vma)) return refused(EINVAL, 'no-huge-page');
   const first = ceilTo(range.start, PMD_SIZE);
   const last = floorTo(range.end, PMD_SIZE);
   // Both roundings inside one window: the kernel's count of windows is then -1 and never reached.

@@ -65,7 +65,8 @@ export function forkMm(parent: Mm): Mm | SysResult {
 
 function copySettings(parent: Mm, child: Mm): void {
   child.memoryMerge = parent.memoryMerge;
-  child.mdwe = parent.mdwe;
+  child.mdwe = parent.mdwe && !parent.mdweNotInherited;
+  child.ownMapLimit = parent.ownMapLimit;
   child.thpDisabled = parent.thpDisabled;
   child.startBrk = parent.startBrk;
   child.brk = parent.brk;

@@ -8,14 +8,14 @@
  */
 import { floorTo, PMD_SIZE } from '../base/units.ts';
 import { HUGE_PAGES } from './frames.ts';
-import type { Mm } from './mm.ts';
+import { isThpDisabled, type Mm } from './mm.ts';
 import { linearIndex } from './rmap.ts';
 import { isAnonymousVma, isSharedMemory, type Vma } from './vma.ts';
-import { VM_HUGEPAGE, VM_NOHUGEPAGE } from './vmFlags.ts';
+import { VM_HUGEPAGE } from './vmFlags.ts';
 
 /** Tells whether huge pages may be in `vma` now. */
 export function isHugeEligible(mm: Mm, vma: Vma): boolean {
-  if (mm.thpDisabled || vma.flags & VM_NOHUGEPAGE) return false;
+  if (isThpDisabled(mm, vma.flags)) return false;
   const base = floorTo(vma.end - PMD_SIZE, PMD_SIZE);
   if (base < vma.start) return false;
   if (!isAnonymousVma(vma)) return isSharedEligible(mm, vma);

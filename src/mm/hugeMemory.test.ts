@@ -59,7 +59,7 @@ describe('the first access to 2 MiB', () => {
     expect(never.write(3)).toBe('anon');
     const disabled = oneProcess();
     disabled.mapHuge(0, T);
-    disabled.mm.thpDisabled = true;
+    disabled.mm.thpDisabled = 'all';
     expect(disabled.write(3)).toBe('anon');
   });
   it('brings a huge page everywhere where that is always so, but for what declines', () => {

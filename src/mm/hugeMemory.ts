@@ -13,7 +13,7 @@ import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import type { AccessRequest } from './fault.ts';
 import { HUGE_PAGES, headOf, type Pfn } from './frames.ts';
-import type { Mm } from './mm.ts';
+import { isThpDisabled, type Mm } from './mm.ts';
 import {
   DIRTY,
   EXCLUSIVE,
@@ -29,7 +29,7 @@ import {
 import { anonFlags, countResident, linearIndex, releaseEntry, releaseHuge, walkRmap } from './rmap.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { isSharedWritable } from './vmaAccess.ts';
-import { VM_HUGEPAGE, VM_LOCKED, VM_NOHUGEPAGE } from './vmFlags.ts';
+import { VM_HUGEPAGE, VM_LOCKED } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
 
 /** Bits of an entry that all pages of a huge mapping have alike. */
@@ -38,7 +38,7 @@ const COMMON = WRITE | DIRTY | YOUNG | EXCLUSIVE | UFFD_WP;
 /** Tells whether the first access to the 2 MiB around `page`, whose pmd is none, brings a huge page. Linux: thp_vma_allowable_order(). */
 export function canFaultHuge(mm: Mm, vma: Vma, page: Addr): boolean {
   const { thp } = mm.kernel.features;
-  if (thp === 'never' || mm.thpDisabled || vma.flags & VM_NOHUGEPAGE || !isAnonymousVma(vma)) return false;
+  if (thp === 'never' || isThpDisabled(mm, vma.flags) || !isAnonymousVma(vma)) return false;
   if (thp === 'madvise' && (vma.flags & VM_HUGEPAGE) === 0) return false;
   const base = floorTo(page, PMD_SIZE);
   return base >= vma.start && base + PMD_SIZE <= vma.end;

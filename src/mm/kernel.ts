@@ -10,7 +10,7 @@ import type { AnonVma } from './anonVma.ts';
 import type { EventSink } from './events.ts';
 import { type Features, LINUX_6_18 } from './features.ts';
 import type { FrameContents } from './frameContents.ts';
-import { FRAME_CACHED, FRAME_SHMEM, FRAME_SWAPBACKED, Frames, type Pfn } from './frames.ts';
+import { FRAME_CACHED, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, Frames, type Pfn } from './frames.ts';
 import { Swap } from './swap.ts';
 import { TablePages } from './tablePages.ts';
 import { CountingTlb, type Tlb } from './tlb.ts';
@@ -69,14 +69,15 @@ const imageObject = (): FileObject => ({
   hasClose: false,
   noExec: false,
   chargedPages: 0,
-  writeSealed: false,
+  seals: 0,
+  isInMemory: false,
   vmas: new Set(),
 });
 
 /** What all address spaces of one machine share. */
 export class Kernel {
   readonly features: Features;
-  readonly config: KernelConfig;
+  #config: KernelConfig;
   /** What was done so far: facts and charges. */
   readonly work = new Work();
   /** Who holds translations and has to drop them. */
@@ -93,6 +94,8 @@ export class Kernel {
   readonly image = imageObject();
   /** Pages of shared memory and files by object and page offset: frame numbers. */
   readonly #pageCache = new Map<number, Map<number, number>>();
+  /** Pages of shared memory that fallocate set aside and nobody has asked for yet, by object: no frame, and dirty when they get one. */
+  readonly #reserved = new Map<number, Set<number>>();
   /** Number of the operation being carried out; events carry it. */
   opNr = 0;
   /** Who listens to events; null saves making them. */
@@ -115,8 +118,17 @@ export class Kernel {
     this.features = features;
     this.tables = new TablePages(this.work, storage.tables);
     this.frames = new Frames(storage.contents);
-    this.config = { ...DEFAULT_CONFIG, ...config };
-    this.swap = new Swap(this.config.totalSwapPages);
+    this.#config = { ...DEFAULT_CONFIG, ...config };
+    this.swap = new Swap(this.#config.totalSwapPages);
+  }
+
+  /** The settings as they are now. */
+  get config(): KernelConfig {
+    return this.#config;
+  }
+  /** Sets vm.overcommit_memory: what was promised before stays. */
+  setOvercommit(overcommit: 0 | 1 | 2): void {
+    this.#config = { ...this.#config, overcommit };
   }
 
   /** Returns an id no vma had before. */
@@ -142,7 +154,8 @@ export class Kernel {
       hasClose: init.kind === 'sysv',
       noExec: false,
       chargedPages: 0,
-      writeSealed: false,
+      seals: 0,
+      isInMemory: false,
       ...init,
       vmas: new Set(),
       id: this.#nextFile++,
@@ -167,6 +180,7 @@ export class Kernel {
       const shmem = isSharedMemory(object) ? FRAME_SHMEM | FRAME_SWAPBACKED : 0;
       frame = this.frames.allocate(FRAME_CACHED | shmem, object.id, pgoff);
       if (object !== this.image) this.work.count(FACT.pagesAllocated);
+      if (this.#reserved.get(object.id)?.delete(pgoff)) this.frames.setFlags(frame, FRAME_DIRTY);
       pages.set(pgoff, frame);
     }
     return frame;
@@ -189,8 +203,24 @@ export class Kernel {
     this.#pageCache.set(object.id, pages);
     pages.set(pgoff, pfn);
   }
+  /** Sets page `pgoff` of `object`, which is shared memory, aside: it is dirty from now on, and stays out of sight until it is asked for. */
+  reserve(object: FileObject, pgoff: number): void {
+    const frame = this.findCached(object, pgoff);
+    if (frame !== null) {
+      this.frames.setFlags(frame, FRAME_DIRTY);
+      return;
+    }
+    const pages = this.#reserved.get(object.id) ?? new Set<number>();
+    this.#reserved.set(object.id, pages);
+    pages.add(pgoff);
+  }
+  #dropReserved(object: FileObject, from: number, to: number): void {
+    const pages = this.#reserved.get(object.id);
+    if (pages !== undefined) for (const pgoff of pages) if (pgoff >= from && pgoff < to) pages.delete(pgoff);
+  }
   /** Takes pages `from` to below `to` of `object` out of the page cache. Nothing maps them any more. */
   dropCached(object: FileObject, from: number, to: number): void {
+    this.#dropReserved(object, from, to);
     const pages = this.#pageCache.get(object.id);
     if (pages === undefined) return;
     const before = this.frames.nrUsed;

@@ -15,7 +15,15 @@ import type { Cause } from './events.ts';
 import type { Kernel } from './kernel.ts';
 import { PageTable } from './pageTable.ts';
 import { type FileObject, nrPagesOf, Vma } from './vma.ts';
-import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_SHARED, VM_WRITE } from './vmFlags.ts';
+import {
+  VM_EXEC,
+  VM_GROWSDOWN,
+  VM_HUGEPAGE,
+  VM_LOCKED,
+  VM_NOHUGEPAGE,
+  VM_SHARED,
+  VM_WRITE,
+} from './vmFlags.ts';
 import { FACT } from './work.ts';
 
 /** A soft and a hard limit in bytes. */
@@ -47,6 +55,8 @@ export class Mm {
   readonly vmas = new GapTree<Vma>();
   readonly pages: PageTable;
   mapCount = 0;
+  /** The vmas this process may have, where other mappings than those followed here take up the rest of vm.max_map_count; null: all. */
+  ownMapLimit: number | null = null;
   totalVm = 0;
   /** The most pages that were mapped at once, as far as it was noted: before the total went down. Linux: hiwater_vm. */
   hiwaterVm = 0;
@@ -69,10 +79,11 @@ export class Mm {
   defFlags = 0;
   /** PR_SET_MEMORY_MERGE. */
   memoryMerge = false;
-  /** PR_SET_THP_DISABLE: no huge page comes by a fault. */
-  thpDisabled = false;
-  /** PR_SET_MDWE. */
+  /** PR_SET_THP_DISABLE: no huge page comes by a fault, or only where MADV_HUGEPAGE asked for them. */
+  thpDisabled: 'no' | 'all' | 'unadvised' = 'no';
+  /** PR_SET_MDWE, and whether a child does without. */
   mdwe = false;
+  mdweNotInherited = false;
   startBrk: Addr = 0;
   brk: Addr = 0;
   /** First and last byte of the program's code, and of its data. */
@@ -93,7 +104,18 @@ export class Mm {
     this.id = kernel.nextMmId();
     this.pages = new PageTable(kernel.tables);
   }
+
+  /** The most vmas there may be. */
+  get maxMapCount(): number {
+    return this.ownMapLimit ?? this.kernel.config.maxMapCount;
+  }
 }
+
+/** Tells whether the process has switched huge pages off for vmas with `flags`. Linux: vma_thp_disabled(). */
+export const isThpDisabled = ({ thpDisabled }: Mm, flags: number): boolean =>
+  (flags & VM_NOHUGEPAGE) !== 0 ||
+  thpDisabled === 'all' ||
+  (thpDisabled === 'unadvised' && (flags & VM_HUGEPAGE) === 0);
 
 /** Adds `vma` to the address space. Totals are the caller's business (`accountVm`). */
 export function linkVma(mm: Mm, vma: Vma, cause: Cause, from: Vma | null = null): void {

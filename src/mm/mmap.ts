@@ -19,6 +19,7 @@ import {
   EOVERFLOW,
   EPERM,
 } from '../abi/errno.ts';
+import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from '../abi/fcntl.ts';
 import {
   MAP_32BIT,
   MAP_ABOVE4G,
@@ -93,6 +94,8 @@ export interface MmapRequest {
   readonly chosen: Addr | null;
 }
 
+/** Seals under which no new shared mapping may write. */
+const WRITE_SEALS = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
 /** Largest file offset that regular files take, in bytes (ext4 with 4 KiB blocks and shmem alike come close). */
 const MAX_FILE_OFFSET = 2 ** 63;
 const LEGACY_FLAGS = 0x3_f93f | MAP_FIXED_NOREPLACE | MAP_HUGETLB | 0x400_0000;
@@ -135,7 +138,7 @@ function fileFlags(request: MmapRequest, file: MappedFile, len: number): number 
   if (file.object.kind === 'directory' || file.object.kind === 'other')
     return refused(ENODEV, 'not-mappable');
   if (flags & MAP_GROWSDOWN) return refused(EINVAL, 'bad-flags');
-  if (file.object.writeSealed && vmFlags & VM_SHARED) {
+  if (file.object.seals & WRITE_SEALS && vmFlags & VM_SHARED) {
     if (prot & PROT_WRITE) return refused(EPERM, 'sealed');
     vmFlags &= ~VM_MAYWRITE;
   }
@@ -166,9 +169,8 @@ function placeMapping(
 ): { addr: Addr; vmFlags: number } | SysResult {
   const { flags, prot } = request;
   const file = flags & MAP_ANONYMOUS ? null : request.file;
-  const { config } = mm.kernel;
   const fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
-  if (mm.mapCount > config.maxMapCount) return refused(ENOMEM, 'map-count');
+  if (mm.mapCount > mm.maxMapCount) return refused(ENOMEM, 'map-count');
   const vmFlags = protFlags(prot) | flagFlags(flags) | mm.defFlags;
   const predicted = getUnmappedArea(mm, {
     hint: fixed ? request.addr : roundHint(mm, request.addr),

@@ -59,7 +59,7 @@ const pgoffAt = (vma: Vma, addr: Addr): Pgoff => vma.pgoff + nrPagesIn(addr - vm
  * Refusals   ENOMEM map-count, overcommit · EINVAL special · EFAULT relocate-refused (MREMAP_MUST_RELOCATE_ANON)
  */
 export function moveVma(mm: Mm, remap: Remap, vma: Vma): SysResult {
-  if (mm.mapCount >= mm.kernel.config.maxMapCount - 3) return refused(ENOMEM, 'map-count');
+  if (mm.mapCount >= mm.maxMapCount - 3) return refused(ENOMEM, 'map-count');
   const isWhole = vma.start === remap.addr && vma.end === remap.addr + remap.oldLen;
   if (vma.special !== null && !isWhole) return refused(EINVAL, 'special');
   const dontUnmap = (remap.flags & MREMAP_DONTUNMAP) !== 0;

@@ -87,7 +87,7 @@ function checkParameters(mm: Mm, remap: Remap): SysResult {
   if ((flags & MREMAP_MAYMOVE) === 0) return refused(EINVAL, 'bad-flags');
   if (flags & MREMAP_DONTUNMAP && oldLen !== newLen) return refused(EINVAL, 'bad-length');
   if ((addr + oldLen) % 2 ** 64 > newAddr && newAddr + newLen > addr) return refused(EINVAL, 'overlap');
-  return mm.mapCount + 2 >= mm.kernel.config.maxMapCount - 3 ? refused(ENOMEM, 'map-count') : OK;
+  return mm.mapCount + 2 >= mm.maxMapCount - 3 ? refused(ENOMEM, 'map-count') : OK;
 }
 
 /** Checks of the vma that holds `remap.addr`. spec/vma.md 6.2. */

@@ -34,8 +34,10 @@ export interface FileObject {
   readonly noExec: boolean;
   /** Pages promised to the object itself (shared anonymous memory), given back with its last vma. */
   readonly chargedPages: number;
-  /** A memfd with F_SEAL_WRITE or F_SEAL_FUTURE_WRITE: no new shared writable mapping. */
-  writeSealed: boolean;
+  /** F_SEAL_ bits of a memfd. F_SEAL_WRITE and F_SEAL_FUTURE_WRITE: no new shared writable mapping. */
+  seals: number;
+  /** Of a file on a disk: all of it was in the page cache when it was made, so what is cached is known. */
+  readonly isInMemory: boolean;
   /** The vmas, in all address spaces, that map it. Linux: i_mmap. */
   readonly vmas: Set<Vma>;
 }

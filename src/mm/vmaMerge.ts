@@ -306,7 +306,7 @@ export function modifyVma(
 }
 
 /** Tells whether one more vma fits under vm.max_map_count, as every split but those of munmap asks. */
-export const maySplit = (mm: Mm): boolean => mm.mapCount < mm.kernel.config.maxMapCount;
+export const maySplit = (mm: Mm): boolean => mm.mapCount < mm.maxMapCount;
 
 /** What a new mapping has. */
 export interface NewRange {

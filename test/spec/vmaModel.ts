@@ -1,6 +1,7 @@
 /**
  * The model as a target of cases: a machine with one process that has what `caseSetup.ts` says, and a case running in a fork of it.
  */
+import { MFD_ALLOW_SEALING } from '../../src/abi/fcntl.ts';
 import {
   BUS_ADRERR,
   MAP_ANONYMOUS,
@@ -218,7 +219,7 @@ export class VmaModel implements CaseTarget {
     const path = DEVICE[step.op] ?? `/tmp/case-${this.#nrFiles++}`;
     if (step.op === 'fillfd') this.pages.fillFile(step.slot, step.nrPages);
     else if (step.op === 'fd') {
-      this.#fds[step.slot] = this.#value({ call: 'memfd_create', name: 'case', flags: 0 });
+      this.#fds[step.slot] = this.#value({ call: 'memfd_create', name: 'case', flags: MFD_ALLOW_SEALING });
       this.#value({ call: 'ftruncate', fd: this.#fds[step.slot] as number, size: step.nrPages * PG });
     } else {
       const kind = step.op === 'file' ? 'regular' : step.op === 'dir' ? 'directory' : fileKindOf(path);

@@ -1,0 +1,104 @@
+/**
+ * Calls that change a setting of the process, or of the machine, and no memory: prctl, limits, the user, overcommit.
+ *
+ * There is one privilege: who is not root has none.
+ * Linux   kernel/sys.c: prctl_set_mdwe, prctl_set_thp_disable, do_prlimit, __sys_setuid
+ */
+import { EINVAL, EPERM } from '../abi/errno.ts';
+import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK } from '../abi/mman.ts';
+import { PAGE_SIZE } from '../base/units.ts';
+import { setMemoryMerge } from '../mm/ksm.ts';
+import type { Mm, Rlimits } from '../mm/mm.ts';
+import { DONE, failure, type Outcome, outcomeOf } from './machine.ts';
+import type { Caller } from './memoryCalls.ts';
+import type { Op } from './op.ts';
+
+const MDWE_REFUSE_EXEC_GAIN = 1;
+const MDWE_NO_INHERIT = 2;
+const THP_DISABLE_EXCEPT_ADVISED = 2;
+
+/** The members of Op that are about settings. */
+export type SettingOp = Extract<
+  Op,
+  {
+    call:
+      | 'set_memory_merge'
+      | 'set_mdwe'
+      | 'set_thp_disable'
+      | 'setrlimit'
+      | 'set_uid'
+      | 'fill_maps'
+      | 'overcommit';
+  }
+>;
+
+/** Carries out one of them. */
+export function settingCall(caller: Caller, op: SettingOp): Outcome {
+  const { mm, machine } = caller;
+  switch (op.call) {
+    case 'set_memory_merge':
+      return outcomeOf(setMemoryMerge(mm, op.on));
+    case 'set_mdwe':
+      return setMdwe(mm, op.flags);
+    case 'set_thp_disable':
+      return setThpDisable(mm, op);
+    case 'setrlimit':
+      return setLimit(mm, op);
+    case 'set_uid':
+      return setUid(caller, op.uid);
+    case 'fill_maps':
+      mm.ownMapLimit = mm.mapCount + op.room;
+      return DONE;
+    case 'overcommit':
+      if (op.mode !== 0 && op.mode !== 1 && op.mode !== 2) return failure(EINVAL, 'bad-flags');
+      machine.kernel.setOvercommit(op.mode);
+      return DONE;
+  }
+}
+
+/** PR_SET_MDWE: what is set stays. Refusals: EINVAL bad-flags · EPERM not-permitted */
+function setMdwe(mm: Mm, flags: number): Outcome {
+  if (flags & ~(MDWE_REFUSE_EXEC_GAIN | MDWE_NO_INHERIT) || flags === MDWE_NO_INHERIT)
+    return failure(EINVAL, 'bad-flags');
+  const now = (mm.mdwe ? MDWE_REFUSE_EXEC_GAIN : 0) | (mm.mdweNotInherited ? MDWE_NO_INHERIT : 0);
+  if (now !== 0 && now !== flags) return failure(EPERM, 'not-permitted');
+  mm.mdwe = (flags & MDWE_REFUSE_EXEC_GAIN) !== 0;
+  mm.mdweNotInherited = (flags & MDWE_NO_INHERIT) !== 0;
+  return DONE;
+}
+
+/** PR_SET_THP_DISABLE. Refusals: EINVAL bad-flags */
+function setThpDisable(mm: Mm, { on, flags }: Extract<Op, { call: 'set_thp_disable' }>): Outcome {
+  if (flags & ~THP_DISABLE_EXCEPT_ADVISED || (!on && flags !== 0)) return failure(EINVAL, 'bad-flags');
+  mm.thpDisabled = !on ? 'no' : flags === 0 ? 'all' : 'unadvised';
+  return DONE;
+}
+
+const LIMITS: Readonly<Record<number, keyof Rlimits>> = {
+  [RLIMIT_AS]: 'as',
+  [RLIMIT_DATA]: 'data',
+  [RLIMIT_STACK]: 'stack',
+  [RLIMIT_MEMLOCK]: 'memlock',
+};
+
+/** setrlimit(2). Refusals: EINVAL bad-length (the soft limit is above the hard one) */
+function setLimit(mm: Mm, op: Extract<Op, { call: 'setrlimit' }>): Outcome {
+  const name = LIMITS[op.resource];
+  if (name === undefined) return DONE;
+  const old = mm.limits[name];
+  const used = op.resource === RLIMIT_AS ? mm.totalVm : mm.dataVm;
+  const above = op.aboveUse ? used * PAGE_SIZE : 0;
+  const soft = op.soft === null ? old.soft : op.soft + above;
+  const hard = op.hard ?? old.hard;
+  if (soft > hard) return failure(EINVAL, 'bad-length');
+  mm.limits[name] = { soft, hard };
+  return DONE;
+}
+
+/** setuid(2): nobody but root becomes somebody else. Refusals: EPERM not-permitted */
+function setUid({ mm, process }: Caller, uid: number): Outcome {
+  if (process.uid !== null && !mm.privileged && uid !== process.uid) return failure(EPERM, 'not-permitted');
+  if (process.uid !== null) process.uid = uid;
+  mm.privileged = uid === 0;
+  return DONE;
+}
