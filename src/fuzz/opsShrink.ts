@@ -1,12 +1,13 @@
 /**
- * Makes a sequence in which model and kernel differ short: operations are left out, then ranges made smaller, as long as there is still
- * a difference that the kernel repeats.
+ * Makes a sequence in which model and kernel differ short: operations are left out, then children, then ranges, addresses and flags made
+ * smaller, as long as there is still a difference that the kernel repeats.
  *
- * Every candidate is run with a snapshot after each operation and cut off behind the operation where it first differs. The
- * difference that is left may be another one than at first; it is one.
- * Cost   a run of the kernel for each round of candidates, of which there are about two for each operation that stays
+ * A candidate is cut off behind the operation where it first differs. The difference that is left may be another one than at first;
+ * it is one. Snapshots are asked for where the difference needs them.
+ * Cost   bounded by `budget`: the operations that the kernel carries out, about 15 s of them by default
  */
 import { checkLog, type OpsDifference } from './opsCheck.ts';
+import { closerSteps, fewerChildren, renumbered, type Step, simplerSteps } from './shrinkSteps.ts';
 
 /** Runs sequences on the kernel; returns their logs in the same order. */
 export type RunOps = (sequences: readonly (readonly string[])[]) => readonly string[];
@@ -18,8 +19,26 @@ export interface ShrunkOps {
   readonly difference: OpsDifference;
 }
 
-/** The lines of one number, without it: an operation, and what belongs to it. */
-type Step = readonly string[];
+/** How far to go. */
+export interface ShrinkOptions {
+  /** How many lines the kernel may be asked for in all; 60,000 if not given. */
+  readonly budget?: number;
+  /** Whether to stop with what there is. */
+  readonly isOver?: () => boolean;
+  /** Holds a log against the model; checkLog if not given. */
+  readonly check?: (log: string) => OpsDifference | null;
+}
+
+const BUDGET = 60_000;
+/** How many candidates are run at once where the first that differs is taken. */
+const BATCH = 8;
+
+/** Which snapshots a candidate asks for. */
+type Snapshots = 'none' | 'last' | 'first-and-last' | 'all';
+
+interface Found extends ShrunkOps {
+  readonly steps: readonly Step[];
+}
 
 const numberOf = (line: string): string => /^\d+/.exec(line)?.[0] ?? '';
 
@@ -29,17 +48,24 @@ function stepsOf(lines: readonly string[]): Step[] {
   for (const line of lines) {
     const number = numberOf(line);
     if (number === '') continue;
-    if (number === last) steps.at(-1)?.push(line.slice(number.length));
-    else steps.push([line.slice(number.length)]);
+    const call = line.slice(number.length).trimStart();
+    if (number === last) steps.at(-1)?.push(call);
+    else steps.push([call]);
     last = number;
   }
   return steps;
 }
 
-const linesOf = (header: string, steps: readonly Step[]): string[] => [
-  header,
-  ...steps.flatMap((step, i) => [...step.map((call) => `${i + 1}${call}`), `snapshot ${i + 1}`]),
-];
+function linesOf(header: string, steps: readonly Step[], snapshots: Snapshots): string[] {
+  const lines = [header.replace(/ ops \d+ /, ` ops ${steps.length} `)];
+  if (snapshots === 'all' || snapshots === 'first-and-last') lines.push('snapshot 0');
+  for (const [i, step] of steps.entries()) {
+    for (const call of step) lines.push(`${i + 1} ${call}`);
+    const isLast = i === steps.length - 1 && snapshots !== 'none';
+    if (isLast || snapshots === 'all') lines.push(`snapshot ${i + 1}`);
+  }
+  return lines;
+}
 
 /** Returns how many steps a log needs to show its first difference. */
 function stepsUpTo(log: string, difference: OpsDifference): number {
@@ -53,66 +79,133 @@ function stepsUpTo(log: string, difference: OpsDifference): number {
 class OpsShrinker {
   readonly #header: string;
   readonly #run: RunOps;
+  readonly #options: ShrinkOptions;
+  readonly #check: (log: string) => OpsDifference | null;
+  #left: number;
+  #snapshots: Snapshots = 'all';
 
-  constructor(header: string, run: RunOps) {
+  constructor(header: string, run: RunOps, options: ShrinkOptions) {
     this.#header = header;
     this.#run = run;
+    this.#options = options;
+    this.#check = options.check ?? ((log) => checkLog(log));
+    this.#left = options.budget ?? BUDGET;
   }
 
-  /** Returns the shortest of those candidates that differ, in two runs, or null. */
-  best(candidates: readonly (readonly Step[])[]): (ShrunkOps & { readonly steps: readonly Step[] }) | null {
-    const logs = this.#run(candidates.map((steps) => linesOf(this.#header, steps)));
-    const found = candidates
-      .flatMap((steps, i) => {
-        const log = logs[i] ?? '';
-        const difference = checkLog(log);
-        return difference === null ? [] : [{ steps: steps.slice(0, stepsUpTo(log, difference)) }];
-      })
-      .sort((a, b) => a.steps.length - b.steps.length);
-    for (const { steps } of found.slice(0, 4)) {
-      const lines = linesOf(this.#header, steps);
-      const [log = '', again = ''] = this.#run([lines, lines]);
-      const difference = checkLog(log);
-      if (difference !== null && checkLog(again)?.what === difference.what)
-        return { steps, lines, log, difference };
-    }
+  get isOver(): boolean {
+    return this.#left <= 0 || this.#options.isOver?.() === true;
+  }
+
+  /** Runs candidates; null for each that does not differ. */
+  #differing(candidates: readonly (readonly Step[])[], snapshots = this.#snapshots): (Found | null)[] {
+    const sequences = candidates.map((steps) => linesOf(this.#header, steps, snapshots));
+    for (const lines of sequences) this.#left -= lines.length;
+    const logs = sequences.length === 0 ? [] : this.#run(sequences);
+    return candidates.map((steps, i) => {
+      const log = logs[i] ?? '';
+      const difference = this.#check(log);
+      if (difference === null) return null;
+      const lines = sequences[i] as string[];
+      return { steps: steps.slice(0, stepsUpTo(log, difference)), lines, log, difference };
+    });
+  }
+
+  /** Returns a candidate cut off behind its difference, run anew, if it still differs. */
+  confirm(found: Found, snapshots = this.#snapshots): Found | null {
+    return this.#differing([found.steps], snapshots)[0] ?? null;
+  }
+
+  /** Returns the first of those candidates that differ, in two runs; null when none does or there is no time. */
+  first(candidates: readonly (readonly Step[])[]): Found | null {
+    for (let at = 0; at < candidates.length && !this.isOver; at += BATCH)
+      for (const found of this.#differing(candidates.slice(at, at + BATCH))) {
+        const again = found === null ? null : this.confirm(found);
+        if (again !== null) return again;
+      }
     return null;
   }
-}
 
-/** Returns a step with a smaller number of bytes, for each way to make it smaller. */
-function smaller(step: Step): Step[] {
-  const [call = ''] = step;
-  const match = /^( \w+\((?:\d, )?(?:\w+, \w+, )?0x[0-9a-f]+, )(\d+)(.*)$/.exec(call);
-  if (match === null || step.length > 1 || call.startsWith(' mremap')) return [];
-  const [, before = '', bytes = '', after = ''] = match;
-  const pages = Number(bytes) / 4096;
-  return [1, pages >> 1, pages - 1]
-    .filter((fewer) => fewer > 0 && fewer < pages)
-    .map((fewer) => [`${before}${fewer * 4096}${after}`]);
+  /** Runs the whole sequence. From then on only the last snapshot is asked for, if the difference does not need the others. */
+  begin(steps: readonly Step[]): Found | null {
+    const found = this.first([steps]);
+    if (found === null) return null;
+    this.#snapshots = 'first-and-last';
+    const again = this.confirm(found);
+    if (again !== null) return again;
+    this.#snapshots = 'all';
+    return found;
+  }
+
+  /** Leaves out groups of operations, ever smaller ones. */
+  dropSteps(from: Found): Found {
+    let best = from;
+    for (let size = Math.max(1, best.steps.length >> 1); size >= 1 && !this.isOver; ) {
+      const { steps } = best;
+      const groups = Array.from({ length: Math.ceil(steps.length / size) }, (_, i) => i);
+      const keep = (dropped: ReadonlySet<number>): Step[] =>
+        steps.filter((_, i) => !dropped.has(Math.floor(i / size)));
+      const alone = this.#differing(groups.map((group) => keep(new Set([group]))));
+      const droppable = groups.filter((group) => alone[group] !== null);
+      // What can go alone can go together, most often.
+      const together = [droppable, droppable.slice(droppable.length >> 1), droppable.slice(-1)];
+      const found = droppable.length === 0 ? null : this.first(together.map((some) => keep(new Set(some))));
+      if (found !== null && found.steps.length < steps.length) {
+        best = found;
+        size = Math.min(size, Math.max(1, best.steps.length >> 1));
+      } else if (size === 1) break;
+      else size >>= 1;
+    }
+    return best;
+  }
+
+  /** Makes what is left simpler, as a whole and operation by operation. */
+  simplify(from: Found): Found {
+    let best = from;
+    const take = (candidates: readonly (readonly Step[])[]): boolean => {
+      const found = this.first(candidates);
+      if (found !== null) best = found;
+      return found !== null;
+    };
+    while (take(fewerChildren(best.steps)));
+    while (take(closerSteps(best.steps)));
+    for (let at = 0; at < best.steps.length && !this.isOver; ) {
+      const { steps } = best;
+      if (!take(simplerSteps(steps[at] as Step).map((step) => steps.with(at, step)))) at++;
+    }
+    return best;
+  }
+
+  /** Asks for as few snapshots as show the difference; numbers children from 0. */
+  finish(from: Found): Found {
+    const fewest: readonly Snapshots[] = ['none', 'last', 'first-and-last', 'all'];
+    for (const steps of [renumbered(from.steps), from.steps])
+      for (const snapshots of fewest) {
+        const found = this.#differing([steps], snapshots)[0] ?? null;
+        const again = found === null ? null : this.confirm(found, snapshots);
+        if (again !== null) return again;
+      }
+    return from;
+  }
 }
 
 /**
  * Shrinks a sequence.
- * @param lines  as opsSequence makes them
+ * @param lines  as fuzzSequence makes them
  * @returns      null when the difference does not come again
  */
-export function shrinkOps(lines: readonly string[], run: RunOps): ShrunkOps | null {
-  const shrinker = new OpsShrinker(lines[0] ?? '', run);
-  let best = shrinker.best([stepsOf(lines)]);
+export function shrinkOps(
+  lines: readonly string[],
+  run: RunOps,
+  options: ShrinkOptions = {},
+): ShrunkOps | null {
+  const shrinker = new OpsShrinker(lines[0] ?? '', run, options);
+  let best = shrinker.begin(stepsOf(lines));
   if (best === null) return null;
-  for (let size = best.steps.length >> 1; size >= 1; ) {
-    const { steps } = best;
-    const starts = Array.from({ length: Math.ceil(steps.length / size) }, (_, i) => i * size);
-    const found = shrinker.best(starts.map((i) => [...steps.slice(0, i), ...steps.slice(i + size)]));
-    if (found === null || found.steps.length >= steps.length) size >>= 1;
-    else best = found;
+  for (let before = Number.POSITIVE_INFINITY; best.steps.length < before && !shrinker.isOver; ) {
+    best = shrinker.dropSteps(best);
+    before = best.steps.length;
+    best = shrinker.dropSteps(shrinker.simplify(best));
   }
-  for (let at = 0; at < best.steps.length; ) {
-    const { steps } = best;
-    const found = shrinker.best(smaller(steps[at] ?? []).map((step) => steps.with(at, step)));
-    if (found === null) at++;
-    else best = found;
-  }
-  return best;
+  const { lines: short, log, difference } = shrinker.finish(best);
+  return { lines: short, log, difference };
 }

@@ -3,7 +3,7 @@
  * of what it draws hits something, and much of it at a border.
  *
  * It follows no rule of memory management and is often wrong; only what is drawn depends on it, never what is right.
- * Cost   linear in the pages of the window for each question
+ * Cost   linear in the pages of a range; in those of the window for the first question after a change
  */
 import type { Prng } from '../base/prng.ts';
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
@@ -38,6 +38,10 @@ const ACCESS: readonly PageAccess[] = ['none', 'mapped', 'read', 'write'];
 /** How often a range may have holes, and how often one is drawn again that begins in a hole. */
 const HOLES = 0.12;
 const TRIES = 6;
+/** How often a page is the one before an edge; as often it is the one behind it. */
+const BESIDE = 0.05;
+/** How often a range goes on to the end of the window. */
+const TO_THE_END = 0.04;
 const PMD_PAGES = PMD_SIZE / PAGE_SIZE;
 
 /** The window of one sequence while it is drawn. */
@@ -52,6 +56,8 @@ export class OpsWindow {
   readonly #access: Uint8Array;
   #lastMapping = 0;
   #last: PageRange = { first: 0, end: 1 };
+  /** Where mappings begin and end; null: not known since something changed. */
+  #edges: readonly number[] | null = null;
 
   constructor(start: Addr, taste: RangeTaste, random: Prng) {
     this.pages = taste.pages;
@@ -60,6 +66,21 @@ export class OpsWindow {
     this.#random = random;
     this.#mapping = new Uint16Array(taste.pages);
     this.#access = new Uint8Array(taste.pages);
+  }
+
+  /** Returns what a child of fork has: the same, from then on its own. */
+  copy(): OpsWindow {
+    const copy = new OpsWindow(this.#start, this.#taste, this.#random);
+    copy.#mapping.set(this.#mapping);
+    copy.#access.set(this.#access);
+    copy.#lastMapping = this.#lastMapping;
+    copy.#last = this.#last;
+    return copy;
+  }
+
+  /** Tells whether nothing is mapped in a range. */
+  isFree({ first, end }: PageRange): boolean {
+    return this.#mapping.subarray(first, end).every((mapping) => mapping === 0);
   }
 
   /** Returns the address of a page. */
@@ -88,6 +109,11 @@ export class OpsWindow {
     return this.#last;
   }
 
+  /** Draws a page, most often where a mapping begins or ends. */
+  page(): number {
+    return this.#first();
+  }
+
   /** Draws a page from which `length` pages lie in the window; a range is cut where there is none. */
   place(length: number): number {
     return Math.max(0, Math.min(this.#first(), this.pages - length));
@@ -95,12 +121,14 @@ export class OpsWindow {
 
   /** Something new is mapped there. */
   map({ first, end }: PageRange, access: PageAccess): void {
+    this.#edges = null;
     this.#mapping.fill(++this.#lastMapping, first, end);
     this.#access.fill(ACCESS.indexOf(access), first, end);
   }
 
   /** Nothing is mapped there any more. */
   unmap({ first, end }: PageRange): void {
+    this.#edges = null;
     this.#mapping.fill(0, first, end);
     this.#access.fill(0, first, end);
   }
@@ -129,32 +157,51 @@ export class OpsWindow {
       roll -= likelihood;
       return roll < 0;
     };
-    if (chance(edge)) return this.#edge();
+    if (chance(edge)) return this.#beside(this.#edge());
     if (chance(lastStart)) return this.#last.first;
     if (chance(lastEnd)) return Math.min(this.#last.end, this.pages - 1);
     if (chance(low)) return 0;
-    if (chance(aligned)) return this.#random.below(Math.ceil(this.pages / PMD_PAGES)) * PMD_PAGES;
+    if (chance(aligned))
+      return this.#beside(this.#random.below(Math.ceil(this.pages / PMD_PAGES)) * PMD_PAGES);
     return this.#random.below(this.pages);
+  }
+
+  /** Returns `page`, now and then the one before or behind it. */
+  #beside(page: number): number {
+    const roll = this.#random.unit();
+    const beside = roll < BESIDE ? page - 1 : roll < 2 * BESIDE ? page + 1 : page;
+    return Math.max(0, Math.min(this.pages - 1, beside));
   }
 
   /** Returns a page where a mapping begins or ends. */
   #edge(): number {
-    const edges: number[] = [];
-    for (let page = 1; page < this.pages; page++)
-      if (this.#mapping[page] !== this.#mapping[page - 1]) edges.push(page);
-    return edges.length === 0 ? 0 : this.#random.pick([0, ...edges]);
+    const edges = this.#allEdges();
+    return edges[this.#random.below(edges.length)] as number;
+  }
+
+  #allEdges(): readonly number[] {
+    if (this.#edges !== null) return this.#edges;
+    const edges: number[] = [0];
+    const mapping = this.#mapping;
+    for (let page = 1; page < this.pages; page++) if (mapping[page] !== mapping[page - 1]) edges.push(page);
+    this.#edges = edges;
+    return edges;
   }
 
   #length(first: number): number {
     const { short, long, whole, shortPages, longPages } = this.#taste;
-    const roll = this.#random.unit();
-    if (roll < short) return 1 + this.#random.below(shortPages);
-    if (roll < short + long) return 1 + this.#random.below(longPages);
-    if (roll < short + long + whole) return PMD_PAGES * (1 + this.#random.below(3));
-    if (roll < short + long + whole + 0.08) return this.pages - first;
-    const mapping = this.#mapping[first];
-    let end = first + 1;
-    while (end < this.pages && this.#mapping[end] === mapping) end++;
-    return end - first;
+    let roll = this.#random.unit();
+    const chance = (likelihood: number): boolean => {
+      roll -= likelihood;
+      return roll < 0;
+    };
+    if (chance(short)) return 1 + this.#random.below(shortPages);
+    if (chance(long)) return 1 + this.#random.below(longPages);
+    if (chance(whole)) return PMD_PAGES * (1 + this.#random.below(3));
+    if (chance(TO_THE_END)) return this.pages - first;
+    // To the end of this mapping or of one behind it, over what lies between.
+    const behind = this.#allEdges().filter((edge) => edge > first);
+    const end = behind[Math.min(this.#random.below(4), behind.length - 1)] ?? this.pages;
+    return Math.max(1, this.#beside(end) - first);
   }
 }

@@ -1,74 +1,74 @@
 /**
  * Runs random sequences on kernel and model, one after the other, and writes those that differ, made short, into a folder.
  *
- *   npx jiti test/random/opsLoop.ts FOLDER [from=1] [to=1000] [modes=012] [ops=200] [cpu=0] [children=2] [wide] [verify] [more=fork:3,MADV_HUGEPAGE:4]
+ *   npx jiti test/random/opsLoop.ts FOLDER [from=1] [to=1000] [modes=vma,fault] [ops=200] [every=25] [cpu=0] [verify] [fast] [without=mseal,fill]
+ *
+ * `fast` does not shrink. `without` leaves out sequences in which one of these words occurs.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { checkLog } from '../../src/fuzz/opsCheck.ts';
-import { type OpsMode, opsSequence } from '../../src/fuzz/opsSequence.ts';
-import { shrinkOps } from '../../src/fuzz/opsShrink.ts';
+import { checkLog, type FuzzModeName, fuzzSequence, shrinkOps, specRow } from '../../src/fuzz/index.ts';
 import { buildOpsrun } from '../kernel/oracle.ts';
 import { opsKernel } from './opsKernel.ts';
 
 const BATCH = 10;
+const MOST_SHRINK_MS = 30_000;
 
 const [folder = '', ...words] = process.argv.slice(2);
 const given = new Map(words.map((word) => [word.split('=')[0] ?? '', word.split('=')[1] ?? '1']));
 const number = (name: string, otherwise: number): number => Number(given.get(name) ?? otherwise);
-const more = Object.fromEntries(
-  (given.get('more') ?? '')
-    .split(',')
-    .filter((word) => word !== '')
-    .map((word) => [word.split(':')[0] ?? '', Number(word.split(':')[1])]),
-);
-const modes = [...(given.get('modes') ?? '012')].map((digit) => Number(digit) as OpsMode);
+const modes = (given.get('modes') ?? 'vma,fault').split(',') as FuzzModeName[];
+const ops = number('ops', 200);
 const every = number('every', 25);
 const run = opsKernel(buildOpsrun(), given.has('cpu') ? number('cpu', 0) : null);
+const without = given.has('without') ? new RegExp((given.get('without') ?? '').replaceAll(',', '|')) : null;
 
-function report(lines: readonly string[], name: string): void {
-  const shrunk = shrinkOps(lines, run);
+/** An error that is no finding of the model's is one here: it must not end the loop. */
+function check(log: string): ReturnType<typeof checkLog> {
+  try {
+    return checkLog(log, { verify: given.has('verify') ? 'every' : 'end' });
+  } catch (error) {
+    return { what: 'an error', kernel: '', ours: String(error).slice(0, 600) };
+  }
+}
+
+function report(lines: readonly string[], mode: FuzzModeName, seed: number): void {
+  const name = `${mode}-${seed}`;
+  const until = Date.now() + MOST_SHRINK_MS;
+  const shrunk = shrinkOps(lines, run, { check, isOver: () => Date.now() > until });
   if (shrunk === null) {
     console.log(`${name}: the difference did not come again`);
     return;
   }
-  const { difference, log } = shrunk;
-  const text = `${difference.what}\n  kernel ${difference.kernel}\n  ours   ${difference.ours}`;
-  writeFileSync(`${folder}/${name}.ops`, `${log}\n`);
-  writeFileSync(
-    `${folder}/${name}.txt`,
-    `${shrunk.lines.filter((l) => !l.startsWith('snap')).join('\n')}\n\n${text}\n`,
-  );
-  console.log(`${name}: ${shrunk.lines.length >> 1} operations: ${text}`);
+  const row = specRow(shrunk, { mode, seed, ops, every });
+  writeFileSync(`${folder}/${name}.ops`, row);
+  console.log(`${name}: ${(Date.now() - until + MOST_SHRINK_MS) / 1000} s\n${row}`);
 }
 
 mkdirSync(folder, { recursive: true });
-let [ops, differences] = [0, 0];
+let [carriedOut, differences, kernelMs] = [0, 0, 0];
 const began = Date.now();
 const until = number('to', 1000);
-for (let seed = number('from', 1); seed <= until; seed += BATCH) {
+for (let from = number('from', 1); from <= until; from += BATCH) {
   for (const mode of modes) {
-    const seeds = Array.from({ length: Math.min(BATCH, until - seed + 1) }, (_, i) => seed + i);
-    const sequences = seeds.map((s) =>
-      opsSequence({
-        seed: s,
-        mode,
-        ops: number('ops', 200),
-        every,
-        more,
-        children: number('children', 2),
-        wide: given.has('wide'),
-      }),
-    );
-    for (const [i, log] of run(sequences).entries()) {
-      ops += number('ops', 200);
-      const found = checkLog(log, { verify: given.has('verify') ? 'every' : 'end' });
+    const seeds = Array.from({ length: Math.min(BATCH, until - from + 1) }, (_, i) => from + i);
+    const drawn = seeds.map((seed) => ({ seed, lines: fuzzSequence({ mode, seed, ops, every }) }));
+    const wanted = drawn.filter(({ lines }) => without === null || !lines.some((line) => without.test(line)));
+    const before = Date.now();
+    const logs = wanted.length === 0 ? [] : run(wanted.map(({ lines }) => lines));
+    kernelMs += Date.now() - before;
+    for (const [i, log] of logs.entries()) {
+      const { seed, lines } = wanted[i] as { seed: number; lines: readonly string[] };
+      carriedOut += ops;
+      const found = check(log);
       if (found === null) continue;
       differences++;
-      const name = `mode${mode}-seed${seeds[i]}`;
-      writeFileSync(`${folder}/${name}.whole`, `${log}\n`);
-      console.log(`${name}: ${found.what}\n  kernel ${found.kernel}\n  ours   ${found.ours}`);
-      if (!given.has('fast')) report(sequences[i] ?? [], name);
+      writeFileSync(`${folder}/${mode}-${seed}.whole`, `${log}\n`);
+      console.log(`${mode}-${seed}: ${found.what}\n  kernel ${found.kernel}\n  ours   ${found.ours}`);
+      if (!given.has('fast')) report(lines, mode, seed);
     }
   }
 }
-console.log(`${ops} operations, ${differences} differences, ${(Date.now() - began) / 1000} s`);
+const seconds = (Date.now() - began) / 1000;
+console.log(
+  `${carriedOut} operations, ${differences} differences, ${seconds} s, of these the kernel ${kernelMs / 1000} s`,
+);

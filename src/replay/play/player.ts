@@ -35,6 +35,8 @@ export interface PlayOptions {
   readonly config?: Partial<KernelConfig>;
   readonly verify?: VerifyWhen;
   readonly events?: EventSink;
+  /** Is told what came of each operation. */
+  readonly outcomes?: (op: Op, outcome: Outcome) => void;
 }
 
 /** What the player tells. Every method may be left out. */
@@ -156,6 +158,7 @@ export class Player {
     const mm = process?.mm ?? null;
     const before = faultsOf(mm);
     const outcome = this.machine.apply(item.task, item.op, item.chosen);
+    this.#options.outcomes?.(item.op, outcome);
     if (this.#verify === 'every') this.#verifyAfter(item.op, process);
     this.#listener.operation?.(item, outcome, process, faultsOf(mm) - before);
   }

@@ -1,0 +1,130 @@
+/**
+ * What a generator remembers while it draws a sequence: the processes and roughly what each has mapped, files, segments, and what the
+ * sequence may draw at all.
+ *
+ * It follows no rule of memory management and is often wrong; only what is drawn depends on it, never what is right.
+ */
+import { Prng } from '../base/prng.ts';
+import { hex, PAGE_SIZE } from '../base/units.ts';
+import { Deck, type Weights } from './deck.ts';
+import type { ModeTable } from './modes.ts';
+import { OpsWindow, type PageAccess, type PageRange } from './opsWindow.ts';
+import { RANGE_TASTES, type WindowKind } from './rangeTastes.ts';
+import { ODD_PROTECTIONS, ODD_REMAPS } from './weights.ts';
+
+/** Where the window of every sequence begins. */
+export const WINDOW = 0x2000_0000_0000;
+/** The process that the sequence starts with, among the numbers of children. */
+export const SELF = -1;
+
+/** A file or segment by its name, and how many pages it has at most. */
+export interface FileNote {
+  readonly name: string;
+  readonly pages: number;
+}
+
+/** Returns what a page with these protection flags allows. */
+export function accessOf(prot: string): PageAccess {
+  if (prot.includes('PROT_WRITE')) return 'write';
+  return prot.includes('PROT_READ') || prot.includes('PROT_EXEC') ? 'read' : 'mapped';
+}
+
+/** Leaves out the rows of a table that a sequence does without. */
+const without = (weights: Weights, left: ReadonlySet<string>): Weights =>
+  Object.fromEntries(Object.entries(weights).filter(([name]) => !left.has(name)));
+
+/** The state of one sequence while it is drawn. */
+export class Scene {
+  readonly random: Prng;
+  readonly mode: ModeTable;
+  readonly kind: WindowKind;
+  readonly calls: Deck;
+  readonly advice: Deck;
+  readonly maps: Deck;
+  readonly protections: Deck;
+  readonly oddProtections = new Deck(ODD_PROTECTIONS);
+  readonly remaps: Deck;
+  readonly oddRemaps = new Deck(ODD_REMAPS);
+  readonly files: FileNote[] = [];
+  readonly segments: FileNote[] = [];
+  /** The children that live, by number. */
+  readonly living: number[] = [];
+  /** Who makes the call that is being drawn. */
+  turn = SELF;
+  forked = 0;
+  readonly #windows = new Map<number, OpsWindow>();
+
+  constructor(mode: ModeTable, seed: number) {
+    // Each mode draws something else from the same seed.
+    this.random = new Prng(Math.imul(seed, 0x9e37_79b1) ^ mode.stream);
+    this.mode = mode;
+    this.kind = Number(new Deck(mode.windows).draw(this.random)) as WindowKind;
+    const left = new Set(
+      Object.entries(mode.sometimes)
+        .filter(([, likelihood]) => !this.chance(likelihood))
+        .map(([name]) => name),
+    );
+    this.calls = new Deck(without(mode.calls, left));
+    this.advice = new Deck(without(mode.advice, left));
+    this.maps = new Deck(without(mode.maps, left));
+    this.protections = new Deck(mode.protections);
+    this.remaps = new Deck(mode.remaps);
+    this.#windows.set(SELF, new OpsWindow(WINDOW, RANGE_TASTES[this.kind], this.random));
+  }
+
+  /** The window of who makes the call. */
+  get window(): OpsWindow {
+    return this.#windows.get(this.turn) as OpsWindow;
+  }
+  /** Is true as often as `likelihood` says, from 0 to 1. */
+  chance(likelihood: number): boolean {
+    return this.random.unit() < likelihood;
+  }
+  /** Returns the bytes of a range. */
+  bytes({ first, end }: PageRange): number {
+    return (end - first) * PAGE_SIZE;
+  }
+  /** Returns the address of a page as text. */
+  at(page: number): string {
+    return hex(this.window.at(page));
+  }
+  /** Returns a range as the first two arguments of a call. */
+  text(range: PageRange): string {
+    return `${this.at(range.first)}, ${this.bytes(range)}`;
+  }
+
+  /** Returns a range as the first two arguments of a call; now and then some that are refused or rounded. */
+  args(range: PageRange): string {
+    if (!this.chance(this.mode.odd)) return this.text(range);
+    const start = this.window.at(range.first);
+    const bytes = this.bytes(range);
+    return this.random.pick([
+      `${hex(start)}, ${bytes - 100}`,
+      `${hex(start)}, ${bytes + 1}`,
+      `${hex(start + 2048)}, ${bytes}`,
+      `${hex(start)}, 0`,
+      // No end below the start, and nothing that reaches what the program itself has mapped.
+      `${hex(start)}, 0xfffffffffffff000`,
+      `${hex(start)}, 0x8000000000000000`,
+      `0x7ffffffff000, ${bytes}`,
+      `0xfffffffffffff000, ${bytes}`,
+    ]);
+  }
+
+  /** Draws who makes the next call. */
+  takeTurn(): void {
+    this.turn = this.living.length > 0 && this.chance(this.mode.turn) ? this.random.pick(this.living) : SELF;
+  }
+  /** Who makes the call forks. @returns the number of the child */
+  fork(): number {
+    const child = this.forked++;
+    this.living.push(child);
+    this.#windows.set(child, this.window.copy());
+    return child;
+  }
+  /** A child is gone. */
+  exit(child: number): void {
+    this.living.splice(this.living.indexOf(child), 1);
+    this.#windows.delete(child);
+  }
+}
