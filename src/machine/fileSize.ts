@@ -144,25 +144,22 @@ function punchFile(machine: Machine, object: FileObject, start: number, end: num
   if (lower !== null) kernel.frames.setFlags(lower, FRAME_DIRTY);
 }
 
-/** pwrite(2) page by page. Refusals: EBADF no-access · EPERM sealed, at the first page; later it ends the call with what was written */
+/** A pwrite(2) of one word for each page. Refusals: EBADF no-access · EPERM sealed, at the first page; a later one ends it */
 function writeFile({ kernel }: Machine, file: MappedFile, op: Extract<Op, { call: 'write_file' }>): Outcome {
   const { object } = file;
   if (!file.writable) return failure(EBADF, 'no-access');
-  const end = op.offset + op.len;
-  let at = op.offset;
-  while (at < end) {
-    const stop = Math.min(end, at - (at % PAGE_SIZE) + PAGE_SIZE);
-    const grows = object.size !== null && stop > object.size;
-    if (object.seals & WRITE_SEALS || (grows && object.seals & F_SEAL_GROW)) break;
+  for (let at = op.offset; at < op.offset + op.len; at += PAGE_SIZE) {
+    const grows = object.size !== null && at + WORD > object.size;
+    if (object.seals & WRITE_SEALS || (grows && object.seals & F_SEAL_GROW))
+      return at === op.offset
+        ? failure(EPERM, 'sealed')
+        : { kind: 'value', value: at - op.offset, why: 'ok' };
     const frame = kernel.cachedPage(object, Math.floor(at / PAGE_SIZE));
     kernel.frames.setFlags(frame, FRAME_DIRTY);
     if (at % PAGE_SIZE === 0) kernel.frames.setStamp(frame, op.stamp);
-    if (grows) object.size = stop;
-    at = stop;
+    if (grows) object.size = at + WORD;
   }
-  return at === op.offset && op.len > 0
-    ? failure(EPERM, 'sealed')
-    : { kind: 'value', value: at - op.offset, why: 'ok' };
+  return { kind: 'value', value: op.len, why: 'ok' };
 }
 
 /** fcntl(F_ADD_SEALS). F_SEAL_WRITE waits for the last mapping that may write. Refusals: EPERM no-access, sealed · EINVAL bad-flags, bad-fd · EBUSY sealed */

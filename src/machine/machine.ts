@@ -248,8 +248,8 @@ export class Machine {
     if (known !== null) return { kind: 'value', value: known.id, why: 'ok' };
     if (chosen.handle === undefined && key !== IPC_PRIVATE && (flags & IPC_CREAT) === 0)
       return failure(ENOENT, 'no-such-segment');
-    if (size === 0 && (chosen.handle === undefined || key === IPC_PRIVATE))
-      return failure(EINVAL, 'bad-length');
+    const isNew = key === IPC_PRIVATE || (flags & IPC_CREAT && flags & IPC_EXCL) !== 0;
+    if (size === 0 && (chosen.handle === undefined || isNew)) return failure(EINVAL, 'bad-length');
     const id = chosen.handle ?? this.segments.size;
     const object = this.kernel.newFileObject({
       path: `/SYSV${(key >>> 0).toString(16).padStart(8, '0')} (deleted)`,

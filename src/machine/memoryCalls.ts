@@ -133,22 +133,26 @@ export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcom
   }
 }
 
-/** Who gave its privileges up may not look at other processes: they still belong to root, or may not be looked at since. */
-const isUnprivileged = ({ process, mm }: Caller): boolean => process.uid !== null && !mm.privileged;
-
 function callProcessMadvise(caller: Caller, op: Extract<Op, { call: 'process_madvise' }>): Outcome {
   const { ranges, advice, flags } = op;
   const target = caller.machine.targetMm(caller.process, op.target);
   if ('kind' in target) return target;
-  if (target.remote && isUnprivileged(caller)) return failure(EACCES, 'not-permitted');
-  return outcomeOf(processMadvise(target.mm, ranges, { advice, flags, remote: target.remote }));
+  if (isHidden(caller, op.target)) return failure(EACCES, 'not-permitted');
+  const mayAdvise = caller.process.uid === null || caller.mm.privileged;
+  return outcomeOf(processMadvise(target.mm, ranges, { advice, flags, remote: target.remote, mayAdvise }));
+}
+
+/** Tells whether a process belongs to somebody else, and who asks is not root. Where it is not known whose they are, nobody is. */
+function isHidden({ machine, process, mm }: Caller, target: 'self' | number): boolean {
+  if (target === 'self' || mm.privileged || process.uid === null) return false;
+  return machine.process(target)?.uid !== process.uid;
 }
 
 /** A process that was never seen may exist all the same: nothing can be said of its memory. */
 function callProcessVm(caller: Caller, op: Extract<Op, { call: 'process_vm' }>): Outcome {
   const target = caller.machine.targetMm(caller.process, op.target);
   if ('kind' in target) return { kind: 'unknown-memory' };
-  if (target.remote && isUnprivileged(caller)) return failure(EPERM, 'not-permitted');
+  if (isHidden(caller, op.target)) return failure(EPERM, 'not-permitted');
   return outcomeOf(processVm(caller.mm, target.mm, { ...op, stamp: op.stamp ?? null }));
 }
 

@@ -131,7 +131,7 @@ export type Op =
   | { readonly call: 'close_range'; readonly first: number; readonly last: number; readonly flags: number }
   | { readonly call: 'dup'; readonly fd: number; readonly newFd: number | null }
   | { readonly call: 'ftruncate'; readonly fd: number; readonly size: number }
-  /** pwrite of memory that is no business of ours: `stamp` is the first word of each page. */
+  /** A pwrite of the word `stamp` every 4,096 bytes from `offset` on, as long as that is below `offset` + `len`. */
   | {
       readonly call: 'write_file';
       readonly fd: number;

@@ -4,8 +4,9 @@
  * There is one privilege: who is not root has none.
  * Linux   kernel/sys.c: prctl_set_mdwe, prctl_set_thp_disable, do_prlimit, __sys_setuid
  */
-import { EINVAL, EPERM } from '../abi/errno.ts';
+import { EINVAL, ENOMEM, EPERM } from '../abi/errno.ts';
 import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK } from '../abi/mman.ts';
+import { Unmodelled } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
 import { setMemoryMerge } from '../mm/ksm.ts';
 import type { Mm, Rlimits } from '../mm/mm.ts';
@@ -47,13 +48,29 @@ export function settingCall(caller: Caller, op: SettingOp): Outcome {
     case 'set_uid':
       return setUid(caller, op.uid);
     case 'fill_maps':
-      mm.ownMapLimit = mm.mapCount + op.room;
-      return DONE;
+      return fillMaps(mm, op.room);
     case 'overcommit':
       if (op.mode !== 0 && op.mode !== 1 && op.mode !== 2) return failure(EINVAL, 'bad-flags');
       machine.kernel.setOvercommit(op.mode);
       return DONE;
   }
+}
+
+/**
+ * Mappings elsewhere take up all vmas but `room`. They count for RLIMIT_AS, where there are too many of them, and would be locked after
+ * MCL_FUTURE. Refusals: ENOMEM address-space-limit
+ */
+function fillMaps(mm: Mm, room: number): Outcome {
+  if (mm.defFlags !== 0)
+    throw new Unmodelled('filling up the vmas of a process whose new memory is locked', 'docs/ops-files.md');
+  const missing = mm.maxMapCount - mm.mapCount - room;
+  if (missing <= 0) return DONE;
+  const { soft, hard } = mm.limits.as;
+  const left = Math.floor(soft / PAGE_SIZE) - mm.totalVm;
+  mm.limits.as = { soft: soft - Math.min(left, missing) * PAGE_SIZE, hard };
+  if (left < missing) return failure(ENOMEM, 'address-space-limit');
+  mm.ownMapLimit = mm.mapCount + room;
+  return DONE;
 }
 
 /** PR_SET_MDWE: what is set stays. Refusals: EINVAL bad-flags · EPERM not-permitted */
@@ -81,13 +98,20 @@ const LIMITS: Readonly<Record<number, keyof Rlimits>> = {
   [RLIMIT_MEMLOCK]: 'memlock',
 };
 
+/** Pages that count against a limit. */
+const USED: Readonly<Record<keyof Rlimits, (mm: Mm) => number>> = {
+  as: (mm) => mm.totalVm,
+  data: (mm) => mm.dataVm,
+  stack: () => 0,
+  memlock: (mm) => mm.lockedVm,
+};
+
 /** setrlimit(2). Refusals: EINVAL bad-length (the soft limit is above the hard one) */
 function setLimit(mm: Mm, op: Extract<Op, { call: 'setrlimit' }>): Outcome {
   const name = LIMITS[op.resource];
   if (name === undefined) return DONE;
   const old = mm.limits[name];
-  const used = op.resource === RLIMIT_AS ? mm.totalVm : mm.dataVm;
-  const above = op.aboveUse ? used * PAGE_SIZE : 0;
+  const above = op.aboveUse ? USED[name](mm) * PAGE_SIZE : 0;
   const soft = op.soft === null ? old.soft : op.soft + above;
   const hard = op.hard ?? old.hard;
   if (soft > hard) return failure(EINVAL, 'bad-length');

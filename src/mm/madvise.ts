@@ -181,7 +181,8 @@ function adviseVma(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, advice: 
   }
   if (typeof flags !== 'number') return flags;
   if (flags === vma.flags) return vma;
-  return modifyVma(mm, vma, { ...range, cause: 'madvise' }, { flags }) ?? refused(EAGAIN, 'map-count');
+  const { start, end } = range;
+  return modifyVma(mm, vma, { start, end, cause: 'madvise' }, { flags }) ?? refused(EAGAIN, 'map-count');
 }
 
 /** Returns the flags after advice that changes flags, the refusal, or null for advice about pages. */
@@ -273,10 +274,16 @@ const REMOTE_ADVICE = new Set([MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED, MADV_COLL
 export function processMadvise(
   mm: Mm,
   ranges: readonly { readonly addr: Addr; readonly len: number }[],
-  how: { readonly advice: number; readonly flags: number; readonly remote: boolean },
+  how: {
+    readonly advice: number;
+    readonly flags: number;
+    readonly remote: boolean;
+    readonly mayAdvise?: boolean;
+  },
 ): SysResult {
   if (how.flags !== 0) return refused(EINVAL, 'bad-flags');
   if (how.remote && !REMOTE_ADVICE.has(how.advice)) return refused(EINVAL, 'bad-advice');
+  if (how.remote && how.mayAdvise === false) return refused(EPERM, 'not-permitted');
   let bytes = 0;
   for (const { addr, len } of ranges) {
     const result = madvise(mm, addr, len, how.advice);

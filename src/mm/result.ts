@@ -54,6 +54,7 @@ export const WHYS = [
   'no-huge-page',
   'populate-failed',
   'not-configured',
+  'not-permitted',
   'uffd-busy',
   'no-such-segment',
   'heap-blocked',
