@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, (program: Command) => Promise<void>>> = 
   explain: async (program) => (await import('./explain.ts')).registerExplainCommand(program),
   reproduce: async (program) => (await import('./reproduce.ts')).registerReproduceCommand(program),
   record: async (program) => (await import('./record/command.ts')).registerRecordCommand(program),
+  fuzz: async (program) => (await import('./fuzz.ts')).registerFuzzCommand(program),
   features: async (program) => (await import('./features.ts')).registerFeaturesCommand(program),
   workloads: async (program) => (await import('./workloads.ts')).registerWorkloadsCommand(program),
 };

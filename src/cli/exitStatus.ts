@@ -10,6 +10,8 @@ export const DONE = 0;
 export const FOUND = 1;
 /** Arguments or input are wrong, or ask for what is not modelled. */
 export const WRONG_INPUT = 2;
+/** Ended by Ctrl-C; what was finished is there. */
+export const INTERRUPTED = 130;
 
 /** Ends the command with a status. Nothing happens for DONE: the command goes on and returns. */
 export function finish(status: number): void {

@@ -3,18 +3,20 @@
  *
  * Playing an input is one long computation that never returns to the event loop, so the thread that computes cannot hear a signal. What a
  * command prints is written at once (output.ts), so that after an interruption everything that was finished is there.
- * `record` is the exception: it waits for children, has its own answer to signals, and stays in this thread.
+ * `record` and `fuzz` are the exceptions: they wait for others, have their own answer to signals, and stay in this thread.
  */
 import { writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 
 const INTERRUPTED = 130;
+/** Commands that answer Ctrl-C themselves. */
+const OWN_ANSWER: ReadonlySet<string | undefined> = new Set(['record', 'fuzz']);
 const STDERR = 2;
 const INSISTS_MS = 500;
 
 /** Runs `faultline` with the arguments after the program's name and returns the exit status. */
 export async function main(argv: readonly string[]): Promise<number> {
-  if (argv[0] !== 'record') return inWorker(argv);
+  if (!OWN_ANSWER.has(argv[0])) return inWorker(argv);
   const { runCommandLine } = await import('./commandLine.ts');
   return runCommandLine(argv);
 }

@@ -2,42 +2,24 @@
  * Runs cases on the running kernel: builds oracle/caserun on demand, hands it the cases, reads what it observed. One process runs any
  * number of cases.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { release } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { buildProgram, whyNoKernel } from '../../src/cli/fuzz/oraclePrograms.ts';
 import type { Case } from '../spec/caseFile.ts';
 import { type CaseObservation, parseOutput, scriptOf } from './protocol.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-
 /** Tells why the oracle cannot run here, in one line, or null when it can. */
-export function whyNoOracle(): string | null {
-  if (process.platform !== 'linux' || process.arch !== 'x64')
-    return `needs x86-64 Linux, this is ${process.platform}`;
-  if (!release().startsWith('6.18.')) return `needs Linux 6.18, this is ${release()}`;
-  if (process.getuid?.() !== 0) return 'needs root';
-  if (spawnSync('cc', ['--version']).status !== 0 || spawnSync('make', ['--version']).status !== 0)
-    return 'needs cc and make';
-  return null;
-}
+export const whyNoOracle = (): string | null =>
+  whyNoKernel() ?? (process.getuid?.() === 0 ? null : 'needs root');
 
 /** Builds oracle/caserun unless it is there and newer than its sources; returns its path. */
-export const buildOracle = (): string => `${build()}/caserun`;
+export const buildOracle = (): string => buildProgram('caserun');
 
 /** The same for oracle/opsrun. */
-export const buildOpsrun = (): string => `${build()}/opsrun`;
+export const buildOpsrun = (): string => buildProgram('opsrun');
 
 /** The same for oracle/views. */
-export const buildViews = (): string => `${build()}/views`;
-
-function build(): string {
-  const out = `${ROOT}node_modules/.cache/faultline/oracle`;
-  execFileSync('make', ['--silent', '-C', `${ROOT}oracle`, `OUT=${out}`], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  return out;
-}
+export const buildViews = (): string => buildProgram('views');
 
 /** Total memory plus swap of this machine in bytes. */
 export function memoryAndSwap(): number {
