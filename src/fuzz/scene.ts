@@ -103,9 +103,8 @@ export class Scene {
       `${hex(start)}, ${bytes + 1}`,
       `${hex(start + 2048)}, ${bytes}`,
       `${hex(start)}, 0`,
-      // No end below the start, and nothing that reaches what the program itself has mapped.
+      // The end is below the start: nothing may reach what the program itself has mapped.
       `${hex(start)}, 0xfffffffffffff000`,
-      `${hex(start)}, 0x8000000000000000`,
       `0x7ffffffff000, ${bytes}`,
       `0xfffffffffffff000, ${bytes}`,
     ]);
