@@ -14,7 +14,7 @@ import { prepareAnonVma } from './anonVma.ts';
 import type { AccessRequest } from './fault.ts';
 import { FRAME_DIRTY, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
 import { mapHugeFile } from './hugeMemory.ts';
-import type { Mm } from './mm.ts';
+import { isThpDisabled, type Mm } from './mm.ts';
 import { DIRTY, EXCLUSIVE, NONE, WRITE, YOUNG, ZERO_PAGE } from './pte.ts';
 import { linearIndex, mapFrame, mapNewAnon } from './rmap.ts';
 import { type FileObject, isSharedMemory, nrPagesOf, type Vma } from './vma.ts';
@@ -54,7 +54,8 @@ export function fileFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest):
   if (isNew) kernel.work.count(FACT.pagesZeroed);
   if (write && !shared) return copyIntoPrivate(mm, vma, page, { pfn, stamp: request.stamp, shmem });
   if (mayMapWholeFolio(mm, vma, page, pfn)) mapHugeFile(mm, vma, page, headOf(pfn), write);
-  else mapFrame(mm, page, write ? WRITE | DIRTY | YOUNG : YOUNG | sharedWrite(vma), pfn);
+  else if (write) mapForStore(mm, vma, page, pfn);
+  else mapFrame(mm, page, YOUNG | sharedWrite(vma), pfn);
   if (write) {
     kernel.frames.setFlags(pfn, FRAME_DIRTY);
     if (request.stamp !== null) kernel.frames.setStamp(pfn, request.stamp);
@@ -86,30 +87,49 @@ function copyIntoPrivate(
   return from.shmem ? 'shmem-cow' : 'file-cow';
 }
 
-/** Tells whether a huge folio of the page cache can be mapped here at once. Linux: do_set_pmd(). */
-function mayMapWholeFolio(mm: Mm, vma: Vma, page: Addr, pfn: Pfn): boolean {
-  if (!mm.kernel.frames.isLarge(pfn) || mm.pages.pmd(page) !== NONE) return false;
+/** Tells whether the huge folio of the page cache that `pfn` is part of lies whole, and aligned, in the vma around `page`. */
+function isFolioWhole(mm: Mm, vma: Vma, page: Addr, pfn: Pfn): boolean {
+  if (!mm.kernel.frames.isLarge(pfn)) return false;
   const base = page - (page % PMD_SIZE);
   return base >= vma.start && base + PMD_SIZE <= vma.end && linearIndex(vma, base) % HUGE_PAGES === 0;
 }
 
-/**
- * Maps the cached pages of the window of 16 around `page` whose entries are none. Returns whether `page` was among them.
- * The window is aligned, but begins at the start of the vma if that is inside, and is then still 16 pages long.
- */
+/** Tells whether a huge folio of the page cache can be mapped here at once. Linux: do_set_pmd(). */
+const mayMapWholeFolio = (mm: Mm, vma: Vma, page: Addr, pfn: Pfn): boolean =>
+  isFolioWhole(mm, vma, page, pfn) && mm.pages.pmd(page) === NONE && !isThpDisabled(mm, vma.flags);
+
+/** Maps a page of a shared mapping for a store; of a huge folio that is whole here all pages, if nothing is mapped there yet. Linux: finish_fault() */
+function mapForStore(mm: Mm, vma: Vma, page: Addr, pfn: Pfn): void {
+  const bits = WRITE | DIRTY | YOUNG;
+  const base = page - (page % PMD_SIZE);
+  if (!isFolioWhole(mm, vma, page, pfn) || !mm.pages.isBlank(base, base + PMD_SIZE)) {
+    mapFrame(mm, page, bits, pfn);
+    return;
+  }
+  for (let i = 0; i < HUGE_PAGES; i++) mapFrame(mm, base + i * PAGE_SIZE, bits, headOf(pfn) + i);
+}
+
+/** Returns the window of 16 around `page` as entries of its table: aligned, but from the start of the vma if that is inside, and then still 16 long. */
+function windowAround(vma: Vma, page: Addr): { from: number; to: number } {
+  const slot = (page % PMD_SIZE) / PAGE_SIZE;
+  const inVma = linearIndex(vma, page) - vma.pgoff;
+  const from = Math.max(slot - (slot % FAULT_AROUND), slot - Math.min(slot, inVma));
+  return { from, to: Math.min(from + FAULT_AROUND, HUGE_PAGES, slot + nrPagesOf(vma) - inVma) };
+}
+
+/** Maps the cached pages of the window around `page` whose entries are none. Returns whether `page` was among them. */
 function mapAround(mm: Mm, vma: Vma, page: Addr, object: FileObject): boolean {
   const { kernel, pages } = mm;
   const tableBase = page - (page % PMD_SIZE);
-  const slot = (page - tableBase) / PAGE_SIZE;
-  const inVma = linearIndex(vma, page) - vma.pgoff;
-  const from = Math.max(slot - (slot % FAULT_AROUND), slot - Math.min(slot, inVma));
-  const to = Math.min(from + FAULT_AROUND, HUGE_PAGES, slot + nrPagesOf(vma) - inVma);
   const bits = YOUNG | sharedWrite(vma);
   const here = kernel.findCached(object, linearIndex(vma, page));
   if (here !== null && mayMapWholeFolio(mm, vma, page, here)) {
     mapHugeFile(mm, vma, page, headOf(here), false);
     return true;
   }
+  // Of a huge folio that is whole here, all pages come along.
+  const whole = here !== null && isFolioWhole(mm, vma, page, here);
+  const { from, to } = whole ? { from: 0, to: HUGE_PAGES } : windowAround(vma, page);
   // A neighbour comes along even if the page itself is not cached yet.
   for (let i = from; i < to; i++) {
     const addr = tableBase + i * PAGE_SIZE;

@@ -561,9 +561,9 @@ export class PageTable {
     let entries = 0;
     const pmdPage = this.#pmdPage;
     for (let i = 0; i < PTES; i++) {
-      const base = gib * PUD_SIZE + i * PMD_SIZE;
-      const pmd = this.pmd(base);
+      const pmd = this.#pmdWords[this.#pmdOffset + 2 * i] as number;
       if (pmd === NONE) continue;
+      const base = gib * PUD_SIZE + i * PMD_SIZE;
       entries++;
       if ((pmd & NO_DEPOSIT) === 0) seen.ptes++;
       if ((pmd & KIND_MASK) !== TABLE) continue;
@@ -575,8 +575,11 @@ export class PageTable {
       : `the pmd page of GiB ${gib} counts ${this.#tables.used(pmdPage)} entries, it has ${entries}`;
   }
   #verifyTable(base: Addr): string | null {
+    const table = this.#storedTable(base);
+    const words = this.#tables.arena.words(table);
+    const first = this.#tables.arena.offset(table);
     let used = 0;
-    for (let i = 0; i < PTES; i++) if (this.low(base + i * PAGE_SIZE) !== NONE) used++;
+    for (let at = first; at < first + 2 * PTES; at += 2) if (words[at] !== NONE) used++;
     if (used === this.nrUsed(base) && used > 0) return null;
     return `the table of 0x${base.toString(16)} counts ${this.nrUsed(base)} entries, it has ${used}`;
   }

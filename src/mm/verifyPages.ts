@@ -30,27 +30,31 @@ interface Invariant<T> {
   readonly broken: (what: T) => string | null;
 }
 
-/** An entry with the vma around it (null: none). */
+/** An entry with the vma around it (null: none). One record is used for all entries of a walk. */
 interface FoundEntry {
   readonly mm: Mm;
-  readonly vma: Vma | null;
-  readonly addr: Addr;
-  readonly low: number;
-  readonly high: number;
+  vma: Vma | null;
+  addr: Addr;
+  low: number;
+  high: number;
 }
 
 /** Returns the first invariant of entries that is broken, with a sentence, or null. */
 export function firstBrokenEntry(mm: Mm): { readonly name: string; readonly sentence: string } | null {
   let found: { name: string; sentence: string } | null = null;
   let vma = mm.vmas.first;
+  const entry: FoundEntry = { mm, vma, addr: 0, low: 0, high: 0 };
   mm.pages.forEach(0, TASK_SIZE, (addr, low, high) => {
     if (found !== null) return;
     while (vma !== null && vma.end <= addr) vma = vma.next;
-    const entry = { mm, vma: vma !== null && vma.start <= addr ? vma : null, addr, low, high };
-    for (const { name, broken } of ENTRY_INVARIANTS) {
+    entry.vma = vma !== null && vma.start <= addr ? vma : null;
+    entry.addr = addr;
+    entry.low = low;
+    entry.high = high;
+    for (let i = 0; i < ENTRY_INVARIANTS.length && found === null; i++) {
+      const { name, broken } = ENTRY_INVARIANTS[i] as Invariant<FoundEntry>;
       const wrong = broken(entry);
-      if (wrong === null) continue;
-      found ??= { name, sentence: `${wrong} (${kindName(low)} entry at ${hex(addr)})` };
+      if (wrong !== null) found = { name, sentence: `${wrong} (${kindName(low)} entry at ${hex(addr)})` };
     }
   });
   return found;
