@@ -7,8 +7,10 @@ import type { Scene } from './scene.ts';
 
 /** The most children of one sequence. */
 const MOST_FORKS = 200;
-/** More than any machine has, and as much as fits between the window and the stack. */
+/** More than any machine has, and little enough to find a place between the window and the stack three times. */
 const ENORMOUS = 2 ** 44;
+/** What a mapping of the window cannot grow to where it is. */
+const ENORMOUS_GROWN = ENORMOUS + 2 ** 43;
 /** As good as no limit. */
 const NO_LIMIT = 2 ** 46;
 /** Who is nobody in particular. */
@@ -55,21 +57,21 @@ const setuid: Draw = () => [`setuid(${NOBODY})`];
 const fill: Draw = (scene) => [`fill(${scene.random.below(12)})`];
 const overcommit: Draw = (scene) => [`overcommit(${scene.random.below(3)})`];
 
-/** A request that no machine can promise. */
+/** A request that no machine can keep. Nothing may be locked in such a sequence: it would be populated. */
 const enormous: Draw = (scene) => {
   const { random, window } = scene;
+  if (scene.chance(0.4)) {
+    const first = window.page();
+    const text = scene.text({ first, end: Math.min(first + 1, window.pages) });
+    return [`mremap(${text}, ${ENORMOUS_GROWN}, MREMAP_MAYMOVE)`, `munmap(placed, ${ENORMOUS_GROWN})`];
+  }
   const prot = scene.protections.draw(random);
   const kind = random.pick(['MAP_PRIVATE', 'MAP_PRIVATE', 'MAP_PRIVATE|MAP_NORESERVE', 'MAP_SHARED']);
-  const first = window.page();
-  if (scene.chance(0.6))
-    return [
-      `mmap(NULL, ${ENORMOUS}, ${prot}, ${kind}|MAP_ANONYMOUS, -1, 0)`,
-      scene.chance(0.3)
-        ? `mprotect(placed, ${ENORMOUS}, PROT_READ|PROT_WRITE)`
-        : `munmap(placed, ${ENORMOUS})`,
-    ];
-  const text = scene.text({ first, end: Math.min(first + 1, window.pages) });
-  return [`mremap(${text}, ${ENORMOUS}, MREMAP_MAYMOVE)`, `munmap(placed, ${ENORMOUS})`];
+  const call = `mmap(NULL, ${ENORMOUS}, ${prot}, ${kind}|MAP_ANONYMOUS, -1, 0)`;
+  // One may stay: there is no place for many.
+  if (scene.hasEnormous || scene.chance(0.7)) return [call, `munmap(placed, ${ENORMOUS})`];
+  scene.hasEnormous = true;
+  return [call, `mprotect(placed, ${ENORMOUS}, PROT_READ|PROT_WRITE)`];
 };
 
 /** What a sequence at the limits begins with. */

@@ -235,6 +235,7 @@ const LIMITS: ModeTable = {
     setuid: 0.4,
     fill: 0.4,
     overcommit: 0.4,
+    enormous: 0.4,
     mlockall: 0.5,
     limitSpace: 0.7,
     'MAP_PRIVATE|MAP_GROWSDOWN': 0.5,

@@ -52,6 +52,8 @@ export class Scene {
   /** Who makes the call that is being drawn. */
   turn = SELF;
   forked = 0;
+  /** A mapping that is more than the machine has is still there. */
+  hasEnormous = false;
   readonly #windows = new Map<number, OpsWindow>();
 
   constructor(mode: ModeTable, seed: number) {
@@ -64,6 +66,10 @@ export class Scene {
         .filter(([, likelihood]) => !this.chance(likelihood))
         .map(([name]) => name),
     );
+    // What is locked is populated, and no machine has so much.
+    if ('enormous' in mode.calls && !left.has('enormous'))
+      for (const row of [...Object.keys(mode.calls), ...Object.keys(mode.maps)])
+        if (/^mlock|LOCKED/.test(row)) left.add(row);
     this.calls = new Deck(without(mode.calls, left));
     this.advice = new Deck(without(mode.advice, left));
     this.maps = new Deck(without(mode.maps, left));

@@ -113,6 +113,13 @@ describe('a random sequence', () => {
     expect(missing(Object.keys(table.remaps).map((flags) => `, ${flags}`))).toEqual([]);
   });
 
+  it('locks nothing in a sequence with requests that no machine can keep', () => {
+    for (let seed = 1; seed <= 100; seed++) {
+      const text = draw('limits', seed).join('\n');
+      if (/\b17592186044416\b|\b26388279066624\b/.test(text)) expect(text).not.toMatch(/mlock|MAP_LOCKED/);
+    }
+  });
+
   it('draws nothing without a row, and has rows for all that comes only sometimes', () => {
     for (const [, { calls, advice, maps, sometimes }] of TABLES) {
       expect(Object.keys(calls).filter((name) => !(name in DRAWS))).toEqual([]);
