@@ -137,7 +137,7 @@ static void answer(const struct message *m)
 	case ASK_PFN: observe_pages(m->pid, m->arg[0], m->arg[1]); break;
 	case ASK_TABLES: observe_tables(m->pid, m->arg[0], m->arg[1]); break;
 	case ASK_COUNT: observe_count(m->pid); break;
-	case ASK_OVERCOMMIT: guard_overcommit((int)m->arg[0]); break;
+	case ASK_OVERCOMMIT: printf(guard_overcommit((int)m->arg[0]) == 0 ? "-> 0\n" : "-> cannot be set here\n"); break;
 	case ASK_SWAP: guard_swap(); break;
 	case ASK_SETTLED: pages_settled(m->pid); printf("-> 0\n"); break;
 	case ASK_STATUS: pages_status(m->pid, (int)m->arg[0]); break;

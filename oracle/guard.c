@@ -22,10 +22,12 @@
 #define OVERCOMMIT_RATIO "/proc/sys/vm/overcommit_ratio"
 #define OVERCOMMIT_KBYTES "/proc/sys/vm/overcommit_kbytes"
 #define LOCK "/tmp/faultline-oracle.lock"
+#define GATE "/tmp/faultline-oracle.gate"
 #define ZRAM "/sys/class/zram-control"
 enum { SWAP_BYTES = 64 << 20, SWAP_PAGE = 4096 };
 
-static int helper_pipe = -1, lock = -1;
+static int helper_pipe = -1, lock = -1, gate = -1;
+static int overcommit = -1; /* helper_pipe, when the helper knows the old mode */
 static pid_t helper;
 
 static int read_text(const char *path, char *buf, size_t size)
@@ -44,12 +46,19 @@ static int write_text(const char *path, const char *text)
 	return n == (ssize_t)strlen(text) ? 0 : -1;
 }
 
-void guard_lock(void)
+/* Everybody goes through a gate, and who wants to be alone stays in it while he waits: those who share would otherwise keep him waiting. */
+static void take_lock(int how)
 {
 	if (lock >= 0) return;
+	if (gate < 0) gate = open(GATE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	lock = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	flock(lock, LOCK_EX);
+	flock(gate, how);
+	flock(lock, how);
+	flock(gate, LOCK_UN);
 }
+
+void guard_lock(void) { take_lock(LOCK_EX); }
+void guard_share(void) { take_lock(LOCK_SH); }
 
 /* Returns 1 in the helper process, once there is something to undo; 0 in this one. */
 static int start_helper(void)
@@ -78,7 +87,7 @@ void guard_undo(void)
 		waitpid(helper, NULL, 0);
 	}
 	if (lock >= 0) close(lock);
-	helper_pipe = lock = -1;
+	helper_pipe = lock = overcommit = -1;
 }
 
 /*
@@ -99,24 +108,23 @@ static void restore_limit(const char *ratio, const char *kbytes)
 	else write_text(OVERCOMMIT_RATIO, ratio);
 }
 
-void guard_overcommit(int mode)
+int guard_overcommit(int mode)
 {
 	char old[16], new[16], ratio[16], kbytes[32];
 
 	guard_lock();
-	if (helper_pipe >= 0 || read_text(OVERCOMMIT, old, sizeof(old)) != 0 || read_text(OVERCOMMIT_RATIO, ratio, sizeof(ratio)) != 0 ||
-	    read_text(OVERCOMMIT_KBYTES, kbytes, sizeof(kbytes)) != 0) {
-		printf("-> cannot be set here\n");
-		return;
-	}
-	if (start_helper()) {
-		write_text(OVERCOMMIT, old);
-		restore_limit(ratio, kbytes);
-		_exit(0);
-	}
 	snprintf(new, sizeof(new), "%d\n", mode);
-	if ((mode == 2 && raise_limit() != 0) || write_text(OVERCOMMIT, new) != 0) printf("-> cannot be set here\n");
-	else printf("-> 0\n");
+	if (helper_pipe < 0 || overcommit != helper_pipe) {
+		if (helper_pipe >= 0 || read_text(OVERCOMMIT, old, sizeof(old)) != 0 || read_text(OVERCOMMIT_RATIO, ratio, sizeof(ratio)) != 0 ||
+		    read_text(OVERCOMMIT_KBYTES, kbytes, sizeof(kbytes)) != 0) return -1;
+		if (start_helper()) {
+			write_text(OVERCOMMIT, old);
+			restore_limit(ratio, kbytes);
+			_exit(0);
+		}
+		overcommit = helper_pipe;
+	}
+	return (mode == 2 && raise_limit() != 0) || write_text(OVERCOMMIT, new) != 0 ? -1 : 0;
 }
 
 /* Writes what mkswap writes: a version, the last page, and the mark at the end of the first page. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* What the parts of opsrun share: operations, and the memory through which the observer speaks to the executor and it to its children. */
 #ifndef FAULTLINE_OPS_H
 #define FAULTLINE_OPS_H
 
@@ -8,68 +9,108 @@
 /* What an ops file speaks about; the executor uses nothing in this window itself. */
 #define WINDOW 0x200000000000UL
 #define MAX_WINDOW (64UL << 20)
-/* Where the executor and the observer have the memory they share; far from the window and from what the kernel places. */
-#define SHARED_AT 0x100000000000UL
+/* Where the executor and the observer have the memory they share. The executor's image is linked beside it (Makefile): above the window, so
+ * that smaps shows the window first, and far from what the kernel places. */
+#define SHARED_AT 0x400010000000UL
 #define OPS_PG 4096UL
+#define PMD_BYTES (2UL << 20)
 /* An address that stands for the result of the line before it, if that lies outside the window. */
-#define PLACED 1UL
+#define PLACED (~1UL)
+/* WHO of process_vm_readv, process_vm_writev and process_madvise; otherwise a child. */
+#define WHO_SELF (~0UL)
 
-enum { MAX_OPS = 16384, MAX_CHILDREN = 256 };
+enum {
+	MAX_OPS = 16384, MAX_CHILDREN = 256, MAX_PAGES = MAX_WINDOW / OPS_PG, MAX_RANGES = 4096, NR_FILES = 4,
+	IO_BYTES = 65536, MAX_IOVECS = 1024, VEC_BYTES = 1 << 19,
+};
+/* Descriptors of the executor and all its children, who share their table. */
+enum { SHARED_FD = 40, EXECUTOR_FD = 41, MEMFD_FD = 900, FILE_FD = MEMFD_FD + NR_FILES };
 
 enum op_kind {
-	OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_MREMAP, OP_MADVISE, OP_MLOCK, OP_MLOCK2, OP_MUNLOCK, OP_PRCTL,
-	OP_TOUCH_READ, OP_TOUCH_WRITE, OP_CHILD_TOUCH_READ, OP_CHILD_TOUCH_WRITE, OP_FORK, OP_CHILD_EXIT, OP_NOP,
-	OP_SNAPSHOT,
+	OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_MREMAP, OP_MADVISE, OP_MLOCK, OP_MLOCK2, OP_MUNLOCK, OP_MLOCKALL, OP_MUNLOCKALL, OP_MSYNC,
+	OP_MSEAL, OP_PRCTL, /* up to here: the system call and nothing else */
+	OP_TOUCH_READ, OP_TOUCH_WRITE, OP_MINCORE, OP_VM_READ, OP_VM_WRITE, OP_PROCESS_MADVISE, OP_MEMFD, OP_OPEN,
+	OP_FTRUNCATE, OP_FALLOCATE, OP_FILE_WRITE, OP_ADD_SEALS, OP_SHMGET, OP_SHMAT, OP_SHMDT, OP_SETRLIMIT, OP_SETUID, OP_FILL,
+	OP_OVERCOMMIT, OP_FORK, OP_CHILD_EXIT, OP_NOP, OP_SNAPSHOT,
 };
 
 /* One line of the file, and what came of it. */
 struct op {
 	uint32_t number;
-	uint32_t kind;
+	uint16_t kind;
+	int16_t by; /* the child that does it; -1: the process itself */
 	uint64_t arg[6];
-	char name[16]; /* of prctl; empty: NULL */
+	char name[16];  /* of prctl; empty: NULL */
+	uint8_t plain;  /* printed without the faults */
+	uint8_t now;    /* setrlimit: added to what is used */
 	/* the rest is written by the executor */
-	int64_t result;
-	uint64_t at;       /* si_addr of the signal */
+	uint16_t skipped; /* not carried out: nothing was placed outside the window, or a child is gone */
 	uint32_t faults;
-	int32_t error;  /* errno, or 0 */
-	int32_t signal; /* SIGSEGV, SIGBUS, or 0 */
-	int32_t code;    /* si_code of the signal */
-	int32_t skipped; /* not carried out: nothing was placed outside the window, or the child is gone */
+	int64_t result;
+	uint64_t at;     /* si_addr of the signal */
 	uint64_t placed; /* what PLACED stood for */
+	int32_t error;   /* errno, or 0 */
+	int32_t signal;  /* SIGSEGV, SIGBUS, or 0 */
+	int32_t code;    /* si_code of the signal */
+	uint32_t vec;    /* mincore: where its bytes begin in ops_shared.vec */
 };
 
-enum child_command { CHILD_IDLE, CHILD_READ, CHILD_WRITE, CHILD_EXIT };
+/* What the executor and its children are asked for. */
+enum command { RUN, VIEW, EXIT };
 
 /* How the executor speaks to a child. A futex word changes when the other side has something to do. */
 struct child_slot {
 	uint32_t ask, answer; /* futexes: numbers of the last request and the last answer */
-	uint32_t command;
-	uint32_t stamp;
-	uint64_t addr, len;
-	uint64_t at;       /* si_addr of the signal */
-	int32_t signal, code;
-	int32_t pid; /* 0: not living */
+	uint32_t command, op; /* which one to carry out */
+	int32_t pid;          /* 0: not living */
+	int32_t pidfd;
+	uint64_t unused[5]; /* a line of the cache each */
 };
 
-/* How the observer speaks to the executor. */
+/* Pages of the window whose first words are wanted. */
+struct page_range { uint32_t from, to; };
+
 struct ops_shared {
+	uint32_t spawn;       /* futex: numbers of the executors wanted */
 	uint32_t ask, answer; /* futexes, as above */
-	uint32_t from, until; /* operations to carry out */
-	uint64_t window_end;
+	uint32_t command, viewed; /* VIEW: of which child; MAX_CHILDREN: of the process itself */
+	uint32_t from, until;     /* RUN: operations to carry out */
+	uint32_t nr_ops, nr_ranges;
+	uint32_t all_present; /* all memory of the executor shall be present, because something asks for all */
+	uint32_t vec_used;
+	int32_t pid; /* of the executor */
+	int32_t shm[NR_FILES]; /* System V identifiers; -1: none */
+	uint64_t filled; /* where the next mapping of fill goes */
+	uint64_t window_end, vdso, stack, stack_end;
+	char files[64]; /* directory of regular files */
+	int32_t prepared_fd; /* what a call got ready: a descriptor of a process, or 0 */
+	uint64_t base;       /* and what it counts from */
 	struct child_slot child[MAX_CHILDREN];
 	struct op ops[MAX_OPS];
+	struct page_range ranges[MAX_RANGES];
+	uint64_t stamps[MAX_PAGES];
+	uint8_t io[IO_BYTES] __attribute__((aligned(4096)));
+	uint64_t iovecs[2 * MAX_IOVECS] __attribute__((aligned(4096)));
+	uint8_t vec[VEC_BYTES];
 };
 
 /* opsParse.c: reads one line into `op`. Returns 0, 1 for a line that is no operation (part of a snapshot), -1 with `why`. */
-int ops_parse(char *line, struct op *op, const char **why);
-/* opsWorker.c: the executor; never returns. `fd` is the memory to share. */
-void ops_worker(int fd) __attribute__((noreturn));
-/* opsView.c: prints one process of a snapshot, without its first line's name. */
-void ops_view(pid_t pid, uint64_t window_end);
-/* opsView.c: waits until *word is no longer `old`, at most `milliseconds` (-1: for ever). Returns 0 when it changed. */
-int ops_wait(uint32_t *word, uint32_t old, long milliseconds);
-/* opsView.c: adds 1 to *word and wakes who waits for it. */
-void ops_ring(uint32_t *word);
+int ops_parse(const char *line, struct op *op, const char **why);
+
+/* opsPrint.c: what is printed waits until it is flushed. `text`: the operation as it was written, up to its last parenthesis. */
+void out_text(const char *text, size_t length);
+void out_string(const char *text);
+void out_decimal(int64_t value);
+void out_hex(uint64_t value);
+void out_flush(void);
+void out_op(const struct op *op, const char *text, const uint8_t *vec);
+
+/* opsView.c: prints one process of a snapshot, without its first line's name. `slot`: its child, MAX_CHILDREN for the executor. */
+void view_process(struct ops_shared *shared, uint32_t slot, pid_t pid);
+/* opsView.c: lets go of the processes that were seen. */
+void view_forget(void);
+
+/* opsrun.c: asks the executor for `command`. Returns 0, or -1 when it died or takes too long, which is printed. */
+int ops_ask(uint32_t command);
 
 #endif

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a snapshot of an ops file shows of one process, read from outside while it waits: VmPTE, the lines of smaps inside the window, and
- * runs of pages. Reading a word through /proc/PID/mem maps nothing where a page is present, and only there it is done.
+ * runs of pages. First words of pages are read by the process itself where it may and a page is present, which maps nothing; the
+ * rest comes through /proc/PID/mem.
+ *
+ * Files of a process are opened once. Of smaps only the beginning is read: an executor has nothing below the window.
  */
 #include "ops.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BIT(n) (1UL << (n))
@@ -29,28 +29,17 @@ struct pm_scan_arg {
 #define PAGE_IS_HUGE BIT(6)
 #endif
 
-enum { MAX_PAGES = MAX_WINDOW / OPS_PG };
-enum { ZERO = 2, HUGE = 4 };
+/* Bits of pagemap that are shown, and two of our own in what it has for frames. */
+enum { PRESENT = 63, SWAP = 62, FILE_PAGE = 61, GUARD = 58, EXCLUSIVE = 56, SOFT_DIRTY = 55, ZERO = 1, HUGE = 2, UNREADABLE = 3 };
+#define SHOWN (BIT(PRESENT) | BIT(SWAP) | BIT(FILE_PAGE) | BIT(GUARD) | BIT(EXCLUSIVE) | BIT(SOFT_DIRTY))
 
-static const char *const figures[] = {
-	"Rss", "Shared_Clean", "Shared_Dirty", "Private_Clean", "Private_Dirty", "Anonymous", "LazyFree",
-	"AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Swap", "Locked",
-};
+enum { SMAPS_BYTES = 32 << 20, SMAPS_TAIL = 65536 };
 
-int ops_wait(uint32_t *word, uint32_t old, long milliseconds)
-{
-	struct timespec limit = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
-
-	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) == old)
-		syscall(SYS_futex, word, FUTEX_WAIT, old, milliseconds < 0 ? NULL : &limit, NULL, 0);
-	return __atomic_load_n(word, __ATOMIC_ACQUIRE) == old;
-}
-
-void ops_ring(uint32_t *word)
-{
-	__atomic_add_fetch(word, 1, __ATOMIC_RELEASE);
-	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
-}
+/* The files of a process; pid 0: none are open. */
+struct view { pid_t pid; int status, smaps, pagemap, mem; };
+static struct view views[MAX_CHILDREN + 1];
+static uint64_t words[MAX_PAGES], nr_pages;
+static struct ops_shared *shared;
 
 static int open_of(pid_t pid, const char *name)
 {
@@ -61,119 +50,256 @@ static int open_of(pid_t pid, const char *name)
 	return fd;
 }
 
-static char *text_of(pid_t pid, const char *name)
+static void forget(struct view *v)
 {
-	static char text[8 << 20];
-	int fd = open_of(pid, name);
-	size_t size = 0;
-
-	for (ssize_t n; size < sizeof(text) - 1 && (n = read(fd, text + size, sizeof(text) - 1 - size)) > 0;) size += n;
-	close(fd);
-	text[size] = '\0';
-	return text;
+	if (v->pid == 0) return;
+	close(v->status);
+	close(v->smaps);
+	close(v->pagemap);
+	close(v->mem);
+	v->pid = 0;
 }
 
-static void print_tables(pid_t pid)
+static struct view *view_of(uint32_t slot, pid_t pid)
 {
-	const char *line = strstr(text_of(pid, "status"), "VmPTE:");
-	printf(" pgtables_kb=%ld\n", line ? atol(line + 6) : 0);
+	struct view *v = &views[slot];
+
+	if (v->pid == pid) return v;
+	forget(v);
+	*v = (struct view){ pid, open_of(pid, "status"), open_of(pid, "smaps"), open_of(pid, "pagemap"), open_of(pid, "mem") };
+	return v;
+}
+
+void view_forget(void)
+{
+	for (int i = 0; i <= MAX_CHILDREN; i++) forget(&views[i]);
+}
+
+static void print_tables(const struct view *v)
+{
+	char text[8192];
+	ssize_t n = pread(v->status, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	const char *line = strstr(text, "\nVmPTE:");
+	out_string(" pgtables_kb=");
+	out_decimal(line ? atol(line + 7) : 0);
+	out_string("\n");
+}
+
+/* ---- VMAs ---- */
+
+static uint64_t hex_of(const char **text)
+{
+	uint64_t value = 0;
+	for (;; ++*text) {
+		unsigned c = (unsigned char)**text;
+		if (c >= '0' && c <= '9') value = value << 4 | (c - '0');
+		else if (c >= 'a' && c <= 'f') value = value << 4 | (c - 'a' + 10);
+		else return value;
+	}
+}
+
+/* Figures by the length of their names, so that few need to be compared. */
+static int is_shown(const char *line, size_t length)
+{
+	switch (length) {
+	case 3: return memcmp(line, "Rss", 3) == 0;
+	case 4: return memcmp(line, "Swap", 4) == 0;
+	case 6: return memcmp(line, "Locked", 6) == 0;
+	case 8: return memcmp(line, "LazyFree", 8) == 0;
+	case 9: return memcmp(line, "Anonymous", 9) == 0;
+	case 12: return memcmp(line, "Shared_Clean", 12) == 0 || memcmp(line, "Shared_Dirty", 12) == 0;
+	case 13: return line[0] == 'P' ? memcmp(line, "Private_", 8) == 0 : memcmp(line, "AnonHugePages", 13) == 0 || memcmp(line, "FilePmdMapped", 13) == 0;
+	case 14: return memcmp(line, "ShmemPmdMapped", 14) == 0;
+	default: return 0;
+	}
 }
 
 static void print_figure(const char *line)
 {
-	size_t name = strcspn(line, ":");
-	long value = atol(line + name + 1);
+	size_t length = 0;
 
-	for (size_t i = 0; value != 0 && i < sizeof(figures) / sizeof(*figures); i++)
-		if (strlen(figures[i]) == name && strncmp(figures[i], line, name) == 0) printf(" %s=%ld", figures[i], value);
+	while (line[length] != ':' && line[length] != '\n') length++;
+	if (line[length] == '\n' || !is_shown(line, length)) return;
+	long value = 0;
+	for (const char *p = line + length + 1; *p != '\n'; p++)
+		if (*p >= '0' && *p <= '9') value = value * 10 + (*p - '0');
+	if (value == 0) return;
+	out_text(" ", 1);
+	out_text(line, length);
+	out_text("=", 1);
+	out_decimal(value);
 }
 
-/* A first line of a VMA begins with its address, the others with a capital letter; VmFlags is the last. */
-static void print_vmas(pid_t pid, uint64_t window_end)
+/* The name of a mapping; a regular file of the sequence without the directory it was made in. */
+static void print_name(const char *name, const char *end)
 {
-	uint64_t start, end;
-	char *save, perms[8], offset[24];
-	int inside = 0, name;
+	size_t length = strlen(shared->files);
 
-	for (char *line = strtok_r(text_of(pid, "smaps"), "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		if (*line < 'A' || *line > 'Z') {
-			if (sscanf(line, "%lx-%lx %7s %23s %*s %*s %n", &start, &end, perms, offset, &name) < 4) continue;
-			inside = start < window_end && end > WINDOW;
-			if (inside) printf("vma %lx-%lx %s %s%s%s", start, end, perms, offset, line[name] ? " " : "", line + name);
-		} else if (inside && strncmp(line, "VmFlags:", 8) == 0) {
-			char *last = line + strlen(line);
-			while (last > line && last[-1] == ' ') *--last = '\0';
-			printf(" flags=%s\n", line + 9);
-		} else if (inside) print_figure(line);
+	if (name == end) return;
+	out_text(" ", 1);
+	if ((size_t)(end - name) > length && memcmp(name, shared->files, length) == 0) name += length;
+	out_text(name, end - name);
+}
+
+static void mark_unreadable(uint64_t start, uint64_t end)
+{
+	for (uint64_t at = start < WINDOW ? WINDOW : start; at < end && at < shared->window_end; at += OPS_PG)
+		words[(at - WINDOW) / OPS_PG] |= BIT(UNREADABLE);
+}
+
+/* A first line of a VMA: addresses, permissions, offset, device, inode, name. Returns whether the VMA is in the window. */
+static int print_head(const char *line, const char *newline)
+{
+	const char *p = line;
+	uint64_t start = hex_of(&p);
+	p++;
+	uint64_t end = hex_of(&p);
+
+	if (start >= shared->window_end || end <= WINDOW) return 0;
+	if (p[1] != 'r') mark_unreadable(start, end);
+	const char *name = p + 6; /* behind the permissions */
+	for (int i = 0; i < 3; i++) {
+		name += strcspn(name, " \n");
+		if (i == 0) {
+			out_string("vma ");
+			out_text(line, name - line);
+		}
+		while (*name == ' ') name++;
+	}
+	print_name(name, newline);
+	return 1;
+}
+
+/*
+ * A first line of a VMA begins with its address, the others with a capital letter; VmFlags is the last. The buffer is read again for
+ * every so many lines, since the kernel makes the text of a few VMAs at a time.
+ */
+static void print_vmas(const struct view *v)
+{
+	static char *text;
+	size_t size = 0;
+	int inside = 0;
+
+	if (!text) text = malloc(SMAPS_BYTES);
+	char *line = text;
+	for (;;) {
+		ssize_t n = size < SMAPS_BYTES - SMAPS_TAIL ? pread(v->smaps, text + size, SMAPS_TAIL, size) : 0;
+		if (n <= 0) return;
+		size += n;
+		for (char *newline; (newline = memchr(line, '\n', text + size - line)); line = newline + 1) {
+			if (*line < 'A' || *line > 'Z') {
+				const char *p = line;
+				if (hex_of(&p) >= shared->window_end) return;
+				inside = print_head(line, newline);
+			} else if (inside && *line == 'V' && memcmp(line, "VmFlags:", 8) == 0) {
+				const char *last = newline;
+				while (last[-1] == ' ') last--;
+				out_string(" flags=");
+				out_text(line + 9, last > line + 9 ? last - line - 9 : 0);
+				out_string("\n");
+			} else if (inside) print_figure(line);
+		}
 	}
 }
 
+/* ---- pages ---- */
+
 /* Notes which pages are the zero page and which belong to a huge page. */
-static void scan(int fd, uint64_t window_end, uint8_t *kinds)
+static void scan(const struct view *v)
 {
 	static struct page_region regions[MAX_PAGES];
 	struct pm_scan_arg arg = {
-		.size = sizeof(arg), .start = WINDOW, .end = window_end, .vec = (uintptr_t)regions, .vec_len = MAX_PAGES,
+		.size = sizeof(arg), .start = WINDOW, .end = shared->window_end, .vec = (uintptr_t)regions, .vec_len = MAX_PAGES,
 		.category_anyof_mask = PAGE_IS_PFNZERO | PAGE_IS_HUGE, .return_mask = PAGE_IS_PFNZERO | PAGE_IS_HUGE,
 	};
-	int nr = ioctl(fd, PAGEMAP_SCAN, &arg);
+	int nr = ioctl(v->pagemap, PAGEMAP_SCAN, &arg);
 
 	if (nr < 0) { perror("PAGEMAP_SCAN"); exit(2); }
 	for (int i = 0; i < nr; i++)
 		for (uint64_t at = regions[i].start; at < regions[i].end; at += OPS_PG) {
-			if (regions[i].categories & PAGE_IS_PFNZERO) kinds[(at - WINDOW) / OPS_PG] |= ZERO;
-			if (regions[i].categories & PAGE_IS_HUGE) kinds[(at - WINDOW) / OPS_PG] |= HUGE;
+			if (regions[i].categories & PAGE_IS_PFNZERO) words[(at - WINDOW) / OPS_PG] |= BIT(ZERO);
+			if (regions[i].categories & PAGE_IS_HUGE) words[(at - WINDOW) / OPS_PG] |= BIT(HUGE);
 		}
 }
 
-static void print_run(uint64_t from, uint64_t to, uint64_t word, uint8_t kind, uint64_t stamp)
+static void print_run(uint64_t from, uint64_t to, uint64_t word, uint64_t stamp)
 {
-	char flags[9] = "--------";
+	static const struct { int bit; char letter; } columns[] = {
+		{ PRESENT, 'P' }, { SWAP, 'S' }, { FILE_PAGE, 'F' }, { EXCLUSIVE, 'X' }, { SOFT_DIRTY, 'D' }, { GUARD, 'G' }, { ZERO, 'Z' }, { HUGE, 'H' },
+	};
+	char flags[] = " -------- v=";
 
-	if (word & BIT(63)) flags[0] = 'P';
-	if (word & BIT(62)) flags[1] = 'S';
-	if (word & BIT(61)) flags[2] = 'F';
-	if (word & BIT(56)) flags[3] = 'X';
-	if (word & BIT(55)) flags[4] = 'D';
-	if (word & BIT(58)) flags[5] = 'G';
-	if (kind & ZERO) flags[6] = 'Z';
-	if (kind & HUGE) flags[7] = 'H';
-	if (strcmp(flags, "--------") != 0)
-		printf("pg %lx-%lx %s v=%lu\n", WINDOW + from * OPS_PG, WINDOW + to * OPS_PG, flags, stamp);
+	if (word == 0) return;
+	for (int i = 0; i < 8; i++)
+		if (word & BIT(columns[i].bit)) flags[i + 1] = columns[i].letter;
+	out_string("pg ");
+	out_hex(WINDOW + from * OPS_PG);
+	out_string("-");
+	out_hex(WINDOW + to * OPS_PG);
+	out_text(flags, sizeof(flags) - 1);
+	out_decimal(stamp);
+	out_string("\n");
 }
 
-static void print_pages(pid_t pid, uint64_t window_end)
+static void read_words(const struct view *v)
 {
-	static uint64_t words[MAX_PAGES];
-	static uint8_t kinds[MAX_PAGES];
-	uint64_t nr = (window_end - WINDOW) / OPS_PG, from = 0, last_stamp = 0;
-	const uint64_t shown = BIT(63) | BIT(62) | BIT(61) | BIT(58) | BIT(56) | BIT(55);
-	int fd = open_of(pid, "pagemap"), mem = open_of(pid, "mem");
+	static uint64_t raw[MAX_PAGES];
 
-	memset(kinds, 0, sizeof(kinds));
-	if (pread(fd, words, nr * 8, WINDOW / OPS_PG * 8) != (ssize_t)(nr * 8)) { perror("pagemap"); exit(2); }
-	scan(fd, window_end, kinds);
-	for (uint64_t i = 0; i < nr; i++) {
-		uint64_t stamp = 0;
-		words[i] &= shown;
-		if ((words[i] & BIT(63)) && !(kinds[i] & ZERO) && pread(mem, &stamp, 8, WINDOW + i * OPS_PG) != 8) {
-			fprintf(stderr, "page %lx of %d: %s\n", WINDOW + i * OPS_PG, pid, strerror(errno));
+	if (pread(v->pagemap, raw, nr_pages * 8, WINDOW / OPS_PG * 8) != (ssize_t)(nr_pages * 8)) { perror("pagemap"); exit(2); }
+	for (uint64_t i = 0; i < nr_pages; i++) words[i] |= raw[i] & SHOWN;
+}
+
+static int has_stamp(uint64_t i) { return (words[i] & BIT(PRESENT)) && !(words[i] & BIT(ZERO)); }
+
+/* Has the process read what it may read, and reads the rest. Returns -1 when it died of that. */
+static int read_stamps(const struct view *v, uint32_t slot)
+{
+	uint32_t nr = 0;
+
+	for (uint64_t i = 0; i < nr_pages; i++) {
+		if (!has_stamp(i)) continue;
+		int outside = (words[i] & BIT(UNREADABLE)) || (nr == MAX_RANGES && shared->ranges[nr - 1].to != i);
+		if (outside && pread(v->mem, &shared->stamps[i], 8, WINDOW + i * OPS_PG) != 8) {
+			fprintf(stderr, "page %lx of %d: %s\n", WINDOW + i * OPS_PG, v->pid, strerror(errno));
 			exit(2);
 		}
-		if (i > 0 && (words[i] != words[i - 1] || kinds[i] != kinds[i - 1] || stamp != last_stamp)) {
-			print_run(from, i, words[i - 1], kinds[i - 1], last_stamp);
-			from = i;
-		}
-		last_stamp = stamp;
+		if (outside) continue;
+		if (nr > 0 && shared->ranges[nr - 1].to == i) shared->ranges[nr - 1].to++;
+		else shared->ranges[nr++] = (struct page_range){ i, i + 1 };
 	}
-	if (nr > 0) print_run(from, nr, words[nr - 1], kinds[nr - 1], last_stamp);
-	close(fd);
-	close(mem);
+	shared->nr_ranges = nr;
+	shared->viewed = slot;
+	return nr == 0 ? 0 : ops_ask(VIEW);
 }
 
-void ops_view(pid_t pid, uint64_t window_end)
+static void print_pages(const struct view *v, uint32_t slot)
 {
-	print_tables(pid);
-	print_vmas(pid, window_end);
-	print_pages(pid, window_end);
+	uint64_t from = 0, last = 0, last_stamp = 0;
+
+	read_words(v);
+	scan(v);
+	if (read_stamps(v, slot) != 0) return;
+	for (uint64_t i = 0; i < nr_pages; i++) {
+		uint64_t stamp = has_stamp(i) ? shared->stamps[i] : 0, word = words[i] & ~BIT(UNREADABLE);
+		if (i > 0 && (word != last || stamp != last_stamp)) {
+			print_run(from, i, last, last_stamp);
+			from = i;
+		}
+		last = word;
+		last_stamp = stamp;
+	}
+	print_run(from, nr_pages, last, last_stamp);
+}
+
+void view_process(struct ops_shared *of, uint32_t slot, pid_t pid)
+{
+	const struct view *v = view_of(slot, pid);
+
+	shared = of;
+	nr_pages = (shared->window_end - WINDOW) / OPS_PG;
+	memset(words, 0, nr_pages * sizeof(*words));
+	print_tables(v);
+	print_vmas(v);
+	print_pages(v, slot);
 }

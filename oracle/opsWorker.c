@@ -4,28 +4,24 @@
  * window; whatever the executor itself needs is touched before each stretch of operations and after each fork, so that every fault
  * counted is one of the operation.
  *
- * Outside the window it builds the surroundings that src/replay/play/executor.ts describes, because a mapping that the kernel places
- * there joins what it touches. The program is linked statically and has nothing of its own there but the stack and the vdso.
+ * It is a program of its own without a C library, so that all it has to touch is four pages: struct own. It lies above the window with the
+ * memory that it shares with the observer. Executed once without address randomisation, it forks an executor for each sequence. That one
+ * builds the surroundings that src/replay/play/executor.ts describes, because a mapping that the kernel places outside the window joins what
+ * it touches; they are made after the fork, for memory of a forked process joins nothing.
+ *
+ * Everybody is a child of the observer (CLONE_PARENT), which takes away who ended, and uses the same table of descriptors, so that a file
+ * opened in one process is known to all.
  */
-#include "ops.h"
+#include "opsWorker.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
+#include <linux/prctl.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stddef.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#ifndef MLOCK_ONFAULT
-#define MLOCK_ONFAULT 1
-#endif
 
 /* The surroundings: thread-local storage, the C library, its zeroed data, a hole, the loader's data, the loader up to the vdso. */
 #define TLS 0x7ffff7dd1000UL
@@ -38,24 +34,55 @@
 /* A page of a file that only the handler of signals reads: with it a child takes three tables when its first signal comes. */
 #define HANDLER_PAGE 0x300000000000UL
 
-enum { CHILD_STAMP = 0x100000, MAX_OWN = 32 };
+enum { STACK_BYTES = 3 * OPS_PG, CHECK_MS = 500 };
 
-static struct ops_shared *shared;
-static sigjmp_buf trapped;
-static volatile int trap_signal, trap_code;
-static volatile uint64_t trap_addr;
-static struct rusage usage;
-static struct { volatile char *start, *end; int writable; } own[MAX_OWN];
-static int nr_own;
+/* All memory that is written here: the stack and these variables. */
+static struct {
+	char stack[STACK_BYTES];
+	void *jump[5];
+	volatile int signal, code;
+	volatile uint64_t at;
+	uint32_t faults; /* charged so far, before the next operation */
+	struct rusage usage;
+} own __attribute__((aligned(4096)));
+
+extern char __executable_start[];
+
+/* The compiler may make calls of these. */
+void *memset(void *to, int byte, size_t n)
+{
+	for (size_t i = 0; i < n; i++) ((volatile char *)to)[i] = (char)byte;
+	return to;
+}
+void *memcpy(void *to, const void *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++) ((volatile char *)to)[i] = ((const char *)from)[i];
+	return to;
+}
+
+/* ---- loads and stores that may trap ---- */
 
 static void on_trap(int signal, siginfo_t *info, void *context)
 {
 	(void)context;
-	trap_signal = signal;
-	trap_code = info->si_code;
-	trap_addr = (uint64_t)info->si_addr;
+	own.signal = signal;
+	own.code = info->si_code;
+	own.at = (uint64_t)info->si_addr;
+	bare(SYS_mprotect, HANDLER_PAGE, OPS_PG, PROT_READ);
 	(void)*(volatile char *)HANDLER_PAGE;
-	siglongjmp(trapped, 1);
+	__builtin_longjmp(own.jump, 1);
+}
+
+/* The kernel wants a way back from a handler; it is never taken. */
+static void no_way_back(void) { __builtin_trap(); }
+
+static void handle_traps(void)
+{
+	struct { void (*handler)(int, siginfo_t *, void *); uint64_t flags; void (*restorer)(void); uint64_t mask; } action = {
+		on_trap, SA_SIGINFO | SA_NODEFER | 0x04000000 /* SA_RESTORER */, no_way_back, 0,
+	};
+	bare(SYS_rt_sigaction, SIGSEGV, &action, 0, 8);
+	bare(SYS_rt_sigaction, SIGBUS, &action, 0, 8);
 }
 
 static __attribute__((noinline)) void touch_pages(uint64_t addr, uint64_t len, int write, uint64_t stamp)
@@ -67,224 +94,247 @@ static __attribute__((noinline)) void touch_pages(uint64_t addr, uint64_t len, i
 }
 
 /* One access a page, ascending. Returns 0, or the signal that stopped it. */
-static int touch(uint64_t addr, uint64_t len, int write, uint64_t stamp)
+static __attribute__((noinline)) int touch(uint64_t addr, uint64_t len, int write, uint64_t stamp)
 {
-	if (sigsetjmp(trapped, 1) != 0) return trap_signal;
+	if (__builtin_setjmp(own.jump) != 0) return own.signal;
 	touch_pages(addr, len, write, stamp);
 	return 0;
 }
 
+static __attribute__((noinline)) void read_stamps(void)
+{
+	if (__builtin_setjmp(own.jump) != 0) bare(SYS_exit_group, 4);
+	for (uint32_t i = 0; i < SHARED->nr_ranges; i++)
+		for (uint32_t page = SHARED->ranges[i].from; page < SHARED->ranges[i].to; page++)
+			SHARED->stamps[page] = *(volatile uint64_t *)(WINDOW + page * OPS_PG);
+}
+
+/* ---- own memory ---- */
+
 static void map_at(uint64_t start, uint64_t end, int fd, int write)
 {
 	int flags = MAP_PRIVATE | MAP_FIXED_NOREPLACE | (fd < 0 ? MAP_ANONYMOUS : 0);
-	if (mmap((void *)start, end - start, PROT_READ | PROT_WRITE, flags, fd, 0) != (void *)start) {
-		perror("the surroundings of the window");
-		_exit(2);
-	}
-	if (write) touch(start, end - start, 1, 1);
+	long got = bare(SYS_mmap, start, end - start, fd < 0 ? PROT_READ | PROT_WRITE : PROT_NONE, flags, fd, 0);
+	if (got != (long)start) bare(SYS_exit_group, 5);
+	if (write) touch_pages(start, end - start, 1, 1);
 }
 
-/* Fills the memory area of the kernel's choice from the thread-local storage to the lowest page of the vdso. */
-static void build_surroundings(uint64_t vdso)
+/* Fills the memory area of the kernel's choice from the thread-local storage to the lowest page of the vdso. What stands for files cannot
+ * be accessed, so that nothing makes it present. */
+static void build_surroundings(void)
 {
-	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-
 	map_at(TLS, LIBC, -1, 1);
-	map_at(LIBC, BSS, fd, 0);
+	map_at(LIBC, BSS, EXECUTOR_FD, 0);
 	map_at(BSS, BSS_END, -1, 1);
 	map_at(LOADER_DATA, LOADER, -1, 1);
-	map_at(LOADER, vdso, fd, 0);
-	map_at(HANDLER_PAGE, HANDLER_PAGE + OPS_PG, fd, 0);
-	close(fd);
-}
-
-/* Returns the start of the first mapping above `addr`; notes all mappings up to the stack that are our own, if `note`. */
-static uint64_t read_maps(uint64_t addr, int note)
-{
-	static char text[16384];
-	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-	size_t size = 0;
-	uint64_t start, end, first = 0;
-	char perms[8];
-
-	for (ssize_t n; size < sizeof(text) - 1 && (n = read(fd, text + size, sizeof(text) - 1 - size)) > 0;) size += n;
-	close(fd);
-	text[size] = '\0';
-	for (char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-		if (sscanf(line, "%lx-%lx %7s", &start, &end, perms) != 3) continue;
-		if (start >= addr && first == 0) first = start;
-		/* Not the shared memory, not what stands for files here, nothing of the kernel's. */
-		int ours = start < 0x10000000 || (start >= TLS && end <= LOADER && start != LIBC) || strstr(line, "[stack]") == strchr(line, '[');
-		if (!note || !ours || !strchr(line, '\n') || perms[0] != 'r' || nr_own == MAX_OWN) continue;
-		char *bracket = memchr(line, '[', strchr(line, '\n') - line);
-		if (start >= LOADER && (!bracket || strncmp(bracket, "[stack]", 7) != 0)) continue;
-		own[nr_own].start = (char *)start;
-		own[nr_own].end = (char *)end;
-		own[nr_own++].writable = perms[1] == 'w';
-	}
-	return first;
+	map_at(LOADER, SHARED->vdso, EXECUTOR_FD, 0);
+	map_at(HANDLER_PAGE, HANDLER_PAGE + OPS_PG, EXECUTOR_FD, 0);
 }
 
 /* Sees to it that nothing of ours faults in the next operation. */
 static void settle(void)
 {
-	for (int i = 0; i < nr_own; i++)
-		for (volatile char *p = own[i].start; p < own[i].end; p += OPS_PG) {
-			char c = *p;
-			if (own[i].writable) *p = c;
-		}
+	for (volatile char *p = __executable_start; p < (char *)&own; p += OPS_PG) (void)*p;
+	for (volatile char *p = (char *)&own; p < (char *)(&own + 1); p += OPS_PG) *p = *p;
+	for (uint64_t at = SHARED_AT; at < SHARED_AT + sizeof(struct ops_shared); at += PMD_BYTES) (void)*(volatile char *)at;
+	if (SHARED->all_present) bare(SYS_madvise, SHARED_AT, (sizeof(struct ops_shared) + OPS_PG - 1) & -OPS_PG, MADV_POPULATE_WRITE);
 }
 
 static uint32_t faults(void)
 {
-	getrusage(RUSAGE_SELF, &usage);
-	return (uint32_t)(usage.ru_minflt + usage.ru_majflt);
+	bare(SYS_getrusage, RUSAGE_SELF, &own.usage);
+	return (uint32_t)(own.usage.ru_minflt + own.usage.ru_majflt);
 }
 
-/* Does what its slot asks for until it is told to end. */
-static void child_main(struct child_slot *slot)
-{
-	uint32_t seen = slot->ask;
+/* ---- children ---- */
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	settle();
-	ops_ring(&slot->answer);
-	for (;;) {
-		while (ops_wait(&slot->ask, seen, -1) != 0) {}
-		seen = slot->ask;
-		if (slot->command == CHILD_EXIT) _exit(0);
-		slot->signal = touch(slot->addr, slot->len, slot->command == CHILD_WRITE, slot->stamp);
-		slot->code = trap_code;
-		slot->at = trap_addr;
-		ops_ring(&slot->answer);
+static void child_main(uint32_t number) __attribute__((noreturn));
+
+/* Waits for a child's answer; ends the sequence when the child is dead. */
+static void wait_for(struct child_slot *slot, uint32_t seen)
+{
+	while (bare_wait(&slot->answer, seen, CHECK_MS) != 0) {
+		struct pollfd p = { .fd = slot->pidfd, .events = POLLIN };
+		if (bare(SYS_poll, &p, 1, 0) == 1 && __atomic_load_n(&slot->answer, __ATOMIC_ACQUIRE) == seen) bare(SYS_exit_group, 3);
 	}
 }
 
 static void do_fork(struct op *op)
 {
-	struct child_slot *slot = shared->child;
+	uint32_t number = 0;
+	int pidfd = -1;
 
-	if (op->arg[0] < MAX_CHILDREN) slot += op->arg[0];
-	else while (slot < shared->child + MAX_CHILDREN - 1 && slot->ask != 0) slot++;
+	if (op->arg[0] < MAX_CHILDREN) number = op->arg[0];
+	else while (number < MAX_CHILDREN - 1 && SHARED->child[number].ask != 0) number++;
+	struct child_slot *slot = &SHARED->child[number];
 	op->skipped = slot->pid != 0;
 	if (op->skipped) return;
-	memset(slot, 0, sizeof(*slot));
+	slot->answer = 0;
 	slot->ask = 1;
-	pid_t pid = fork();
-	if (pid == 0) child_main(slot);
-	op->error = pid < 0 ? errno : 0;
-	op->result = slot - shared->child;
-	if (pid < 0) return;
+	long pid = bare(SYS_clone, CLONE_PARENT | CLONE_FILES | CLONE_PIDFD | SIGCHLD, 0, &pidfd, 0, 0);
+	if (pid == 0) child_main(number);
+	op->result = pid < 0 ? -1 : (int64_t)number;
+	op->error = pid < 0 ? -pid : 0;
+	if (pid < 0) {
+		slot->ask = 0;
+		return;
+	}
 	settle();
-	while (ops_wait(&slot->answer, 0, -1) != 0) {}
+	slot->pidfd = pidfd;
+	wait_for(slot, 0);
 	slot->pid = pid;
+	own.faults = faults();
 }
 
-static void ask_child(struct op *op)
+/* Waits until the child has let go of its address space, which is before anybody is told that it ended. */
+static void end_child(struct op *op)
 {
-	struct child_slot *slot = op->arg[0] < MAX_CHILDREN ? &shared->child[op->arg[0]] : NULL;
+	struct child_slot *slot = op->arg[0] < MAX_CHILDREN ? &SHARED->child[op->arg[0]] : 0;
 
 	op->skipped = !slot || slot->pid == 0;
 	if (op->skipped) return;
-	slot->addr = op->arg[1];
-	slot->len = op->arg[2];
-	slot->stamp = op->number | CHILD_STAMP;
-	slot->command = op->kind == OP_CHILD_EXIT ? CHILD_EXIT : op->kind == OP_CHILD_TOUCH_WRITE ? CHILD_WRITE : CHILD_READ;
+	struct pollfd p = { .fd = slot->pidfd, .events = POLLIN };
+	slot->command = EXIT;
+	bare_ring(&slot->ask);
+	while (bare(SYS_poll, &p, 1, -1) != 1) {}
+	bare(SYS_close, slot->pidfd);
+	slot->pid = 0;
+}
+
+/* ---- operations ---- */
+
+static void counted_call(struct op *op)
+{
+	op->skipped = !call_prepare(op);
+	if (op->skipped) return;
+	if (op->kind > OP_PRCTL) own.faults = faults();
+	long result = call_make(op);
+	uint32_t now = faults();
+	op->faults = now - own.faults;
+	own.faults = now;
+	op->error = result < 0 && result >= -4095 ? -result : 0;
+	op->result = op->error ? -1 : result;
+	if (op->kind > OP_PRCTL) call_finish();
+}
+
+/* Carries out an operation in this process: the same way for all, so that only the operation can make a difference. */
+static void perform(struct op *op)
+{
+	if (op->kind == OP_FORK) { do_fork(op); return; }
+	if (op->kind != OP_TOUCH_READ && op->kind != OP_TOUCH_WRITE) { counted_call(op); return; }
+	op->signal = touch(op->arg[0], op->arg[1], op->kind == OP_TOUCH_WRITE, op->number + (op->by < 0 ? 0 : CHILD_STAMP));
+	uint32_t now = faults();
+	op->faults = now - own.faults;
+	own.faults = now;
+	op->code = own.code;
+	op->at = own.at;
+}
+
+/* Does what its slot asks for until it is told to end. */
+static void child_main(uint32_t number)
+{
+	struct child_slot *slot = &SHARED->child[number];
+	uint32_t seen = 1;
+
+	bare(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+	bare(SYS_mprotect, HANDLER_PAGE, OPS_PG, PROT_NONE);
+	settle();
+	bare_ring(&slot->answer);
+	for (;;) {
+		while (bare_wait(&slot->ask, seen, -1) != 0) {}
+		seen = slot->ask;
+		if (slot->command == EXIT) bare(SYS_exit_group, 0);
+		if (slot->command == VIEW) read_stamps();
+		else {
+			struct op *op = &SHARED->ops[slot->op];
+			op->skipped = 0; /* its page is there and may be written, then */
+			own.faults = faults();
+			perform(op);
+		}
+		bare_ring(&slot->answer);
+	}
+}
+
+static void ask_child(struct child_slot *slot, uint32_t command, uint32_t op)
+{
 	uint32_t seen = slot->answer;
-	ops_ring(&slot->ask);
-	if (op->kind == OP_CHILD_EXIT) {
-		waitpid(slot->pid, NULL, 0);
-		slot->pid = 0;
-		return;
-	}
-	while (ops_wait(&slot->answer, seen, -1) != 0) {}
-	op->signal = slot->signal;
-	op->code = slot->code;
-	op->at = slot->at;
-}
 
-static long make_call(const struct op *op)
-{
-	const uint64_t *a = op->arg;
-
-	switch (op->kind) {
-	case OP_MMAP: return syscall(SYS_mmap, a[0], a[1], a[2], a[3], a[4], a[5]);
-	case OP_MUNMAP: return syscall(SYS_munmap, a[0], a[1]);
-	case OP_MPROTECT: return syscall(SYS_mprotect, a[0], a[1], a[2]);
-	case OP_MREMAP: return syscall(SYS_mremap, a[0], a[1], a[2], a[3], a[4]);
-	case OP_MADVISE: return syscall(SYS_madvise, a[0], a[1], a[2]);
-	case OP_MLOCK: return syscall(SYS_mlock, a[0], a[1]);
-	case OP_MLOCK2: return syscall(SYS_mlock2, a[0], a[1], a[2]);
-	case OP_MUNLOCK: return syscall(SYS_munlock, a[0], a[1]);
-	case OP_PRCTL: return syscall(SYS_prctl, a[0], a[1], a[2], a[3], op->name[0] ? (uint64_t)op->name : 0);
-	default: return 0;
-	}
-}
-
-/* An operation of the process itself: the same way for all, so that only the operation can make a difference. */
-static void run_own(struct op *op)
-{
-	uint32_t before = faults();
-
-	if (op->kind == OP_TOUCH_READ || op->kind == OP_TOUCH_WRITE) {
-		op->signal = touch(op->arg[0], op->arg[1], op->kind == OP_TOUCH_WRITE, op->number);
-	} else {
-		errno = 0;
-		op->result = make_call(op);
-		op->error = op->result == -1 ? errno : 0;
-	}
-	op->faults = faults() - before;
-	op->code = trap_code;
-	op->at = trap_addr;
+	slot->command = command;
+	slot->op = op;
+	bare_ring(&slot->ask);
+	wait_for(slot, seen);
 }
 
 static int is_outside(const struct op *op)
 {
-	return op->error == 0 && ((uint64_t)op->result < WINDOW || (uint64_t)op->result >= shared->window_end);
+	return op->error == 0 && ((uint64_t)op->result < WINDOW || (uint64_t)op->result >= SHARED->window_end);
 }
 
-static void run(struct op *op)
+static void run(uint32_t i)
 {
-	switch (op->kind) {
-	case OP_FORK: do_fork(op); return;
-	case OP_CHILD_TOUCH_READ:
-	case OP_CHILD_TOUCH_WRITE:
-	case OP_CHILD_EXIT: ask_child(op); return;
-	case OP_NOP:
-	case OP_SNAPSHOT: return;
-	default: break;
-	}
+	struct op *op = &SHARED->ops[i];
+
+	if (op->kind == OP_NOP || op->kind == OP_SNAPSHOT) return;
+	if (op->kind == OP_CHILD_EXIT) { end_child(op); return; }
+	struct child_slot *slot = op->by < 0 ? 0 : &SHARED->child[op->by];
+	op->skipped = slot && slot->pid == 0;
 	if (op->arg[0] == PLACED) {
 		const struct op *last = op - 1;
-		op->skipped = op == shared->ops || last->number != op->number || (last->kind != OP_MMAP && last->kind != OP_MREMAP) || !is_outside(last);
-		if (op->skipped) return;
+		int places = last->kind == OP_MMAP || last->kind == OP_MREMAP || last->kind == OP_SHMAT;
+		op->skipped |= i == 0 || last->number != op->number || last->by != op->by || last->skipped || !places || !is_outside(last);
 		op->arg[0] = op->placed = last->result;
 	}
-	run_own(op);
+	if (op->skipped) return;
+	if (slot) ask_child(slot, RUN, i);
+	else perform(op);
 }
 
-void ops_worker(int fd)
-{
-	struct sigaction action = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO };
-	uint32_t seen;
+/* ---- the program ---- */
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	shared = mmap((void *)SHARED_AT, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0);
-	if (shared != (void *)SHARED_AT) { perror("shared memory"); _exit(2); }
-	close(fd);
-	seen = shared->ask;
-	sigaction(SIGSEGV, &action, NULL);
-	sigaction(SIGBUS, &action, NULL);
-	build_surroundings(read_maps(LOADER_DATA, 0));
-	read_maps(0, 1);
+static void executor_main(void) __attribute__((noreturn));
+static void executor_main(void)
+{
+	uint32_t seen = 0;
+
+	bare(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+	bare(SYS_setpgid, 0, 0);
+	build_surroundings();
+	bare(SYS_madvise, SHARED_AT, (offsetof(struct ops_shared, ops) + SHARED->nr_ops * sizeof(struct op) + OPS_PG - 1) & -OPS_PG, MADV_POPULATE_WRITE);
 	touch(0, 1, 0, 0);
 	settle();
-	faults();
-	ops_ring(&shared->answer);
+	SHARED->pid = bare(SYS_getpid);
+	bare_ring(&SHARED->answer);
 	for (;;) {
-		while (ops_wait(&shared->ask, seen, -1) != 0) {}
-		seen = shared->ask;
-		for (uint32_t i = shared->from; i < shared->until; i++) run(&shared->ops[i]);
-		ops_ring(&shared->answer);
+		while (bare_wait(&SHARED->ask, seen, -1) != 0) {}
+		seen = SHARED->ask;
+		own.faults = faults();
+		if (SHARED->command == RUN)
+			for (uint32_t i = SHARED->from; i < SHARED->until; i++) run(i);
+		else if (SHARED->viewed == MAX_CHILDREN) read_stamps();
+		else ask_child(&SHARED->child[SHARED->viewed], VIEW, 0);
+		bare_ring(&SHARED->answer);
 	}
 }
+
+/* Forks an executor each time one is wanted. */
+static void __attribute__((used, noreturn)) zygote_main(void)
+{
+	uint32_t seen = 0;
+
+	bare(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+	uint64_t size = (sizeof(struct ops_shared) + OPS_PG - 1) & -OPS_PG;
+	if (bare(SYS_mmap, SHARED_AT, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, SHARED_FD, 0) != (long)SHARED_AT)
+		bare(SYS_exit_group, 2);
+	handle_traps();
+	bare_ring(&SHARED->answer);
+	for (int with_stack = 1;; with_stack = 0) {
+		while (bare_wait(&SHARED->spawn, seen, -1) != 0) {}
+		seen = SHARED->spawn;
+		if (with_stack) bare(SYS_munmap, SHARED->stack, SHARED->stack_end - SHARED->stack);
+		if (bare(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) == 0) executor_main();
+	}
+}
+
+/* Leaves the kernel's stack, which would be 33 pages to touch. */
+__asm__(".globl _start\n_start:\n\tlea own+12288(%rip), %rsp\n\txor %ebp, %ebp\n\tcall zygote_main\n\thlt\n");
+_Static_assert(STACK_BYTES == 12288, "_start has it");

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs ops files (opfuzz format 1) on the running kernel and prints them with the kernel's answers. README.md has the format.
+ * Runs ops files on the running kernel and prints them with the kernel's answers. README.md and docs/ops-files.md have the format.
  *
- * This process reads and prints. Each sequence is carried out by an executor (opsWorker.c), which is this program executed anew without
- * address randomisation; the two share memory, and the executor is asked to do all operations up to the next snapshot at once.
+ * This process reads, looks and prints. Each sequence is carried out by an executor (opsWorker.c), a small program that is part of this one
+ * and was executed once; the two share memory, and the executor is asked to do all operations up to the next snapshot at once.
  */
 #include "guard.h"
 #include "ops.h"
+#include "opsBare.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,14 +19,23 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_SECONDS = 60, TICK_MS = 100, SHARED_FD = 100, LINE = 512 };
+enum { MAX_SECONDS = 60, TICK_MS = 100, LINE = 512, STACK_LIMIT = 8 << 20 };
 
 static struct ops_shared *shared;
 static char (*texts)[LINE];
-static int shared_fd;
+static pid_t executor;
+
+/* The executor's program, put into this one by the Makefile. */
+extern const char executor_image[], executor_image_end[];
+__asm__(".section .rodata\nexecutor_image:\n\t.incbin \"" EXECUTOR "\"\nexecutor_image_end:\n\t.byte 0\n\t.text\n");
+
+/* ---- surroundings ---- */
 
 /*
  * The kernel's collapser starts to scan at once when a process asks for huge pages and nobody had before, which would be in the middle of
@@ -45,122 +55,211 @@ static void always_somebody_with_huge_pages(void)
 }
 
 /* One CPU for everybody: pages that wait in a per-CPU list are then found again. */
-static void stay_on_one_cpu(void)
+static void stay_on_one_cpu(int cpu)
 {
 	cpu_set_t set;
+
 	CPU_ZERO(&set);
-	CPU_SET(sched_getcpu(), &set);
-	sched_setaffinity(0, sizeof(set), &set);
+	CPU_SET(cpu < 0 ? sched_getcpu() : cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) != 0) { perror("--cpu"); exit(2); }
 }
 
-/* Asks the executor for operations, or waits until it is ready for some. Returns 0, or -1 when it died or takes too long. */
-static int ask(pid_t pid, uint32_t from, uint32_t until, int ready)
+static void make_shared(void)
 {
-	uint32_t seen = __atomic_load_n(&shared->answer, __ATOMIC_ACQUIRE);
+	int fd = memfd_create("ops", MFD_CLOEXEC);
+
+	if (ftruncate(fd, (sizeof(*shared) + OPS_PG - 1) & -OPS_PG) != 0 || dup3(fd, SHARED_FD, O_CLOEXEC) < 0) { perror("memory"); exit(2); }
+	close(fd);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, SHARED_FD, 0);
+	texts = mmap(NULL, (size_t)MAX_OPS * LINE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (int i = 0; i < NR_FILES; i++) shared->shm[i] = -1;
+	strcpy(shared->files, "/tmp/faultline-ops-XXXXXX");
+	if (!mkdtemp(shared->files) || chmod(shared->files, 0777) != 0) { perror(shared->files); exit(2); }
+}
+
+static void remove_files(void) { rmdir(shared->files); }
+
+/* Tells the executor where the kernel put its stack, which it leaves, and the pages of the vdso, up to which it fills. */
+static void find_places(pid_t pid)
+{
+	char path[64], line[512];
+	uint64_t start, end;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	FILE *maps = fopen(path, "r");
+	while (maps && fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%lx-%lx", &start, &end) != 2) continue;
+		if (strstr(line, "[stack]")) shared->stack = start, shared->stack_end = end;
+		else if (start > SHARED_AT + sizeof(*shared) && shared->vdso == 0) shared->vdso = start;
+	}
+	if (maps) fclose(maps);
+}
+
+/* Executes the executor's program, without address randomisation and with a stack that does not move the mmap area. */
+static void start_zygote(void)
+{
+	static char *const argv[] = { "executor", NULL };
+	static char *const envp[] = { NULL };
+	struct rlimit limit;
+	int fd = memfd_create("executor", MFD_CLOEXEC);
+	size_t size = executor_image_end - executor_image;
+
+	if (write(fd, executor_image, size) != (ssize_t)size) { perror("executor"); exit(2); }
+	pid_t pid = fork();
+	if (pid == 0) {
+		getrlimit(RLIMIT_STACK, &limit);
+		limit.rlim_cur = STACK_LIMIT;
+		setrlimit(RLIMIT_STACK, &limit);
+		getrlimit(RLIMIT_NOFILE, &limit);
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+		personality(ADDR_NO_RANDOMIZE);
+		dup2(fd, EXECUTOR_FD);
+		fcntl(SHARED_FD, F_SETFD, 0);
+		dup2(STDERR_FILENO, STDIN_FILENO);
+		dup2(STDERR_FILENO, STDOUT_FILENO);
+		fexecve(EXECUTOR_FD, argv, envp);
+		_exit(2);
+	}
+	close(fd);
+	executor = pid;
+	while (bare_wait(&shared->answer, 0, TICK_MS) != 0)
+		if (waitpid(pid, NULL, WNOHANG) == pid) { fprintf(stderr, "the executor cannot be started\n"); exit(2); }
+	find_places(pid);
+}
+
+/* ---- one sequence ---- */
+
+/* Waits for the next answer. Returns 0, or -1 when the executor died or takes too long. */
+static int wait_for_answer(uint32_t seen)
+{
+	char text[64];
 	int status;
 
-	if (!ready) seen = 0;
-	shared->from = from;
-	shared->until = until;
-	if (ready) ops_ring(&shared->ask);
 	for (int tick = 0; tick < MAX_SECONDS * 1000 / TICK_MS; tick++) {
-		if (ops_wait(&shared->answer, seen, TICK_MS) == 0) return 0;
-		if (waitpid(pid, &status, WNOHANG) == pid) {
-			printf("died with status 0x%x\n", status);
+		if (bare_wait(&shared->answer, seen, TICK_MS) == 0) return 0;
+		if (executor > 0 && waitpid(executor, &status, WNOHANG) == executor) {
+			snprintf(text, sizeof(text), "died with status 0x%x\n", status);
+			out_string(text);
 			return -1;
 		}
 	}
-	printf("died after more than %d seconds\n", MAX_SECONDS);
+	snprintf(text, sizeof(text), "died after more than %d seconds\n", MAX_SECONDS);
+	out_string(text);
 	return -1;
 }
 
-static void print_signal(const struct op *op)
+int ops_ask(uint32_t command)
 {
-	const char *code = op->signal == SIGBUS ? "BUS" : op->code == SEGV_MAPERR ? "SEGV_MAPERR" : op->code == SEGV_ACCERR ? "SEGV_ACCERR" : "?";
-	printf(" = -1 %s {si_code=%s, si_addr=0x%lx}", op->signal == SIGBUS ? "SIGBUS" : "SIGSEGV", code, op->at);
+	uint32_t seen = __atomic_load_n(&shared->answer, __ATOMIC_ACQUIRE);
+
+	shared->command = command;
+	bare_ring(&shared->ask);
+	return wait_for_answer(seen);
 }
 
-static void print_result(const struct op *op)
+static void print_snapshot(uint32_t number)
 {
-	if (op->signal) print_signal(op);
-	else if (op->error) printf(" = -1 %s (%s)", strerrorname_np(op->error), strerror(op->error));
-	else if (op->kind == OP_FORK) printf(" = child %ld", op->result);
-	else if (op->kind == OP_MMAP || op->kind == OP_MREMAP) printf(" = 0x%lx", op->result);
-	else printf(" = %ld", op->result);
-}
-
-/* Prints an operation as it was written, with the address that `placed` stood for. */
-static void print_op(const struct op *op, const char *text)
-{
-	const char *placed = op->placed ? strstr(text, "placed") : NULL;
-
-	if (op->skipped) return;
-	if (placed) printf("%.*s0x%lx%s", (int)(placed - text), text, op->placed, placed + strlen("placed"));
-	else fputs(text, stdout);
-	if (op->kind == OP_CHILD_EXIT || op->kind == OP_NOP) { printf("\n"); return; }
-	print_result(op);
-	if (op->kind != OP_FORK && op->kind != OP_CHILD_TOUCH_READ && op->kind != OP_CHILD_TOUCH_WRITE) printf(" <flt %u>", op->faults);
-	printf("\n");
-}
-
-static void print_snapshot(pid_t pid, uint32_t number)
-{
-	printf("snapshot %u\nself", number);
-	ops_view(pid, shared->window_end);
+	out_string("snapshot ");
+	out_decimal(number);
+	out_string("\nself");
+	view_process(shared, MAX_CHILDREN, executor);
 	for (int k = 0; k < MAX_CHILDREN; k++) {
 		if (shared->child[k].pid == 0) continue;
-		printf("child %d", k);
-		ops_view(shared->child[k].pid, shared->window_end);
+		out_string("child ");
+		out_decimal(k);
+		view_process(shared, k, shared->child[k].pid);
 	}
-	printf("end\n");
+	out_string("end\n");
 }
 
-static pid_t start_executor(void)
-{
-	static char *const argv[] = { "opsrun", "--execute", NULL };
-	static char *const envp[] = { NULL };
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		setpgid(0, 0);
-		personality(ADDR_NO_RANDOMIZE);
-		dup2(shared_fd, SHARED_FD);
-		execve("/proc/self/exe", argv, envp);
-		_exit(2);
-	}
-	setpgid(pid, pid);
-	return pid;
-}
-
-/* What paging out does depends on swap space, so nobody shall add some meanwhile. */
-static int pages_out(uint32_t nr)
+static int asks_for_all(uint32_t nr)
 {
 	for (uint32_t i = 0; i < nr; i++)
-		if (shared->ops[i].kind == OP_MADVISE && shared->ops[i].arg[2] == MADV_PAGEOUT) return 1;
+		if (shared->ops[i].kind == OP_MLOCKALL) return 1;
 	return 0;
+}
+
+static int begin_sequence(uint32_t nr)
+{
+	shared->ask = shared->answer = 0;
+	shared->nr_ops = nr;
+	shared->all_present = asks_for_all(nr);
+	shared->prepared_fd = 0;
+	shared->filled = 0;
+	shared->pid = executor = 0;
+	bare_ring(&shared->spawn);
+	int dead = wait_for_answer(0);
+	executor = __atomic_load_n(&shared->pid, __ATOMIC_ACQUIRE);
+	return dead;
+}
+
+/* Ends whoever is left; children are found by their group, which those who were ended before have left behind as zombies. */
+static void end_sequence(void)
+{
+	view_forget();
+	if (executor > 0) kill(-executor, SIGKILL);
+	while (executor > 0 && (waitpid(-executor, NULL, 0) > 0 || errno == EINTR)) {}
+	for (int i = 0; i < MAX_CHILDREN; i++) shared->child[i].ask = shared->child[i].pid = 0;
+	for (int i = 0; i < NR_FILES; i++) {
+		if (shared->shm[i] >= 0) shmctl(shared->shm[i], IPC_RMID, NULL);
+		shared->shm[i] = -1;
+	}
+	guard_undo();
+	out_flush();
+}
+
+/* Where the stretch of operations that can be asked for at once ends: before what this process does itself, or when there is no more room. */
+static uint32_t end_of_stretch(uint32_t from, uint32_t nr)
+{
+	uint64_t vec = 0;
+	uint32_t until = from;
+
+	for (; until < nr; until++) {
+		const struct op *op = &shared->ops[until];
+		if (op->kind == OP_SNAPSHOT || op->kind == OP_OVERCOMMIT) break;
+		if (op->kind == OP_MINCORE && (vec += op->arg[1] / OPS_PG + 1) > VEC_BYTES && until > from) break;
+	}
+	return until;
+}
+
+static void set_overcommit(struct op *op)
+{
+	op->skipped = op->by >= 0 && shared->child[op->by].pid == 0;
+	if (op->skipped) return;
+	op->error = guard_overcommit((int)op->arg[0]) == 0 ? 0 : EPERM;
 }
 
 static void run_sequence(uint32_t nr)
 {
-	fflush(stdout);
-	if (pages_out(nr)) guard_lock();
-	shared->ask = shared->answer = 0;
-	memset(shared->child, 0, sizeof(shared->child));
-	pid_t pid = start_executor();
-	int dead = ask(pid, 0, 0, 0);
+	int alone = 0;
 
+	for (uint32_t i = 0; i < nr; i++) alone |= shared->ops[i].kind == OP_OVERCOMMIT;
+	if (alone) guard_lock();
+	else guard_share();
+	int dead = begin_sequence(nr);
 	for (uint32_t from = 0, until; !dead && from < nr; from = until) {
-		for (until = from; until < nr && shared->ops[until].kind != OP_SNAPSHOT; until++) {}
-		dead = ask(pid, from, until, 1);
+		until = end_of_stretch(from, nr);
+		shared->from = from;
+		shared->until = until;
+		shared->vec_used = 0;
+		dead = until > from ? ops_ask(RUN) : 0;
 		if (dead) break;
-		for (uint32_t i = from; i < until; i++) print_op(&shared->ops[i], texts[i]);
-		if (until < nr) print_snapshot(pid, shared->ops[until++].number);
+		for (uint32_t i = from; i < until; i++) out_op(&shared->ops[i], texts[i], shared->vec);
+		if (until == nr) break;
+		struct op *op = &shared->ops[until];
+		if (op->kind == OP_MINCORE) continue;
+		if (op->kind == OP_SNAPSHOT) print_snapshot(op->number);
+		else {
+			set_overcommit(op);
+			out_op(op, texts[until], NULL);
+		}
+		until++;
 	}
-	kill(-pid, SIGKILL);
-	while (waitpid(-pid, NULL, 0) > 0 || errno == EINTR) {}
-	guard_undo();
-	fflush(stdout);
+	end_sequence();
 }
+
+/* ---- input ---- */
 
 /* In a file with results the second line of a number has the address at which the kernel had placed the first. */
 static int is_of_placed(const struct op *op)
@@ -170,61 +269,81 @@ static int is_of_placed(const struct op *op)
 }
 
 /* Keeps an operation and its text up to the end of its arguments, which is what is printed again. */
-static int add_line(char *line, uint32_t nr)
+static int add_line(const char *line, uint32_t nr)
 {
-	static char copy[LINE];
 	struct op *op = &shared->ops[nr];
 	const char *why = "too many operations";
-	int kind;
+	int kind = nr < MAX_OPS ? ops_parse(line, op, &why) : -1;
 
-	snprintf(copy, sizeof(copy), "%s", line);
-	kind = nr < MAX_OPS ? ops_parse(copy, op, &why) : -1;
 	if (kind < 0) {
 		fprintf(stderr, "%s: %s", why, line);
 		exit(2);
 	}
 	if (kind > 0) return 0;
-	int length = strcspn(line, ")") + 1, name = strcspn(line, "(") + 1, addr = strcspn(line, ",");
+	int length = strcspn(line, ")") + 1;
 	if (is_of_placed(op)) {
+		int name = strcspn(line, "(") + 1, addr = strcspn(line, ",");
 		op->arg[0] = PLACED;
 		snprintf(texts[nr], LINE, "%.*splaced%.*s", name, line, length - addr, line + addr);
-	} else snprintf(texts[nr], LINE, "%.*s", length, line);
+	} else {
+		memcpy(texts[nr], line, length);
+		texts[nr][length] = '\0';
+	}
 	return 1;
 }
 
-int main(int argc, char **argv)
+static void read_header(const char *line)
 {
-	static char in[65536], out[65536], line[LINE];
+	const char *window = strstr(line, " window ");
+	uint64_t start = 0, end = 0;
+
+	if (!window || sscanf(window, " window %lx-%lx", &start, &end) != 2 || start != WINDOW || end > WINDOW + MAX_WINDOW) {
+		fprintf(stderr, "the window must begin at 0x%lx and have at most %lu bytes: %s", WINDOW, MAX_WINDOW, line);
+		exit(2);
+	}
+	shared->window_end = end;
+	out_string(line);
+}
+
+static void read_sequences(void)
+{
+	static char in[65536], line[LINE];
 	uint32_t nr = 0;
 	int open_sequence = 0;
 
-	if (argc > 1 && strcmp(argv[1], "--execute") == 0) ops_worker(SHARED_FD);
 	setvbuf(stdin, in, _IOFBF, sizeof(in));
-	setvbuf(stdout, out, _IOFBF, sizeof(out));
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	stay_on_one_cpu();
-	always_somebody_with_huge_pages();
-	shared_fd = memfd_create("ops", MFD_CLOEXEC);
-	if (ftruncate(shared_fd, sizeof(*shared)) != 0) { perror("memory"); return 2; }
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, shared_fd, 0);
-	texts = mmap(NULL, (size_t)MAX_OPS * LINE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	while (fgets(line, sizeof(line), stdin)) {
-		if (strncmp(line, "# opfuzz format 1 ", 18) != 0) {
+		int header = strncmp(line, "# opfuzz format 1 ", 18) == 0;
+		if (!header && strcmp(line, "end of sequence\n") != 0) {
 			if (open_sequence) nr += add_line(line, nr);
 			continue;
 		}
 		if (open_sequence) run_sequence(nr);
-		const char *window = strstr(line, " window ");
-		uint64_t start = 0, end = 0;
-		if (!window || sscanf(window, " window %lx-%lx", &start, &end) != 2 || start != WINDOW || end > WINDOW + MAX_WINDOW) {
-			fprintf(stderr, "the window must begin at 0x%lx and have at most %lu bytes: %s", WINDOW, MAX_WINDOW, line);
-			return 2;
-		}
-		shared->window_end = end;
+		if (header) read_header(line);
 		nr = 0;
-		open_sequence = 1;
-		fputs(line, stdout);
+		open_sequence = header;
 	}
 	if (open_sequence) run_sequence(nr);
+}
+
+int main(int argc, char **argv)
+{
+	int cpu = -1;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--cpu") == 0 && i + 1 < argc) cpu = atoi(argv[++i]);
+		else {
+			fprintf(stderr, "usage: opsrun [--cpu N] < some.ops\n");
+			return 2;
+		}
+	}
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	unshare(CLONE_NEWIPC); /* System V segments then go with us, whatever happens */
+	stay_on_one_cpu(cpu);
+	always_somebody_with_huge_pages();
+	make_shared();
+	atexit(remove_files);
+	start_zygote();
+	read_sequences();
 	return 0;
 }
