@@ -18,6 +18,8 @@ const ODD_PROTECTION = 0.03;
 const ODD_REMAP = 0.03;
 /** Offsets of files: the page's own, so that neighbours can join, or any of the first. */
 const OFFSETS = 16;
+/** A name that no sequence gives to a file. */
+const NO_SUCH_FILE = 'm3';
 
 /** Returns the file of a kind of mapping, its flags and its offset. */
 function mappedFile(scene: Scene, first: number): { flags: string; file: string } {
@@ -30,7 +32,7 @@ function mappedFile(scene: Scene, first: number): { flags: string; file: string 
   if (flags === '') return anonymous(kind);
   const files = scene.files.filter(({ name }) => name.startsWith(letter));
   if (files.length === 0) return anonymous(flags);
-  const { name } = scene.random.pick(files);
+  const name = scene.chance(scene.mode.odd) ? NO_SUCH_FILE : scene.random.pick(files).name;
   const page = scene.chance(0.6) ? first % (2 * OFFSETS) : scene.random.below(OFFSETS);
   const odd = scene.chance(0.2 * scene.mode.odd) ? 100 : 0;
   return { flags, file: `${name}, ${page * PAGE_SIZE + odd}` };

@@ -57,7 +57,7 @@ export interface ModeTable {
 
 /** What would spoil every sequence, or costs much, with the likelihood that a sequence has it. */
 const SOMETIMES: Weights = {
-  mseal: 0.04,
+  mseal: 0.05,
   mdwe: 0.04,
   memoryMerge: 0.08,
   thpDisable: 0.1,
@@ -92,7 +92,7 @@ const VMA: ModeTable = {
     mlockall: 3,
     munlockall: 2,
     name: 10,
-    mseal: 3,
+    mseal: 9,
     msync: 5,
     mincore: 5,
     mdwe: 2,
@@ -275,7 +275,7 @@ const FILES: ModeTable = {
   },
   advice: FILE_ADVICE,
   maps: FILE_MAPS,
-  sometimes: { add_seals: 0.4, MADV_PAGEOUT: 0.3, mlock: 0.2, MADV_COLLAPSE: 0.1, shmat: 0.5, mseal: 0.04 },
+  sometimes: { add_seals: 0.4, MADV_PAGEOUT: 0.3, mlock: 0.2, MADV_COLLAPSE: 0.1, shmat: 0.5 },
   odd: 0.015,
   children: 2,
   turn: 0.3,

@@ -177,6 +177,10 @@ export const RARE_MAPS: Weights = {
   'MAP_PRIVATE|MAP_GROWSDOWN|MAP_NORESERVE': 1,
   'MAP_SHARED|MAP_GROWSDOWN': 1,
   'MAP_DROPPABLE|MAP_LOCKED': 1,
+  // No type, two, and flags that nobody knows.
+  MAP_NORESERVE: 1,
+  'MAP_SHARED|MAP_PRIVATE': 1,
+  'MAP_SHARED_VALIDATE|0x8000000': 1,
 };
 /** Mappings of files, and the memory that is like them. */
 export const FILE_MAPS: Weights = {
