@@ -181,7 +181,8 @@ export interface Chosen {
 
 /** The answer a recording has for an operation, to be compared with ours: a value, an errno by name, or a signal. */
 export type Recorded =
-  | { readonly kind: 'value'; readonly value: number }
+  /** `resident`: of mincore, a digit for each page. */
+  | { readonly kind: 'value'; readonly value: number; readonly resident?: string }
   | { readonly kind: 'errno'; readonly errno: string }
   | { readonly kind: 'signal'; readonly signal: string; readonly code: string; readonly addr: Addr }
   | { readonly kind: 'none' };

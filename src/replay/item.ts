@@ -5,7 +5,7 @@
  * then `end` states, then warnings and one summary. Items are plain data and independent of each other; none is kept by the parser.
  */
 
-import type { Addr } from '../base/units.ts';
+import type { Addr, Pgoff } from '../base/units.ts';
 import type { OpRecord } from '../machine/op.ts';
 import type { Limit } from './limits.ts';
 import type { MapsLine } from './maps.ts';
@@ -121,6 +121,8 @@ export interface ReplayOp extends OpRecord {
   /** Only in ops files: the number the file gives the operation, and the page faults it was charged. */
   readonly number?: number;
   readonly faults?: number | null;
+  /** Only in ops files: the address stands for what the line before returned, if that lies outside the window. */
+  readonly placed?: true;
 }
 
 /** A signal that a thread received for an access (SIGSEGV, SIGBUS); its touch, if faults were recorded, is the item of that thread before it. */
@@ -158,6 +160,21 @@ export interface SnapshotPages {
   readonly line: number;
 }
 
+/** What the kernel's own structures say of a vma in a snapshot; anon_vmas are numbered from 1, 0 is none. */
+export interface SnapshotInternals {
+  readonly start: Addr;
+  readonly end: Addr;
+  readonly pgoff: Pgoff;
+  readonly anonVma: number;
+  readonly root: number;
+  readonly parent: number;
+  /** `num_children` and `num_active_vmas` of the anon_vma, length of the vma's chain. */
+  readonly children: number;
+  readonly vmas: number;
+  readonly chain: number;
+  readonly line: number;
+}
+
 /** One process in a snapshot. */
 export interface SnapshotProcess {
   readonly task: number;
@@ -165,6 +182,8 @@ export interface SnapshotProcess {
   readonly pageTablesKb: number;
   readonly vmas: readonly SnapshotVma[];
   readonly pages: readonly SnapshotPages[];
+  /** Null where they were not to be had. */
+  readonly internals: readonly SnapshotInternals[] | null;
   readonly line: number;
 }
 

@@ -78,9 +78,9 @@ describe('operations', () => {
     [
       '9 fork() = child 3',
       {
-        op: { call: 'clone', flags: 17, child: CHILD + 3 },
+        op: { call: 'clone', flags: 0x411, child: CHILD + 3 },
         chosen: { handle: CHILD + 3 },
-        recorded: { kind: 'none' },
+        recorded: { kind: 'value', value: CHILD + 3 },
       },
     ],
     ['29 child_exit(3)', { task: CHILD + 3, op: { call: 'exit_group' }, recorded: { kind: 'none' } }],
@@ -89,12 +89,110 @@ describe('operations', () => {
       '31 prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, 0x200000237000, 4096, "b") = -1 EINVAL (Invalid argument) <flt 0>',
       { op: { call: 'set_vma_name', name: 'b' }, recorded: { kind: 'errno', errno: 'EINVAL' } },
     ],
-    ['32 madvise(0x200000237000, 4096, MADV_GUARD_INSTALL) = 0 <flt 0 maj 0>', {}],
+    [
+      '32 @1 mmap(0x200000000000, 8192, PROT_READ, MAP_SHARED|MAP_FIXED, m2, 4096) = 0x200000000000 <flt 0>',
+      { task: CHILD + 1, op: { call: 'mmap', fd: 902, offset: 4096 }, faults: 0 },
+    ],
+    [
+      '33 @4 touch_write(0x200000000000, 4096) = 0 <flt 1>',
+      { task: CHILD + 4, op: { stamp: 33 + 0x100000 } },
+    ],
+    ['34 @0 fork() = child 5', { task: CHILD, op: { call: 'clone', child: CHILD + 5 } }],
+    ['35 munmap(placed, 4096) = 0 <flt 0>', { placed: true, op: { call: 'munmap', addr: 0 } }],
+    [
+      '36 mincore(0x200000000000, 8192) = 0 vec=10 <flt 0>',
+      { op: { call: 'mincore' }, recorded: { kind: 'value', value: 0, resident: '10' }, faults: 0 },
+    ],
+    [
+      '37 process_vm_writev(child 2, 0x200000000000, 8192) = 4096 <flt 1>',
+      {
+        op: {
+          call: 'process_vm',
+          target: CHILD + 2,
+          ranges: [{ addr: 0x200000000000, len: 8192 }],
+          max: 8192,
+          write: true,
+          stamp: 37 + 0x400000,
+        },
+        recorded: { kind: 'value', value: 4096 },
+      },
+    ],
+    [
+      '38 process_madvise(self, 0x200000000000, 4096, MADV_COLD) = 4096',
+      { op: { call: 'process_madvise', target: 'self', advice: 20, flags: 0 } },
+    ],
+    [
+      '39 memfd_create(m0, MFD_CLOEXEC|MFD_ALLOW_SEALING) = 0 <flt 0>',
+      {
+        op: { call: 'memfd_create', name: 'm0', flags: 3 },
+        chosen: { handle: 900 },
+        recorded: { kind: 'value', value: 900 },
+      },
+    ],
+    [
+      '40 open(f1, 3) = 0',
+      {
+        op: { call: 'open', size: 12288, inMemory: true },
+        chosen: { handle: 905 },
+        recorded: { value: 905 },
+      },
+    ],
+    ['41 ftruncate(f1, 100) = 0', { op: { call: 'ftruncate', fd: 905, size: 100 } }],
+    [
+      '42 fallocate(m0, FALLOC_FL_KEEP_SIZE|FALLOC_FL_PUNCH_HOLE, 0, 4096) = -1 EPERM (Operation not permitted)',
+      { op: { call: 'fallocate', fd: 900, mode: 3 }, recorded: { kind: 'errno', errno: 'EPERM' } },
+    ],
+    [
+      '43 file_write(m0, 4096, 8192) = 8192',
+      { op: { call: 'write_file', fd: 900, offset: 4096, len: 8192, stamp: 43 + 0x800000 } },
+    ],
+    ['44 add_seals(m0, F_SEAL_GROW|F_SEAL_SEAL) = 0', { op: { call: 'add_seals', fd: 900, seals: 5 } }],
+    [
+      '45 shmget(s3, 5000) = 0',
+      { op: { call: 'shmget', key: 0x46000003, size: 5000 }, chosen: { handle: 0 }, recorded: { value: 0 } },
+    ],
+    ['46 shmat(s3, NULL, SHM_RDONLY) = -1 EINVAL (Invalid argument)', { op: { call: 'shmat', id: -1 } }],
+    ['47 shmdt(0x200000000000) = 0', { op: { call: 'shmdt', addr: 0x200000000000 } }],
+    [
+      '48 setrlimit(RLIMIT_AS, now+40960) = 0',
+      { op: { call: 'setrlimit', resource: 9, soft: 40960, hard: null, aboveUse: true } },
+    ],
+    [
+      '49 setrlimit(RLIMIT_STACK, 65536) = 0',
+      { op: { call: 'setrlimit', resource: 3, soft: 65536, hard: null } },
+    ],
+    ['50 setuid(65534) = 0', { op: { call: 'set_uid', uid: 65534 } }],
+    ['51 fill(7) = 0', { op: { call: 'fill_maps', room: 7 } }],
+    ['52 overcommit(2) = 0', { op: { call: 'overcommit', mode: 2 } }],
+    ['53 mlockall(MCL_CURRENT|MCL_FUTURE) = 0 <flt 12>', { op: { call: 'mlockall', flags: 3 } }],
+    ['54 msync(0x200000000000, 4096, MS_ASYNC) = 0 <flt 0>', { op: { call: 'msync', flags: 1 } }],
+    ['55 mseal(0x200000000000, 4096, 0) = 0 <flt 0>', { op: { call: 'mseal' } }],
+    [
+      '56 prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN|PR_MDWE_NO_INHERIT, 0, 0, 0) = 0',
+      { op: { call: 'set_mdwe', flags: 3 } },
+    ],
+    [
+      '57 prctl(PR_SET_THP_DISABLE, 1, PR_THP_DISABLE_EXCEPT_ADVISED, 0, 0) = 0',
+      { op: { call: 'set_thp_disable', on: true, flags: 2 } },
+    ],
   ];
-  for (const [line, record] of rows.slice(0, -1))
+  for (const [line, record] of rows)
     it(line.slice(0, 80), () =>
       expect(itemsOf(line)[1]).toMatchObject({ kind: 'op', nr: 1, line: 2, ...record }),
     );
+
+  it('number segments and children as they come', () => {
+    const items = itemsOf(
+      '1 shmget(s0, 1)',
+      '2 shmget(s0, 1)',
+      '3 shmat(s0, NULL, 0)',
+      '4 fork()',
+      '5 fork()',
+    );
+    const ops = items.flatMap((item) => (item.kind === 'op' ? [item] : []));
+    expect(ops.map(({ chosen }) => chosen.handle)).toEqual([0, 1, undefined, CHILD, CHILD + 1]);
+    expect(ops[2]?.op).toMatchObject({ id: 1 });
+  });
 
   it('may have two lines of one number', () => {
     const items = itemsOf(
@@ -114,6 +212,7 @@ describe('a snapshot', () => {
       'snapshot 25',
       'self pgtables_kb=140',
       'vma 200000000000-200000600000 rw-s 00001000 /dev/zero (deleted) Rss=4096 Private_Dirty=4096 flags=rd wr sh',
+      'internal 200000000000-200000600000 pgoff=1 anon=2 root=1 parent=1 children=0 vmas=3 chain=2',
       'pg 200000025000-2000000fa000 P--X---H v=23',
       'pg 200000100000-200000101000 -S---G--',
       'child 0 pgtables_kb=68',
@@ -145,11 +244,25 @@ describe('a snapshot', () => {
             },
           ],
           pages: [
-            { start: 0x200000025000, end: 0x2000000fa000, flags: 'P--X---H', stamp: 23, line: 5 },
-            { start: 0x200000100000, end: 0x200000101000, flags: '-S---G--', stamp: null, line: 6 },
+            { start: 0x200000025000, end: 0x2000000fa000, flags: 'P--X---H', stamp: 23, line: 6 },
+            { start: 0x200000100000, end: 0x200000101000, flags: '-S---G--', stamp: null, line: 7 },
+          ],
+          internals: [
+            {
+              start: 0x200000000000,
+              end: 0x200000600000,
+              pgoff: 1,
+              anonVma: 2,
+              root: 1,
+              parent: 1,
+              children: 0,
+              vmas: 3,
+              chain: 2,
+              line: 5,
+            },
           ],
         },
-        { task: CHILD, pageTablesKb: 68, vmas: [], pages: [], line: 7 },
+        { task: CHILD, pageTablesKb: 68, vmas: [], pages: [], internals: null, line: 8 },
       ],
     });
   });
@@ -165,7 +278,7 @@ describe('a bad line is told where and what would be right', () => {
     [
       'unknown call',
       ['1 flurb(1) = 0'],
-      '2:3: "flurb" is no operation of an ops file | mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, prctl, touch_read, touch_write, fork, child_…, migrate_start, migrate_end or nop',
+      '2:3: "flurb" is no operation of an ops file | mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, mlockall, munlockall, mincore, msync, mseal, prctl, touch_read, touch_write, process_vm_readv, process_vm_writev, process_madvise, memfd_create, open, ftruncate, fallocate, file_write, add_seals, shmget, shmat, shmdt, setrlimit, setuid, fill, overcommit, fork, child_exit, child_touch_read, child_touch_write, migrate_start, migrate_end, nop',
     ],
     [
       'constant',
@@ -176,6 +289,44 @@ describe('a bad line is told where and what would be right', () => {
       'error name',
       ['1 munmap(0x1000, 4096) = -1 Oops'],
       '2:29: "Oops" is no error and no signal | a name such as ENOMEM, SIGSEGV or SIGBUS',
+    ],
+    [
+      'child',
+      ['1 @x munmap(0x1000, 4096)'],
+      '2:4: found "x munmap(0x1000, 4096)" | the number of the child that makes the call',
+    ],
+    ['file', ['1 ftruncate(m4, 0)'], '2:13: argument 1 of ftruncate is "m4" | m0 to m3 or f0 to f3'],
+    ['file of another kind', ['1 open(m0, 1)'], '2:8: argument 1 of open is "m0" | f0, f1, f2 or f3'],
+    ['segment', ['1 shmat(m0, NULL, 0)'], '2:9: argument 1 of shmat is "m0" | s0, s1, s2 or s3'],
+    [
+      'process',
+      ['1 process_vm_readv(2, 0x1000, 4096)'],
+      '2:20: argument 1 of process_vm_readv is "2" | self, or "child " and a number',
+    ],
+    ['file as an address', ['1 munmap(m0, 4096)'], '2:10: argument 1 of munmap is "m0" | a number'],
+    ['placed elsewhere', ['1 munmap(0x1000, placed)'], '2:18: argument 2 of munmap is "placed" | a number'],
+    ['too few', ['1 munmap(0x1000)'], '2:3: munmap has 1 arguments here | 2 arguments'],
+    ['too many', ['1 mremap(1, 2, 3, 4, 5, 6)'], '2:3: mremap has 6 arguments here | 4 or 5 arguments'],
+    [
+      'limit',
+      ['1 setrlimit(RLIMIT_AS, now+x)'],
+      '2:24: argument 2 of setrlimit is "now+x" | now+ and a number of bytes',
+    ],
+    [
+      'limit that is not used up',
+      ['1 setrlimit(RLIMIT_STACK, now+1)'],
+      '2:27: argument 2 of setrlimit is "now+1" | a number of bytes: now+BYTES is for RLIMIT_AS, RLIMIT_DATA and RLIMIT_MEMLOCK',
+    ],
+    [
+      'prctl',
+      ['1 prctl(PR_SET_NAME, 1, 0, 0, 0)'],
+      '2:9: argument 1 of prctl is "PR_SET_NAME" | PR_SET_VMA, PR_SET_MDWE, PR_SET_MEMORY_MERGE or PR_SET_THP_DISABLE',
+    ],
+    ['pages', ['1 mincore(0x1000, 4096) = 0 vec=2'], '2:33: "2" are no pages | 0 or 1 for each page'],
+    [
+      'internals',
+      ['snapshot 0', 'self pgtables_kb=1', 'internal 1000-2000 pgoff=1 anon=x'],
+      '4:33: found "x" | anon as a number',
     ],
     ['rest', ['1 munmap(0x1000, 4096) = 0 <flt 0> x'], '2:36: found "x" | the end of the line'],
     [

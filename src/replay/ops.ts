@@ -5,26 +5,25 @@
  *   1 touch_write(0x200000025000, 872448) = 0 <flt 213>
  *   19 fork() = child 0
  *   20 child_touch_write(0, 0x200000600000, 24576) = -1 SIGSEGV {si_code=SEGV_ACCERR, si_addr=0x200000600000}
+ *   21 @0 madvise(0x200000600000, 4096, MADV_COLD) = 0 <flt 0>
  *   snapshot 25 … end
  *
- * The process is task SELF, child K is task CHILD + K. One number may have two lines: each is an operation of its own.
+ * The process is task SELF, child K is task CHILD + K. The calls are in opsCalls.ts. One number may have two lines: each is an operation of its own.
  * `opfuzz-uffd` files have more operations and sleeping threads; they are recognised and refused.
  */
 import { UsageError } from '../base/assert.ts';
-import type { Addr } from '../base/units.ts';
-import type { Access, Chosen, Op, Recorded } from '../machine/op.ts';
+import type { Chosen, Op, Recorded } from '../machine/op.ts';
 import { type InputFiles, pathIn } from './input.ts';
 import type { ReplayItem, ReplayOp, Start } from './item.ts';
-import { CHILD, SELF, SnapshotReader } from './opsSnapshot.ts';
-import { Scanner } from './scanner.ts';
+import { OPS_NAMES, OpsCalls } from './opsCalls.ts';
+import { SELF, SnapshotReader } from './opsSnapshot.ts';
+import { ownCopy, Scanner } from './scanner.ts';
 import { CallText } from './straceArgs.ts';
-import { CALL_RULES, chosenOf } from './straceCalls.ts';
+import { chosenOf } from './straceCalls.ts';
 
 const FORMAT = '# opfuzz format 1 ';
 const UFFD_FORMAT = '# opfuzz-uffd ';
-/** Added to the number of an operation in the stamps that a child writes. */
-const CHILD_STAMP = 0x10_0000;
-const SIGCHLD = 17;
+const PLACED = { placed: true } as const;
 
 /** Yields what an ops file holds. @param file  its name within `files`; '' if the input is that file */
 export function* opsItems(files: InputFiles, file = ''): Generator<ReplayItem> {
@@ -39,6 +38,7 @@ export function* opsItems(files: InputFiles, file = ''): Generator<ReplayItem> {
 class OpsReader {
   readonly #at: Scanner;
   readonly #call: CallText;
+  readonly #calls: OpsCalls;
   readonly #snapshots: SnapshotReader;
   #lineNr = 0;
   #nr = 0;
@@ -46,7 +46,8 @@ class OpsReader {
 
   constructor(file: string) {
     this.#at = new Scanner(file);
-    this.#call = new CallText(this.#at);
+    this.#call = new CallText(this.#at, OPS_NAMES);
+    this.#calls = new OpsCalls(this.#at, this.#call);
     this.#snapshots = new SnapshotReader(this.#at);
   }
 
@@ -119,16 +120,17 @@ class OpsReader {
     const at = this.#at;
     const number = at.decimal('the number of an operation, or "snapshot"');
     at.expect(' ', 'a blank and a call');
+    const by = this.#by();
     const open = at.text.indexOf('(', at.pos);
     if (open < 0) at.missing('a call with its arguments in parentheses');
     const name = at.text.slice(at.pos, open);
     this.#call.readArgs(name, open + 1);
-    const recorded = this.#result();
+    const result = this.#result();
     const faults = this.#faults();
     at.finish('the end of the line');
-    const { op, task } = this.#decode(name, number);
+    const { op, task } = this.#calls.decode(name, number, by);
     if (op.call === 'touch') this.#touches++;
-    const chosen: Chosen = op.call === 'clone' ? { handle: op.child } : chosenOf(op, this.#call);
+    const { chosen, recorded } = this.#answer(op, result);
     const moment = this.#lineNr;
     return {
       kind: 'op',
@@ -145,42 +147,33 @@ class OpsReader {
       overlaps: false,
       number,
       faults,
+      ...(this.#call.has(0) && this.#call.text(0) === 'placed' ? PLACED : {}),
     };
   }
 
-  #decode(name: string, number: number): { op: Op; task: number } {
-    const a = this.#call;
-    switch (name) {
-      case 'touch_read':
-        return { op: touchOp(a.number(0), a.number(1), 'read', null), task: SELF };
-      case 'touch_write':
-        return { op: touchOp(a.number(0), a.number(1), 'write', number), task: SELF };
-      case 'child_touch_read':
-        return { op: touchOp(a.number(1), a.number(2), 'read', null), task: CHILD + a.int(0) };
-      case 'child_touch_write':
-        return {
-          op: touchOp(a.number(1), a.number(2), 'write', number + CHILD_STAMP),
-          task: CHILD + a.int(0),
-        };
-      case 'fork':
-        return { op: { call: 'clone', flags: SIGCHLD, child: CHILD + a.value }, task: SELF };
-      case 'child_exit':
-        return { op: { call: 'exit_group' }, task: CHILD + a.int(0) };
-      case 'migrate_start':
-      case 'migrate_end':
-        return { op: migrateOp(a, name), task: SELF };
-      case 'nop':
-        return { op: { call: 'nop' }, task: SELF };
-    }
-    const op = CALL_RULES.get(name)?.decode(a) ?? null;
-    if (op === null || typeof op === 'string') {
-      this.#at.fail(
-        `"${name}" is no operation of an ops file`,
-        'mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, prctl, touch_read, touch_write, fork, child_…, migrate_start, migrate_end or nop',
-        this.#at.text.indexOf(name),
-      );
-    }
-    return { op, task: SELF };
+  /** Reads `@K `, if it is there. */
+  #by(): number | null {
+    const at = this.#at;
+    if (!at.accept('@')) return null;
+    const by = at.decimal('the number of the child that makes the call');
+    at.expect(' ', 'a blank and a call');
+    return by;
+  }
+
+  /** Returns what the kernel chose, and what it answered. Names of files hide numbers: a call that makes one answers 0. */
+  #answer(op: Op, recorded: Recorded): { chosen: Chosen; recorded: Recorded } {
+    const handle = this.#handleOf(op);
+    if (handle === null) return { chosen: chosenOf(op, this.#call), recorded };
+    return {
+      chosen: { handle },
+      recorded: recorded.kind === 'value' ? { kind: 'value', value: handle } : recorded,
+    };
+  }
+
+  #handleOf(op: Op): number | null {
+    if (op.call === 'clone') return op.child;
+    if (op.call === 'shmget') return this.#calls.segment(this.#call.text(0));
+    return op.call === 'open' || op.call === 'memfd_create' ? this.#call.int(0) : null;
   }
 
   /** Reads ` = RESULT`, if there is one. */
@@ -193,10 +186,10 @@ class OpsReader {
     call.result = 'value';
     if (at.accept('child ')) {
       call.value = at.decimal('the number of the child');
-      return { kind: 'none' };
+      return { kind: 'value', value: call.value };
     }
     call.value = at.number('the result');
-    if (call.value >= 0) return { kind: 'value', value: call.value };
+    if (call.value >= 0) return this.#value(call.value);
     call.result = 'errno';
     at.expect(' ', 'a blank and the name of an error or a signal');
     const from = at.pos;
@@ -206,6 +199,16 @@ class OpsReader {
       at.fail(`"${name}" is no error and no signal`, 'a name such as ENOMEM, SIGSEGV or SIGBUS', from);
     if (at.accept(' (')) at.pos = at.text.indexOf(')', at.pos) + 1;
     return { kind: 'errno', errno: name };
+  }
+
+  /** Reads ` vec=1101`, if it is there. */
+  #value(value: number): Recorded {
+    const at = this.#at;
+    if (!at.accept(' vec=')) return { kind: 'value', value };
+    const from = at.pos;
+    const resident = at.word();
+    if (!/^[01]*$/.test(resident)) at.fail(`"${resident}" are no pages`, '0 or 1 for each page', from);
+    return { kind: 'value', value, resident: ownCopy(resident) };
   }
 
   #signal(signal: string): Recorded {
@@ -229,17 +232,4 @@ class OpsReader {
     at.expect('>', '">" after the number of faults');
     return faults;
   }
-}
-
-const migrateOp = (a: CallText, name: 'migrate_start' | 'migrate_end'): Op => ({
-  call: 'migrate',
-  addr: a.number(0),
-  len: a.number(1),
-  step: name === 'migrate_start' ? 'start' : 'end',
-});
-
-function touchOp(addr: Addr, len: number, access: Access, stamp: number | null): Op {
-  return stamp === null
-    ? { call: 'touch', addr, len, access, by: 'user' }
-    : { call: 'touch', addr, len, access, stamp, by: 'user' };
 }

@@ -3,9 +3,10 @@
  *
  *   self pgtables_kb=140                                    child 0 pgtables_kb=68
  *   vma START-END PERMS OFFSET [NAME] Rss=852 … flags=rd wr mr mw me ac
+ *   internal START-END pgoff=N anon=1 root=1 parent=1 children=1 vmas=2 chain=1
  *   pg START-END P--X---- v=23
  */
-import type { Snapshot, SnapshotPages, SnapshotProcess, SnapshotVma } from './item.ts';
+import type { Snapshot, SnapshotInternals, SnapshotPages, SnapshotProcess, SnapshotVma } from './item.ts';
 import { ownCopy, type Scanner } from './scanner.ts';
 
 /** The task of the process itself. */
@@ -18,6 +19,7 @@ interface OpenProcess {
   readonly pageTablesKb: number;
   readonly vmas: SnapshotVma[];
   readonly pages: SnapshotPages[];
+  internals: SnapshotInternals[] | null;
   readonly line: number;
 }
 
@@ -55,7 +57,11 @@ export class SnapshotReader {
     else if (at.accept('child ')) this.#begin(CHILD + at.decimal('the number of the child'));
     else if (at.accept('vma ')) this.#current().vmas.push(this.#vma());
     else if (at.accept('pg ')) this.#current().pages.push(this.#pages());
-    else at.missing('"self", "child K", "vma", "pg" or "end"');
+    else if (at.accept('internal ')) {
+      const process = this.#current();
+      process.internals ??= [];
+      process.internals.push(this.#internals());
+    } else at.missing('"self", "child K", "vma", "internal", "pg" or "end"');
     return null;
   }
 
@@ -65,7 +71,7 @@ export class SnapshotReader {
     at.expect('pgtables_kb=', 'pgtables_kb= and a number');
     const pageTablesKb = at.decimal('a number of kB');
     at.finish('the end of the line');
-    this.#processes.push({ task, pageTablesKb, vmas: [], pages: [], line: at.line });
+    this.#processes.push({ task, pageTablesKb, vmas: [], pages: [], internals: null, line: at.line });
   }
 
   #current(): OpenProcess {
@@ -115,6 +121,31 @@ export class SnapshotReader {
       vmFlags,
       line: at.line,
     };
+  }
+
+  #internals(): SnapshotInternals {
+    const at = this.#at;
+    const start = at.hex('the start address in hex');
+    at.expect('-', '"-" between start and end');
+    const end = at.hex('the end address in hex');
+    const field = (name: string): number => {
+      at.expect(` ${name}=`, `" ${name}=" and a number`);
+      return at.number(`${name} as a number`);
+    };
+    const internals = {
+      start,
+      end,
+      pgoff: field('pgoff'),
+      anonVma: field('anon'),
+      root: field('root'),
+      parent: field('parent'),
+      children: field('children'),
+      vmas: field('vmas'),
+      chain: field('chain'),
+      line: at.line,
+    };
+    at.finish('the end of the line');
+    return internals;
   }
 
   #pages(): SnapshotPages {

@@ -22,6 +22,7 @@ const [BLANK, QUOTE, OPEN, CLOSE, STAR, COMMA, MINUS, SLASH, ZERO, LESS, GREATER
   32, 34, 40, 41, 42, 44, 45, 47, 48, 60, 62, 63,
 ];
 const [OPEN_SQUARE, CLOSE_SQUARE, OPEN_CURLY, PIPE, CLOSE_CURLY, LOWER_X] = [91, 93, 123, 124, 125, 120];
+const [LOWER_A, LOWER_Z] = [97, 122];
 const FLAG_CACHE_MAX = 4096;
 
 /** What to do with a name that is in none of our tables. */
@@ -30,6 +31,7 @@ export type UnknownName = 'refuse' | 'ignore';
 /** A call's text; reused for all calls of a file. */
 export class CallText {
   readonly #at: Scanner;
+  readonly #names: ReadonlyMap<string, number>;
   readonly #from = new Int32Array(NR_RANGES);
   readonly #to = new Int32Array(NR_RANGES);
   readonly #flagCache = { refuse: new Map<string, number>(), ignore: new Map<string, number>() };
@@ -51,9 +53,10 @@ export class CallText {
   /** How long the call took in ns, or -1 where the line does not say. */
   durationNs = -1;
 
-  /** @param at  the scanner of the file; it holds the text and makes the errors */
-  constructor(at: Scanner) {
+  /** @param at  the scanner of the file; it holds the text and makes the errors; @param names  that stand for numbers besides the constants */
+  constructor(at: Scanner, names: ReadonlyMap<string, number> = new Map()) {
     this.#at = at;
+    this.#names = names;
   }
 
   /** Cuts the scanner's text from `from` (after the opening parenthesis) into arguments and result. */
@@ -90,6 +93,13 @@ export class CallText {
   text(i: number): string {
     this.#need(i);
     return this.#text.slice(this.#from[i], this.#to[i]);
+  }
+
+  /** Tells whether argument `i` begins with a small letter, which no number and no constant does. */
+  startsWithLetter(i: number): boolean {
+    this.#need(i);
+    const code = this.#text.charCodeAt(this.#from[i]!);
+    return code >= LOWER_A && code <= LOWER_Z;
   }
 
   /** Tells whether argument `i` is NULL (or 0). */
@@ -330,7 +340,7 @@ export class CallText {
   #termValue(from: number, to: number, unknown: UnknownName): number {
     const comment = this.#text.indexOf('/*', from);
     const term = this.#text.slice(from, comment >= 0 && comment < to ? comment : to).trim();
-    const value = termValue(term);
+    const value = termValue(term) ?? this.#names.get(term) ?? null;
     if (value !== null) return value;
     if (unknown === 'ignore') return 0;
     return this.#at.fail(`"${term}" is no constant of ${this.name}`, 'a number or a constant by name', from);

@@ -56,7 +56,7 @@ describe('an ops file', () => {
     const report = checkOps(OPS);
     expect(report.differences).toEqual([]);
     expect(report.ok).toBe(true);
-    expect(report.compared).toMatchObject({ results: 8, vmas: 11, touches: 3, pages: 4 });
+    expect(report.compared).toMatchObject({ results: 9, vmas: 11, touches: 3, pages: 4 });
   });
 
   //   what was changed      the text                                 its replacement                          kind

@@ -158,8 +158,8 @@ export class Checker {
       }
     }
     this.#settle();
-    const { vmas, pages, figures, tables } = this.#snapshots.counts;
-    this.compared.vmas += vmas;
+    const { vmas, pages, figures, tables, internals } = this.#snapshots.counts;
+    this.compared.vmas += vmas + internals;
     this.compared.pages += pages;
     this.compared.counts += figures + tables;
     const recording = this.#recording.counts;
@@ -176,6 +176,7 @@ export class Checker {
       this.overlapping.push(item);
     if (item.op.call === 'madvise' && item.op.advice === MADV_FREE) this.#snapshots.noteLazyFree();
     if (outcome.kind === 'signal') this.#snapshots.noteSignal(item.task);
+    if (item.op.call === 'exit_group') this.#snapshots.noteExit(item.task);
     if (item.faults !== undefined && item.faults !== null) this.#compareFaults(item, item.faults, faults);
     if (item.op.call === 'touch') {
       this.compared.touches++;

@@ -20,6 +20,7 @@ import {
 import type { Snapshot, SnapshotProcess, SnapshotVma } from '../item.ts';
 import type { Difference } from './difference.ts';
 import { HANDLER_TABLES_KB } from './executor.ts';
+import { InternalsComparison } from './snapshotInternals.ts';
 import { firstDifference, modelRuns, recordedRuns, runText } from './windowPages.ts';
 
 const PAGE = 4096;
@@ -30,6 +31,7 @@ export interface SnapshotCounts {
   figures: number;
   pages: number;
   tables: number;
+  internals: number;
 }
 
 /** Figures of smaps by name, in kB; those of the dirty and clean kind apart. */
@@ -69,9 +71,10 @@ export class SnapshotComparison {
   readonly #firstTables = new Map<number, { readonly kernel: number; readonly ours: number }>();
   /** Processes that took a signal, whose handler runs outside the window. */
   readonly #signalled = new Set<number>();
+  readonly #internals = new InternalsComparison();
   /** An MADV_FREE was among the operations so far. */
   #lazyFreed = false;
-  readonly counts: SnapshotCounts = { vmas: 0, figures: 0, pages: 0, tables: 0 };
+  readonly counts: SnapshotCounts = { vmas: 0, figures: 0, pages: 0, tables: 0, internals: 0 };
 
   /** @param report  is called for each difference */
   constructor(report: (difference: Difference) => void) {
@@ -86,6 +89,12 @@ export class SnapshotComparison {
   /** The process of thread `task` took a signal. */
   noteSignal(task: number): void {
     this.#signalled.add(task);
+  }
+
+  /** The process of thread `task` ended; another may get its number. */
+  noteExit(task: number): void {
+    this.#firstTables.delete(task);
+    this.#signalled.delete(task);
   }
 
   /** Compares one snapshot. @param window  the part of the address space the file speaks about */
@@ -104,6 +113,7 @@ export class SnapshotComparison {
           ours: '',
         });
       else if (this.#compareVmas(snapshot, recorded, mm, window)) {
+        this.#compareInternals(snapshot, recorded, mm);
         if (window !== null) this.#comparePages(snapshot, recorded, mm, window);
         this.#compareTables(snapshot, recorded, mm);
       }
@@ -114,7 +124,7 @@ export class SnapshotComparison {
     snapshot: Snapshot,
     line: number,
     kind: Difference['kind'],
-    found: { readonly what: string; readonly kernel: string; readonly ours: string },
+    found: Pick<Difference, 'what' | 'kernel' | 'ours' | 'about'>,
   ): void {
     this.#report({ file: snapshot.file, line, op: snapshot.number, kind, ...found });
   }
@@ -178,6 +188,15 @@ export class SnapshotComparison {
       );
       if (kernel !== ours) wrong(names.join(' + '), kernel, ours);
     }
+  }
+
+  #compareInternals(snapshot: Snapshot, recorded: SnapshotProcess, mm: Mm): void {
+    if (recorded.internals === null) return;
+    const wrong = this.#internals.firstDifference(mm, recorded.internals);
+    this.counts.internals = this.#internals.compared;
+    if (wrong === null) return;
+    const { line, ...found } = wrong;
+    this.#tell(snapshot, line, 'internals', found);
   }
 
   #comparePages(

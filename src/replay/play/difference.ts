@@ -46,6 +46,10 @@ const NOT_COMPARED = new Set<OpName>([
   'set_uid',
 ]);
 
+/** Prints which pages are resident as an ops file does. */
+const residentText = (pages: readonly boolean[]): string =>
+  pages.map((isResident) => (isResident ? '1' : '0')).join('');
+
 /** Prints an outcome as strace prints a result. */
 export function outcomeText(outcome: Outcome): string {
   switch (outcome.kind) {
@@ -56,7 +60,7 @@ export function outcomeText(outcome: Outcome): string {
     case 'signal':
       return `${outcome.signal} {si_code=${outcome.code}, si_addr=${hex(outcome.addr)}}`;
     case 'resident':
-      return '0';
+      return `0 vec=${residentText(outcome.pages)}`;
     case 'unknown-memory':
       return 'not followed';
   }
@@ -65,6 +69,7 @@ export function outcomeText(outcome: Outcome): string {
 function recordedText(recorded: Recorded): string {
   switch (recorded.kind) {
     case 'value':
+      if (recorded.resident !== undefined) return `${recorded.value} vec=${recorded.resident}`;
       return recorded.value > 4096 ? hex(recorded.value) : String(recorded.value);
     case 'errno':
       return `-1 ${recorded.errno}`;
@@ -85,7 +90,8 @@ function agrees(outcome: Outcome, recorded: Recorded): boolean {
       return true;
     case 'value':
       return outcome.kind === 'resident'
-        ? recorded.value === 0
+        ? recorded.value === 0 &&
+            (recorded.resident ?? residentText(outcome.pages)) === residentText(outcome.pages)
         : outcome.kind === 'value' && outcome.value === recorded.value;
     case 'errno':
       return outcome.kind === 'errno' && outcome.errno === recorded.errno;
@@ -99,9 +105,11 @@ function agrees(outcome: Outcome, recorded: Recorded): boolean {
   }
 }
 
-/** Tells whether the answer to this operation is held against the recording. */
+/** Tells whether the answer to this operation is held against the recording; of an ops file, any. */
 export const isCompared = (item: ReplayOp, outcome: Outcome): boolean =>
-  item.recorded.kind !== 'none' && outcome.kind !== 'unknown-memory' && !NOT_COMPARED.has(item.op.call);
+  item.recorded.kind !== 'none' &&
+  outcome.kind !== 'unknown-memory' &&
+  (item.number !== undefined || !NOT_COMPARED.has(item.op.call));
 
 /** Compares the answer of the model with the recorded one. Returns the difference or null. */
 export function compareResult(item: ReplayOp, outcome: Outcome): Difference | null {

@@ -7,8 +7,8 @@
  * Cost   the machine's, plus one comparison an operation
  */
 import { ModelBug, Unmodelled } from '../../base/assert.ts';
-import { hex } from '../../base/units.ts';
-import { Machine, type Op, type Outcome, type Process } from '../../machine/index.ts';
+import { type Addr, hex } from '../../base/units.ts';
+import { Machine, type Op, type OpName, type Outcome, type Process } from '../../machine/index.ts';
 import {
   DEFAULT_CONFIG,
   type EventSink,
@@ -54,6 +54,8 @@ export interface PlayListener {
 }
 
 const FULL_CHECK_EVERY = 1000;
+/** Calls that return an address. */
+const PLACES: ReadonlySet<OpName> = new Set<OpName>(['mmap', 'mremap', 'shmat']);
 
 const faultsOf = (mm: Mm | null): number => (mm === null ? 0 : mm.minFlt + mm.majFlt);
 
@@ -95,6 +97,9 @@ export class Player {
   start: Start | null = null;
   /** Operations carried out. */
   nrOps = 0;
+  /** The last operation, and the address that it returned. */
+  #last: ReplayOp | null = null;
+  #placed: Addr | null = null;
   /** No item has changed anything since `verifyOnce`. */
   #isVerified = false;
 
@@ -149,7 +154,9 @@ export class Player {
     if (this.#verify !== 'never') this.verifyOnce();
   }
 
-  #operation(item: ReplayOp): void {
+  #operation(given: ReplayOp): void {
+    const item = given.placed ? this.#withPlaced(given) : given;
+    if (item === null) return;
     const process = this.machine.processOf(item.task);
     this.machine.kernel.opNr = item.nr;
     this.nrOps++;
@@ -159,8 +166,20 @@ export class Player {
     const before = faultsOf(mm);
     const outcome = this.machine.apply(item.task, item.op, item.chosen);
     this.#options.outcomes?.(item.op, outcome);
+    this.#last = item;
+    this.#placed = outcome.kind === 'value' && PLACES.has(item.op.call) ? outcome.value : null;
     if (this.#verify === 'every') this.#verifyAfter(item.op, process);
     this.#listener.operation?.(item, outcome, process, faultsOf(mm) - before);
+  }
+
+  /** Puts the place that the operation before was given into one of the same number and process; null: it was given none outside the window. */
+  #withPlaced(item: ReplayOp): ReplayOp | null {
+    const { op } = item;
+    const window = this.start?.state?.window;
+    const addr = this.#placed;
+    if (window === undefined || window === null || addr === null || !('addr' in op)) return null;
+    if (this.#last?.number !== item.number || this.#last?.task !== item.task) return null;
+    return addr >= window.start && addr < window.end ? null : { ...item, op: { ...op, addr } };
   }
 
   #verifyAfter(op: Op, process: Process | null): void {

@@ -20,7 +20,10 @@ export function seedProcess(machine: Machine, start: Start): Process {
   const process = machine.spawn(start.task);
   const mm = must(process.mm, '[seed] a new process has an address space');
   if (start.state !== null) seedMm(machine, mm, start.state);
-  if (start.format === 'opfuzz') seedExecutor(machine, mm);
+  if (start.format === 'opfuzz') {
+    seedExecutor(machine, mm);
+    process.uid = 0;
+  }
   return process;
 }
 
