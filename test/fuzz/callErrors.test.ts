@@ -12,7 +12,7 @@ import type { OpName } from '../../src/machine/index.ts';
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 
-/** Where each call begins: functions of src/mm and src/machine, or methods of Machine. */
+/** Where each call begins: functions of src/mm and src/machine, or methods of Machine; with a `!` without what they name. */
 const ENTRIES: Readonly<Record<OpName, readonly string[]>> = {
   mmap: ['machine/memoryCalls.ts callMmap'],
   munmap: ['mm/munmap.ts munmap'],
@@ -32,11 +32,11 @@ const ENTRIES: Readonly<Record<OpName, readonly string[]>> = {
   mseal: ['mm/mseal.ts mseal'],
   mbind: ['mm/mempolicy.ts mbind'],
   set_vma_name: ['mm/vmaName.ts setVmaName'],
-  set_memory_merge: ['machine/memoryCalls.ts settingCall'],
-  set_mdwe: ['machine/memoryCalls.ts settingCall'],
-  set_thp_disable: ['machine/memoryCalls.ts settingCall'],
-  setrlimit: ['machine/memoryCalls.ts settingCall'],
-  set_uid: ['machine/memoryCalls.ts settingCall'],
+  set_memory_merge: ['mm/ksm.ts setMemoryMerge'],
+  set_mdwe: ['machine/settings.ts setMdwe'],
+  set_thp_disable: ['machine/settings.ts setThpDisable'],
+  setrlimit: ['machine/settings.ts setLimit'],
+  set_uid: ['machine/settings.ts setUid'],
   touch: ['machine/touch.ts touch'],
   clone: ['.#clone'],
   execve: ['.#exec'],
@@ -44,20 +44,23 @@ const ENTRIES: Readonly<Record<OpName, readonly string[]>> = {
   exit_group: ['.#exitGroup'],
   open: ['machine/fileCalls.ts openFile'],
   memfd_create: ['machine/fileCalls.ts memfdCreate'],
-  close: ['machine/fileCalls.ts fileCall'],
+  close: ['machine/fileCalls.ts fileCall!'],
   close_range: ['machine/fileCalls.ts closeRange'],
   dup: ['machine/fileCalls.ts duplicate'],
-  ftruncate: ['machine/fileCalls.ts resizeFile'],
-  fallocate: ['machine/fileCalls.ts resizeFile'],
-  add_seals: ['machine/fileCalls.ts addSeals'],
+  ftruncate: ['machine/fileSize.ts fileSizeCall!', 'machine/fileSize.ts ftruncate'],
+  fallocate: ['machine/fileSize.ts fileSizeCall!', 'machine/fileSize.ts fallocate'],
+  add_seals: ['machine/fileSize.ts fileSizeCall!', 'machine/fileSize.ts addSeals'],
   userfaultfd: ['machine/fileCalls.ts userfaultfdCreate'],
   shmget: ['.#shmget'],
   shmat: ['mm/shm.ts shmat'],
   shmdt: ['mm/shm.ts shmdt'],
-  uffd_register: ['machine/memoryCalls.ts registerUffd'],
-  uffd_unregister: ['machine/memoryCalls.ts registerUffd'],
+  uffd_register: ['machine/memoryCalls.ts registerUffd!', 'mm/userfaultfd.ts uffdRegister'],
+  uffd_unregister: ['machine/memoryCalls.ts registerUffd!', 'mm/userfaultfd.ts uffdUnregister'],
   io_setup: ['machine/ioRing.ts ioSetup'],
   migrate: ['mm/migration.ts startMigration', 'mm/migration.ts endMigration'],
+  overcommit: ['machine/settings.ts settingCall!'],
+  fill_maps: ['machine/settings.ts fillMaps'],
+  write_file: ['machine/fileSize.ts fileSizeCall!', 'machine/fileSize.ts writeFile'],
   nop: [],
 };
 
@@ -74,9 +77,7 @@ const TURNED: readonly (readonly [call: OpName, errnos: readonly string[], why: 
   ['mlock2', ['EFAULT', 'EAGAIN'], 'as mlock'],
   ['mlockall', ['EFAULT'], 'what cannot be populated does not matter'],
   ['touch', ['ENOMEM', 'EPERM'], 'a stack that may not grow is a SIGSEGV'],
-  ['close', ['EBUSY', 'EINVAL'], 'of add_seals and close_range, which are in the same switch'],
   ['shmdt', ['ENOMEM', 'EPERM'], 'what cannot be unmapped stays; whole vmas need no split'],
-  ['uffd_unregister', ['EBUSY', 'EPERM'], 'of uffd_register, which begins in the same function'],
   ['io_setup', ['EACCES', 'EINVAL', 'EPERM'], 'the ring is not executable, and goes where nothing is'],
 ];
 
@@ -157,9 +158,9 @@ function errnosFrom(entry: readonly string[]): Set<string> {
   const seen = new Set(entry);
   const errnos = new Set<string>();
   for (const name of seen) {
-    for (const body of bodiesOf(name)) {
+    for (const body of bodiesOf(name.replace('!', ''))) {
       for (const errno of body.errnos) errnos.add(errno);
-      for (const other of body.named) seen.add(other);
+      if (!name.endsWith('!')) for (const other of body.named) seen.add(other);
     }
   }
   return errnos;

@@ -1,0 +1,66 @@
+/**
+ * Hunts a mutant as `faultline fuzz` would: draws sequences, has the kernel run them, holds the mutated model against the log until it
+ * differs, and makes that sequence short.
+ *
+ * The model as it is has to agree with the short sequence; otherwise what was found is no mutant.
+ */
+import type { RunOps } from '../../../src/fuzz/index.ts';
+import type { BuiltModel } from './build.ts';
+
+/** What came of a hunt. */
+export interface Catch {
+  /** Seed of the sequence that differed; null: none did in time. */
+  readonly seed: number | null;
+  readonly findSeconds: number;
+  readonly shrinkSeconds: number;
+  /** The sequence made short, operations only. */
+  readonly lines: readonly string[];
+  /** How it differs. */
+  readonly what: string;
+  /** The model as it is differs from the kernel here, too. */
+  readonly isReal: boolean;
+}
+
+/** What is hunted, and with what. */
+export interface Hunt {
+  /** Draws the sequence of a seed. */
+  readonly draw: (seed: number) => readonly string[];
+  readonly mutated: BuiltModel;
+  readonly model: BuiltModel;
+  readonly run: RunOps;
+  /** For how long it is looked for. */
+  readonly seconds: number;
+}
+
+/** Sequences that the kernel runs at once: few at first, since most mutants are found at once. */
+const BATCHES = [2, 4, 8, 16];
+
+const isOperation = (line: string): boolean => /^\d/.test(line);
+const secondsSince = (start: number): number => (performance.now() - start) / 1000;
+
+/** Hunts. */
+export function hunt({ draw, mutated, model, run, seconds }: Hunt): Catch {
+  const start = performance.now();
+  const nothing = { seed: null, shrinkSeconds: 0, lines: [], what: '', isReal: false };
+  for (let seed = 1, batch = 0; secondsSince(start) < seconds; batch++) {
+    const number = BATCHES[Math.min(batch, BATCHES.length - 1)] as number;
+    const sequences = Array.from({ length: number }, (_, i) => draw(seed + i));
+    for (const [i, log] of run(sequences).entries()) {
+      if (mutated.checkLog(log) === null) continue;
+      const findSeconds = secondsSince(start);
+      const shrunk = mutated.shrinkOps(sequences[i] ?? [], run);
+      // What does not come again was the kernel's.
+      if (shrunk === null) continue;
+      return {
+        seed: seed + i,
+        findSeconds,
+        shrinkSeconds: secondsSince(start) - findSeconds,
+        lines: shrunk.lines.filter(isOperation),
+        what: shrunk.difference.what,
+        isReal: model.checkLog(shrunk.log) !== null,
+      };
+    }
+    seed += number;
+  }
+  return { ...nothing, findSeconds: secondsSince(start) };
+}

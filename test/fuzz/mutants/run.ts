@@ -1,0 +1,72 @@
+/**
+ * Hunts every mutant on the kernel of this machine and prints a table.
+ *
+ *   npm run mutants [-- NAME|MODE …] [--seconds 60] [--cpu 0] [--show]
+ *
+ * Exits with 1 if one is not found, or not short enough. `--show` prints the short sequences too.
+ */
+import { release } from 'node:os';
+import { parseArgs } from 'node:util';
+import { fuzzSequence } from '../../../src/fuzz/index.ts';
+import { buildOpsrun, whyNoOracle } from '../../kernel/oracle.ts';
+import { opsKernel } from '../../random/opsKernel.ts';
+import { Workshop } from './build.ts';
+import { type Catch, hunt } from './hunt.ts';
+import { MUTANTS, type Mutant } from './list.ts';
+
+const OPS = 200;
+const EVERY = 25;
+/** The longest sequence that counts as short. */
+const SHORT = 6;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { seconds: { type: 'string', default: '60' }, cpu: { type: 'string' }, show: { type: 'boolean' } },
+});
+
+const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+
+function verdictOf(caught: Catch): string {
+  if (caught.seed === null) return 'not found';
+  if (caught.isReal) return 'the model itself differs';
+  return caught.lines.length > SHORT ? 'too long' : '';
+}
+
+function rowOf(mutant: Mutant, caught: Catch): string {
+  const found =
+    caught.seed === null
+      ? ['–', '–', '–']
+      : [caught.findSeconds.toFixed(1), caught.shrinkSeconds.toFixed(1), String(caught.lines.length)];
+  return row([mutant.name, mutant.mode, ...found, mutant.breaks, verdictOf(caught)]);
+}
+
+async function main(): Promise<number> {
+  const why = whyNoOracle();
+  if (why !== null) {
+    console.error(`mutants: ${why}`);
+    return 2;
+  }
+  const wanted = MUTANTS.filter(
+    ({ name, mode }) => positionals.length === 0 || positionals.includes(name) || positionals.includes(mode),
+  );
+  const run = opsKernel(buildOpsrun(), values.cpu === undefined ? null : Number(values.cpu));
+  const workshop = new Workshop();
+  let missed = 0;
+  console.log(`Linux ${release()}, ${wanted.length} mutants\n`);
+  console.log(row(['mutant', 'mode', 'find s', 'shrink s', 'lines', 'what it does', '']));
+  console.log(row(['---', '---', '---:', '---:', '---:', '---', '---']));
+  const model = await workshop.build();
+  for (const mutant of wanted) {
+    const mutated = await workshop.build(mutant);
+    const draw = (seed: number) => fuzzSequence({ mode: mutant.mode, seed, ops: OPS, every: EVERY });
+    const caught = hunt({ draw, mutated, model, run, seconds: Number(values.seconds) });
+    if (verdictOf(caught) !== '') missed++;
+    console.log(rowOf(mutant, caught));
+    if (values.show) console.log([...caught.lines, caught.what].map((line) => `    ${line}`).join('\n'));
+  }
+  workshop.remove();
+  console.log(`\n${wanted.length - missed} of ${wanted.length} found`);
+  return missed === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();
