@@ -15,6 +15,7 @@ import { buildProgram, whyNoKernel } from './fuzz/oraclePrograms.ts';
 import { FuzzProgress } from './fuzz/progress.ts';
 import { drawsMark, RunFiles, type RunState } from './fuzz/runFiles.ts';
 import { NO_SUMS } from './fuzz/totals.ts';
+import { foldedRow } from './helpText.ts';
 import { EXIT_TEXT, jsonOption, quietOption, wholeNumber } from './options.ts';
 import { note, print, styled } from './output.ts';
 import { packageVersion } from './version.ts';
@@ -81,8 +82,8 @@ export function registerFuzzCommand(program: Command): void {
 }
 
 function modesText(): string {
-  const rows = MODES.map(
-    ({ name, what, needs }) => `  ${name.padEnd(8)}${what}${needs.includes('root') ? ' Needs root.' : ''}`,
+  const rows = MODES.map(({ name, what, needs }) =>
+    foldedRow(`  ${name}`, 10, `${what}${needs.includes('root') ? ' Needs root.' : ''}`),
   );
   return `\n${rows.join('\n')}\n\n  Results, and how to run for hours on many machines: docs/fuzzing.md`;
 }

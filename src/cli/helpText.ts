@@ -76,8 +76,9 @@ const paragraph = (text: string): string =>
 
 function table(rows: readonly Row[]): string {
   const column = Math.max(0, ...rows.map(([name]) => name.length)) + 4;
-  const indent = ' '.repeat(column);
-  return rows
-    .map(([name, text]) => `  ${name}`.padEnd(column) + folded(text.split(' '), WIDTH - column, indent))
-    .join('\n');
+  return rows.map(([name, text]) => foldedRow(`  ${name}`, column, text)).join('\n');
 }
+
+/** Returns a name and its text, which begins at `column` and goes on there in the next line. */
+export const foldedRow = (name: string, column: number, text: string): string =>
+  name.padEnd(column) + folded(text.split(' '), WIDTH - column, ' '.repeat(column));
