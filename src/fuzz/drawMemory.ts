@@ -90,18 +90,6 @@ const madvise: Draw = (scene) => {
   return [`madvise(${scene.args(range)}, ${scene.advice.draw(scene.random)})`];
 };
 
-/** Draws a new length for a range of `old` pages: a little more or less, much more, half. */
-function otherLength({ random, window }: Scene, old: number): number {
-  const fresh = random.pick([
-    old + 1,
-    old + 1 + random.below(16),
-    old - 1 - random.below(old),
-    old + 1 + random.below(old),
-    old >> 1,
-  ]);
-  return Math.max(1, Math.min(fresh, window.pages));
-}
-
 const mremap: Draw = (scene) => {
   const { random, window } = scene;
   const range = window.mappedRange();
@@ -111,7 +99,7 @@ const mremap: Draw = (scene) => {
   const isPlain = flags === '0';
   const same = isPlain ? 0.15 : flags === 'MREMAP_MAYMOVE' ? 0.3 : 0.85;
   const isSame = flags.includes('DONTUNMAP') ? scene.chance(0.97) : scene.chance(same);
-  const fresh = isSame ? old : otherLength(scene, old);
+  const fresh = isSame ? old : window.otherLength(range);
   const to = scene.chance(0.1) ? besideItself(scene, range, fresh) : window.place(Math.max(fresh, old));
   const args = scene.args(range);
   // An old length of 0 asks for a second mapping of shared memory.

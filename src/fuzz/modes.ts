@@ -43,6 +43,8 @@ export interface ModeTable {
   readonly remaps: Weights;
   /** Likelihoods of rows of `calls`, `advice` and `maps` to take part in a sequence at all; those not named do. */
   readonly sometimes: Weights;
+  /** Rows that every sequence has. */
+  readonly staples: readonly string[];
   /** Likelihood of arguments that are refused or rounded. */
   readonly odd: number;
   /** Children that may live at the same time. */
@@ -76,6 +78,8 @@ const SOMETIMES: Weights = {
   'MAP_DROPPABLE|MAP_LOCKED': 0.25,
 };
 
+const STAPLES = ['mmap', 'touch_write', 'MAP_PRIVATE', 'PROT_READ|PROT_WRITE'];
+
 const VMA: ModeTable = {
   windows: { '0': 85, '1': 15 },
   calls: {
@@ -107,6 +111,7 @@ const VMA: ModeTable = {
   protections: PROTECTIONS,
   remaps: REMAPS,
   sometimes: SOMETIMES,
+  staples: STAPLES,
   odd: 0.05,
   children: 2,
   turn: 0.15,
@@ -166,6 +171,7 @@ const FORK: ModeTable = {
   advice: FORK_ADVICE,
   maps: { ...MAPS, ...RARE_MAPS, MAP_SHARED: 30 },
   sometimes: { ...SOMETIMES, mlock: 0.2, mlockall: 0.08 },
+  staples: [...STAPLES, 'fork'],
   odd: 0.01,
   children: 4,
   turn: 0.6,
@@ -196,6 +202,7 @@ const THP: ModeTable = {
   advice: HUGE_ADVICE,
   maps: { ...MAPS, ...RARE_MAPS, MAP_SHARED: 6 },
   sometimes: { ...SOMETIMES, thpDisable: 0.15, MADV_COLLAPSE: 0.7, mlock: 0.3, mlock2: 0.3 },
+  staples: [...STAPLES, 'madvise', 'MADV_HUGEPAGE'],
   odd: 0.01,
   children: 2,
   turn: 0.3,

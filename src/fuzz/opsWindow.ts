@@ -31,6 +31,12 @@ export interface RangeTaste {
   readonly longPages: number;
 }
 
+/** Ranges of a narrow sequence: they begin and end at multiples of `cell` pages, below `cells` of them. So they meet often. */
+export interface Grid {
+  readonly cell: number;
+  readonly cells: number;
+}
+
 /** What a page allows; each includes those before it. */
 export type PageAccess = 'none' | 'mapped' | 'read' | 'write';
 
@@ -38,6 +44,8 @@ const ACCESS: readonly PageAccess[] = ['none', 'mapped', 'read', 'write'];
 /** How often a range may have holes, and how often one is drawn again that begins in a hole. */
 const HOLES = 0.12;
 const TRIES = 6;
+/** How often a narrow sequence leaves its grid. */
+const OFF_GRID = 0.12;
 /** How often a page is the one before an edge; as often it is the one behind it. */
 const BESIDE = 0.05;
 /** How often a range goes on to the end of the window. */
@@ -50,6 +58,7 @@ export class OpsWindow {
   readonly #start: Addr;
   readonly #taste: RangeTaste;
   readonly #random: Prng;
+  readonly #grid: Grid | null;
   /** Number of the mapping of each page; 0: none. */
   readonly #mapping: Uint16Array;
   /** What each page allows: index into ACCESS. */
@@ -59,18 +68,19 @@ export class OpsWindow {
   /** Where mappings begin and end; null: not known since something changed. */
   #edges: readonly number[] | null = null;
 
-  constructor(start: Addr, taste: RangeTaste, random: Prng) {
+  constructor(start: Addr, taste: RangeTaste, random: Prng, grid: Grid | null = null) {
     this.pages = taste.pages;
     this.#start = start;
     this.#taste = taste;
     this.#random = random;
+    this.#grid = grid;
     this.#mapping = new Uint16Array(taste.pages);
     this.#access = new Uint8Array(taste.pages);
   }
 
   /** Returns what a child of fork has: the same, from then on its own. */
   copy(): OpsWindow {
-    const copy = new OpsWindow(this.#start, this.#taste, this.#random);
+    const copy = new OpsWindow(this.#start, this.#taste, this.#random, this.#grid);
     copy.#mapping.set(this.#mapping);
     copy.#access.set(this.#access);
     copy.#lastMapping = this.#lastMapping;
@@ -119,6 +129,22 @@ export class OpsWindow {
     return Math.max(0, Math.min(this.#first(), this.pages - length));
   }
 
+  /** Draws a new number of pages for a range: a little more or less, much more, half; whole cells of a grid; up to what is next. */
+  otherLength({ first, end }: PageRange): number {
+    const old = end - first;
+    const cell = this.#isOnGrid() ? (this.#grid as Grid).cell : 1;
+    const next = this.#allEdges().find((edge) => edge > end) ?? this.pages;
+    const fresh = this.#random.pick([
+      old + cell,
+      next - first,
+      old + cell * (1 + this.#random.below(cell === 1 ? 16 : 3)),
+      cell * Math.max(1, Math.floor((old - 1 - this.#random.below(old)) / cell)),
+      cell * (Math.ceil(old / cell) + 1 + this.#random.below(Math.ceil(old / cell))),
+      old >> 1,
+    ]);
+    return Math.max(1, Math.min(fresh, this.pages));
+  }
+
   /** Something new is mapped there. */
   map({ first, end }: PageRange, access: PageAccess): void {
     this.#edges = null;
@@ -151,6 +177,10 @@ export class OpsWindow {
   }
 
   #first(): number {
+    if (this.#isOnGrid()) {
+      const { cell, cells } = this.#grid as Grid;
+      return cell * this.#random.below(cells);
+    }
     const { edge, lastStart, lastEnd, low, aligned } = this.#taste;
     let roll = this.#random.unit();
     const chance = (likelihood: number): boolean => {
@@ -188,7 +218,17 @@ export class OpsWindow {
     return edges;
   }
 
+  #isOnGrid(): boolean {
+    return this.#grid !== null && this.#random.unit() > OFF_GRID;
+  }
+
   #length(first: number): number {
+    if (this.#isOnGrid()) {
+      const { cell, cells } = this.#grid as Grid;
+      const most = cells - Math.floor(first / cell);
+      const few = 1 + this.#random.below(this.#random.unit() < 0.85 ? 3 : cells);
+      return cell * Math.max(1, Math.min(few, most)) - (first % cell);
+    }
     const { short, long, whole, shortPages, longPages } = this.#taste;
     let roll = this.#random.unit();
     const chance = (likelihood: number): boolean => {

@@ -8,7 +8,7 @@ import { Prng } from '../base/prng.ts';
 import { hex, PAGE_SIZE } from '../base/units.ts';
 import { Deck, type Weights } from './deck.ts';
 import type { ModeTable } from './modes.ts';
-import { OpsWindow, type PageAccess, type PageRange } from './opsWindow.ts';
+import { type Grid, OpsWindow, type PageAccess, type PageRange } from './opsWindow.ts';
 import { RANGE_TASTES, type WindowKind } from './rangeTastes.ts';
 import { ODD_PROTECTIONS, ODD_REMAPS } from './weights.ts';
 
@@ -29,9 +29,11 @@ export function accessOf(prot: string): PageAccess {
   return prot.includes('PROT_READ') || prot.includes('PROT_EXEC') ? 'read' : 'mapped';
 }
 
-/** Leaves out the rows of a table that a sequence does without. */
-const without = (weights: Weights, left: ReadonlySet<string>): Weights =>
-  Object.fromEntries(Object.entries(weights).filter(([name]) => !left.has(name)));
+/** How often a sequence is narrow, and how often it does without much that its mode has. */
+const NARROW = 0.45;
+const MEAGRE = 0.45;
+/** How often a row is left out of a meagre sequence. */
+const LEFT_OUT = 0.45;
 
 /** The state of one sequence while it is drawn. */
 export class Scene {
@@ -70,12 +72,28 @@ export class Scene {
     if ('enormous' in mode.calls && !left.has('enormous'))
       for (const row of [...Object.keys(mode.calls), ...Object.keys(mode.maps)])
         if (/^mlock|LOCKED/.test(row)) left.add(row);
-    this.calls = new Deck(without(mode.calls, left));
-    this.advice = new Deck(without(mode.advice, left));
-    this.maps = new Deck(without(mode.maps, left));
-    this.protections = new Deck(mode.protections);
-    this.remaps = new Deck(mode.remaps);
-    this.#windows.set(SELF, new OpsWindow(WINDOW, RANGE_TASTES[this.kind], this.random));
+    // What is drawn of little meets itself more often: some bugs show only so.
+    const share = this.chance(MEAGRE) ? LEFT_OUT : 0;
+    const deck = (weights: Weights): Deck => {
+      const rows = Object.entries(weights).filter(([name]) => !left.has(name));
+      const kept = rows.filter(([name]) => !this.chance(share) || mode.staples.includes(name));
+      return new Deck(Object.fromEntries(kept.length === 0 ? rows : kept));
+    };
+    this.calls = deck(mode.calls);
+    this.advice = deck(mode.advice);
+    this.maps = deck(mode.maps);
+    this.protections = deck(mode.protections);
+    this.remaps = deck(mode.remaps);
+    const taste = RANGE_TASTES[this.kind];
+    this.#windows.set(SELF, new OpsWindow(WINDOW, taste, this.random, this.#grid()));
+  }
+
+  #grid(): Grid | null {
+    if (!this.chance(NARROW)) return null;
+    const cell =
+      this.kind === 0 ? this.random.pick([1, 1, 2, 3, 8]) : this.random.pick([1, 16, 256, 512, 512]);
+    const most = RANGE_TASTES[this.kind].pages / cell;
+    return { cell, cells: Math.min(most, 4 + this.random.below(7)) };
   }
 
   /** The window of who makes the call. */
