@@ -145,6 +145,8 @@ function whatIsInTheWay(mm: Mm, base: Addr): 'skipped' | 'stops' | null {
 function collapseObject(mm: Mm, object: FileObject, first: number): boolean {
   const { kernel } = mm;
   const { frames, work } = kernel;
+  for (const pgoff of [...kernel.swappedPages(object)])
+    if (pgoff >= first && pgoff < first + HUGE_PAGES) kernel.cachedPage(object, pgoff);
   const cached = Array.from({ length: HUGE_PAGES }, (_, i) => kernel.findCached(object, first + i));
   const [head] = cached;
   if (cached.every((pfn) => pfn === null)) return false;

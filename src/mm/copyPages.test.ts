@@ -85,7 +85,7 @@ describe('pages after fork', () => {
     ]);
     expect([child.write(0, 6), memory.read(0), memory.holds(0), child.holds(0)]).toEqual([
       'swap-in',
-      'swap-in',
+      'swap-cached',
       5,
       6,
     ]);

@@ -49,10 +49,16 @@ export function fileFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest):
     mm.pages.makePmdPage(page);
     return 'beyond-end';
   }
-  const isNew = shmem && !kernel.isCached(object, pgoff);
+  const slot = kernel.swappedSlot(object, pgoff);
+  const isRead = slot !== null && kernel.swap.cached(slot) === 0;
+  const isNew = shmem && slot === null && !kernel.isCached(object, pgoff);
   const pfn = kernel.cachedPage(object, pgoff);
   if (isNew) kernel.work.count(FACT.pagesZeroed);
-  if (write && !shared) return copyIntoPrivate(mm, vma, page, { pfn, stamp: request.stamp, shmem });
+  if (write && !shared) {
+    copyIntoPrivate(mm, vma, page, { pfn, stamp: request.stamp });
+    if (isRead) return 'swap-in';
+    return shmem ? 'shmem-cow' : 'file-cow';
+  }
   if (mayMapWholeFolio(mm, vma, page, pfn)) mapHugeFile(mm, vma, page, headOf(pfn), write);
   else if (write) mapForStore(mm, vma, page, pfn);
   else mapFrame(mm, page, YOUNG | sharedWrite(vma), pfn);
@@ -61,6 +67,7 @@ export function fileFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest):
     if (request.stamp !== null) kernel.frames.setStamp(pfn, request.stamp);
   }
   if (!shmem) return 'file';
+  if (isRead) return 'swap-in';
   return isNew ? 'shmem-new' : 'shmem-cached';
 }
 
@@ -77,14 +84,13 @@ function copyIntoPrivate(
   mm: Mm,
   vma: Vma,
   page: Addr,
-  from: { readonly pfn: Pfn; readonly stamp: number | null; readonly shmem: boolean },
-): FaultName {
+  from: { readonly pfn: Pfn; readonly stamp: number | null },
+): void {
   const { frames, work } = mm.kernel;
   const copy = mapNewAnon(mm, vma, page, WRITE | DIRTY | YOUNG | EXCLUSIVE);
   frames.contents.copy(from.pfn, copy);
   work.count(FACT.pagesCopied);
   if (from.stamp !== null) frames.setStamp(copy, from.stamp);
-  return from.shmem ? 'shmem-cow' : 'file-cow';
 }
 
 /** Tells whether the huge folio of the page cache that `pfn` is part of lies whole, and aligned, in the vma around `page`. */

@@ -10,7 +10,7 @@
  *
  * Invariants
  *   [frame-mapcount]   `mapcount` and `entire` are the numbers of ptes and of huge pmds that map the frame
- *   [frame-used]       a frame in use is mapped, or in the page cache, or part of a folio of which another page is mapped
+ *   [frame-used]       a frame in use is mapped, or in the page cache or swap cache, or part of a folio of which another page is mapped
  *   [frame-exclusive]  a page that an entry holds exclusively is mapped once
  * Cost    29 bytes a frame with fingerprint contents; a growth step copies, at most 25 % are spare above a million frames
  * Linux   struct folio (include/linux/mm_types.h), mm/rmap.c
@@ -45,6 +45,8 @@ export const FRAME_SWAPCACHE = 64;
 
 /** Given out. */
 const FRAME_USED = 128;
+/** Stays though nothing maps it. */
+const IN_A_CACHE = FRAME_CACHED | FRAME_SWAPCACHE;
 
 /** A huge folio, kept for its first frame. */
 interface LargeFolio {
@@ -156,7 +158,7 @@ export class Frames {
     this.#mapcount[pfn] = mapcount;
     const flags = this.#flags[pfn] as number;
     if (flags & FRAME_LARGE) return this.#dropLargePte(pfn, mm);
-    if (mapcount > 0 || flags & FRAME_CACHED) return 0;
+    if (mapcount > 0 || flags & IN_A_CACHE) return 0;
     this.#retire(pfn);
     this.#free.push(pfn);
     return 1;
@@ -191,7 +193,7 @@ export class Frames {
   }
   #releaseIfUnused(pfn: Pfn): boolean {
     const flags = this.#flags[pfn] as number;
-    if (flags & FRAME_CACHED || this.isMappedFolio(pfn)) return false;
+    if (flags & IN_A_CACHE || this.isMappedFolio(pfn)) return false;
     this.#release(pfn);
     return true;
   }
@@ -251,7 +253,7 @@ export class Frames {
   }
   /** References of the folio of `pfn`: mappings, page cache, swap cache. Linux: folio_ref_count() of an unpinned folio. */
   refcount(pfn: Pfn): number {
-    const caches = this.#flags[pfn]! & (FRAME_CACHED | FRAME_SWAPCACHE) ? 1 : 0;
+    const caches = this.#flags[pfn]! & IN_A_CACHE ? 1 : 0;
     return this.folioMapcount(pfn) + caches;
   }
 
@@ -295,6 +297,11 @@ export class Frames {
   /** Takes an unmapped page of the page cache out of it. A page that is still mapped stays until its last mapping goes. */
   uncache(pfn: Pfn): void {
     this.#flags[pfn]! &= ~FRAME_CACHED;
+    this.#releaseIfUnused(pfn);
+  }
+  /** Takes a page out of the swap cache; one that nothing maps, and that is in no page cache, is given back. */
+  leaveSwapCache(pfn: Pfn): void {
+    this.#flags[pfn]! &= ~FRAME_SWAPCACHE;
     this.#releaseIfUnused(pfn);
   }
 

@@ -41,7 +41,7 @@ export { mprotect } from './mprotect.ts';
 export { type MremapRequest, mremap } from './mremap.ts';
 export { mseal } from './mseal.ts';
 export { munmap } from './munmap.ts';
-export { type PagemapBits, pagemapBits, pagemapWord } from './pagemap.ts';
+export { entryState, PAGE_STATE, type PagemapBits, pagemapBits, pagemapWord } from './pagemap.ts';
 export { NO_PAGEMAP_FLAGS, type PagemapRun, pagemapFlags, pagemapRuns, pagemapText } from './pagemapText.ts';
 export { forEachPage, isLazyFree, type PageKind, type PageState, pageAt } from './pageState.ts';
 export { type ProcessVm, processVm } from './processVm.ts';

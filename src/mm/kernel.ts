@@ -11,7 +11,7 @@ import type { EventSink } from './events.ts';
 import { type Features, LINUX_6_18 } from './features.ts';
 import type { FrameContents } from './frameContents.ts';
 import { FRAME_CACHED, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, Frames, type Pfn } from './frames.ts';
-import { Swap } from './swap.ts';
+import { type Slot, Swap } from './swap.ts';
 import { TablePages } from './tablePages.ts';
 import { CountingTlb, type Tlb } from './tlb.ts';
 import { type FileObject, isSharedMemory, type MappedFile } from './vma.ts';
@@ -74,6 +74,9 @@ const imageObject = (): FileObject => ({
   vmas: new Set(),
 });
 
+/** What a page of shared memory is that comes back from swap. */
+const SWAPPED_SHMEM = FRAME_CACHED | FRAME_SHMEM | FRAME_SWAPBACKED | FRAME_DIRTY;
+
 /** What all address spaces of one machine share. */
 export class Kernel {
   readonly features: Features;
@@ -96,6 +99,8 @@ export class Kernel {
   readonly #pageCache = new Map<number, Map<number, number>>();
   /** Pages of shared memory that fallocate set aside and nobody has asked for yet, by object: no frame, and dirty when they get one. */
   readonly #reserved = new Map<number, Set<number>>();
+  /** Pages of shared memory that are in swap, by object and page offset: slots. */
+  readonly #swapped = new Map<number, Map<number, Slot>>();
   /** Number of the operation being carried out; events carry it. */
   opNr = 0;
   /** Who listens to events; null saves making them. */
@@ -175,15 +180,57 @@ export class Kernel {
       pages = new Map();
       this.#pageCache.set(object.id, pages);
     }
-    let frame = pages.get(pgoff);
+    let frame = pages.get(pgoff) ?? this.#swapIn(object, pgoff);
     if (frame === undefined) {
       const shmem = isSharedMemory(object) ? FRAME_SHMEM | FRAME_SWAPBACKED : 0;
       frame = this.frames.allocate(FRAME_CACHED | shmem, object.id, pgoff);
       if (object !== this.image) this.work.count(FACT.pagesAllocated);
       if (this.#reserved.get(object.id)?.delete(pgoff)) this.frames.setFlags(frame, FRAME_DIRTY);
-      pages.set(pgoff, frame);
     }
+    pages.set(pgoff, frame);
     return frame;
+  }
+  /** Reads page `pgoff` of `object` back from swap, where it is there; the slot is free afterwards. Linux: shmem_swapin_folio() */
+  #swapIn(object: FileObject, pgoff: number): Pfn | undefined {
+    const slot = this.swappedSlot(object, pgoff);
+    if (slot === null) return undefined;
+    const { frames, swap, work } = this;
+    const cached = swap.cached(slot);
+    const pfn = cached === 0 ? frames.allocate(0, object.id, pgoff) : cached;
+    frames.setFlags(pfn, SWAPPED_SHMEM);
+    frames.setOwner(pfn, object.id, pgoff);
+    if (cached === 0) {
+      frames.setStamp(pfn, swap.stamp(slot));
+      work.count(FACT.pagesAllocated);
+      work.count(FACT.pagesSwappedIn);
+    }
+    this.#swapped.get(object.id)?.delete(pgoff);
+    swap.drop(frames, slot);
+    return pfn;
+  }
+  /** Returns the slot that page `pgoff` of `object`, which is shared memory, is in, or null. */
+  swappedSlot(object: FileObject, pgoff: number): Slot | null {
+    return this.#swapped.get(object.id)?.get(pgoff) ?? null;
+  }
+  /** Returns the page offsets of `object` that are in swap. */
+  swappedPages(object: FileObject): Iterable<number> {
+    return this.#swapped.get(object.id)?.keys() ?? [];
+  }
+  /** Iterates over the slots of shared memory. For verify.ts. */
+  *sharedSlots(): Generator<Slot> {
+    for (const slots of this.#swapped.values()) yield* slots.values();
+  }
+  /** Writes page `pgoff` of `object`, shared memory that nothing maps, out to swap. Returns whether there was room. */
+  swapOut(object: FileObject, pgoff: number): boolean {
+    const pfn = this.findCached(object, pgoff);
+    const slot = pfn === null ? null : this.swap.allocate(this.frames.stamp(pfn));
+    if (slot === null) return false;
+    this.dropCached(object, pgoff, pgoff + 1);
+    const slots = this.#swapped.get(object.id) ?? new Map<number, Slot>();
+    this.#swapped.set(object.id, slots);
+    slots.set(pgoff, slot);
+    this.work.count(FACT.pagesSwappedOut);
+    return true;
   }
   /** Tells whether page `pgoff` of `object` is in the page cache. */
   isCached(object: FileObject, pgoff: number): boolean {
@@ -210,6 +257,7 @@ export class Kernel {
       this.frames.setFlags(frame, FRAME_DIRTY);
       return;
     }
+    if (this.swappedSlot(object, pgoff) !== null) return;
     const pages = this.#reserved.get(object.id) ?? new Set<number>();
     this.#reserved.set(object.id, pages);
     pages.add(pgoff);
@@ -218,9 +266,19 @@ export class Kernel {
     const pages = this.#reserved.get(object.id);
     if (pages !== undefined) for (const pgoff of pages) if (pgoff >= from && pgoff < to) pages.delete(pgoff);
   }
-  /** Takes pages `from` to below `to` of `object` out of the page cache. Nothing maps them any more. */
+  #dropSwapped(object: FileObject, from: number, to: number): void {
+    const slots = this.#swapped.get(object.id);
+    if (slots === undefined) return;
+    for (const [pgoff, slot] of slots) {
+      if (pgoff < from || pgoff >= to) continue;
+      slots.delete(pgoff);
+      this.swap.drop(this.frames, slot);
+    }
+  }
+  /** Takes pages `from` to below `to` of `object` out of the page cache, and out of swap. Nothing maps them any more. */
   dropCached(object: FileObject, from: number, to: number): void {
     this.#dropReserved(object, from, to);
+    this.#dropSwapped(object, from, to);
     const pages = this.#pageCache.get(object.id);
     if (pages === undefined) return;
     const before = this.frames.nrUsed;

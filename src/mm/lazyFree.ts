@@ -9,7 +9,7 @@
  * Left out   the batches in which the kernel moves pages to the list of lazily freed ones: here it happens at once (docs/fidelity.md)
  */
 import type { Addr } from '../base/units.ts';
-import { FRAME_DIRTY, FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
+import { FRAME_DIRTY, FRAME_SWAPBACKED, FRAME_SWAPCACHE, HUGE_PAGES, type Pfn } from './frames.ts';
 import { forEachAdvised, type PageRange } from './madvisePages.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, KIND_MASK, MARKER, MARKER_POISON, NONE, SWAP, YOUNG } from './pte.ts';
@@ -20,7 +20,7 @@ import { FACT } from './work.ts';
 /** Marks the pages of a range of private anonymous memory as free to be dropped. */
 export function lazyFreeRange(mm: Mm, range: PageRange): SysResult {
   const { pages, kernel } = mm;
-  const { frames, work } = kernel;
+  const { frames, swap, work } = kernel;
   forEachAdvised(mm, range, {
     huge: (base, pmd) => {
       pages.setHugeLow(base, pmd & ~(YOUNG | DIRTY));
@@ -28,7 +28,9 @@ export function lazyFreeRange(mm: Mm, range: PageRange): SysResult {
       work.count(FACT.pagesLazyFreed, HUGE_PAGES);
     },
     page: (addr: Addr, low: number, pfn: Pfn) => {
-      if (frames.flags(pfn) & FRAME_DIRTY && frames.mapcount(pfn) !== 1) return;
+      if (frames.flags(pfn) & (FRAME_DIRTY | FRAME_SWAPCACHE)) {
+        if (frames.mapcount(pfn) !== 1 || !swap.release(frames, pfn)) return;
+      }
       pages.setLow(addr, low & ~(YOUNG | DIRTY));
       markLazyFree(mm, pfn);
       work.count(FACT.pagesLazyFreed);

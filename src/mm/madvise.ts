@@ -53,6 +53,7 @@ import {
 import type { Mm } from './mm.ts';
 import { madvisePopulate } from './populate.ts';
 import { OK, refused, type SysResult } from './result.ts';
+import { readAhead } from './swapFault.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { modifyVma } from './vmaMerge.ts';
 import {
@@ -248,6 +249,9 @@ function advisePages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, advice
       return flags & VM_SPECIAL ? refused(EINVAL, 'special') : removeGuards(mm, range);
     case MADV_COLLAPSE:
       return collapseRange(mm, vma, range);
+    case MADV_WILLNEED:
+      if (mm.kernel.swap.nrUsed > 0) readAhead(mm, vma, range.start, range.end);
+      return OK;
     default:
       return OK;
   }

@@ -2,7 +2,7 @@
  * The advice that discards, marks or moves pages: DONTNEED, guard markers, holes in files, COLD, PAGEOUT. FREE and COLLAPSE have files of their own.
  *
  * Linux   mm/madvise.c; spec/vma.md 10, spec/pt-reclaim.md 2
- * Left out   the order of the LRU lists; PAGEOUT of pages of files on disks, and swap space for shared memory
+ * Left out   the order of the LRU lists; PAGEOUT of pages of files on disks
  */
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
@@ -161,14 +161,15 @@ function pageOutHuge(mm: Mm, vma: Vma, base: Addr, pmd: number): void {
 const isToBeKept = (vma: Vma, bits: number): boolean =>
   (bits & DIRTY) !== 0 && (vma.flags & VM_DROPPABLE) === 0;
 
-/** A page of shared memory leaves the table; one that was never written leaves the file too, which is a hole again. */
+/** A page of shared memory leaves the table, and goes to swap if there is room; one that was never written leaves the file, which is a hole again. */
 function pageOutShared(mm: Mm, addr: Addr): void {
   const { frames, objects } = mm.kernel;
   const pfn = mm.pages.high(addr);
   const [index, object] = [frames.index(pfn), objects.get(frames.owner(pfn))];
   drop(mm, addr);
-  if ((frames.flags(pfn) & FRAME_DIRTY) === 0 && object !== undefined)
-    mm.kernel.dropCached(object, index, index + 1);
+  if (object === undefined) return;
+  if ((frames.flags(pfn) & FRAME_DIRTY) === 0) mm.kernel.dropCached(object, index, index + 1);
+  else mm.kernel.swapOut(object, index);
 }
 
 /** Empties an entry that maps a page. */
@@ -197,9 +198,14 @@ function pageOut(mm: Mm, vma: Vma, addr: Addr): void {
     frames.setFlags(pfn, FRAME_SWAPBACKED);
     return;
   }
-  const slot = swap.allocate(frames.stamp(pfn));
+  const kept = swap.slotOf(pfn);
+  const slot = kept ?? swap.allocate(frames.stamp(pfn));
   if (slot === null) return;
   work.count(FACT.pagesSwappedOut);
+  if (kept !== null) {
+    swap.dup(slot, frames.stamp(pfn));
+    swap.forget(frames, pfn);
+  }
   releaseEntry(mm, low, pfn);
   mm.nrSwap++;
   pages.set(addr, SWAP | (low & EXCLUSIVE), slot);

@@ -11,7 +11,7 @@
  * Left out    who asks for it (compaction, NUMA, memory offline): an operation of the input does
  */
 import { type Addr, PMD_SIZE } from '../base/units.ts';
-import type { Pfn } from './frames.ts';
+import { FRAME_SWAPCACHE, type Pfn } from './frames.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
@@ -80,6 +80,8 @@ function finish(kernel: Kernel, pfn: Pfn): void {
   const { frames, work } = kernel;
   const to = frames.allocate(frames.flags(pfn), frames.owner(pfn), frames.index(pfn));
   frames.contents.copy(pfn, to);
+  kernel.swap.migrate(pfn, to);
+  frames.setFlags(pfn, 0, FRAME_SWAPCACHE);
   work.count(FACT.pagesAllocated);
   work.count(FACT.pagesCopied);
   const places: { readonly mm: Mm; readonly addr: Addr }[] = [];

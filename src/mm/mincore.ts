@@ -42,7 +42,11 @@ function isResident(mm: Mm, vma: Vma, addr: Addr): boolean {
   if (kind === 'swap') return mm.kernel.swap.cached(mm.pages.high(addr)) !== 0;
   // A marker hides nothing of a file.
   if (vma.file === null || (kind !== 'none' && kind !== 'marker')) return false;
-  return mm.kernel.isCached(vma.file.object, vma.pgoff + nrPagesIn(addr - vma.start));
+  const { kernel } = mm;
+  const { object } = vma.file;
+  const pgoff = vma.pgoff + nrPagesIn(addr - vma.start);
+  const slot = kernel.swappedSlot(object, pgoff);
+  return slot === null ? kernel.isCached(object, pgoff) : kernel.swap.cached(slot) !== 0;
 }
 
 /**

@@ -120,10 +120,11 @@ export class Release {
       if (flags & FRAME_SHMEM) this.#shmem++;
       else this.#file++;
     }
-    const freed = frames.dropPte(pfn, this.#mm.id);
+    let freed = frames.dropPte(pfn, this.#mm.id);
+    if (flags & FRAME_SWAPCACHE && frames.mapcount(pfn) === 0)
+      freed = this.#mm.kernel.swap.unmapped(frames, pfn) ? 1 : 0;
     this.#freed += freed;
     if (freed === 0 && isAnon) this.#stillUsed++;
-    if (freed > 0 && flags & FRAME_SWAPCACHE) this.#mm.kernel.swap.forget(frames, pfn);
   }
 
   /** Counts what was let go of. */

@@ -12,8 +12,8 @@ import { PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { FRAME_ANON, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, HUGE, holdsFrame, KIND_MASK, SWAP, YOUNG } from './pte.ts';
-import type { Vma } from './vma.ts';
-import { VM_LOCKED } from './vmFlags.ts';
+import { isSharedMemory, type Vma } from './vma.ts';
+import { VM_LOCKED, VM_SHARED, VM_WRITE } from './vmFlags.ts';
 
 /** The sums of one vma, or of several. */
 export interface MemoryFigures {
@@ -80,6 +80,20 @@ export function gatherFigures(mm: Mm, vma: Vma, sums: MemoryFigures): void {
       for (let i = 0; i < pages; i++) addPage(mm, high + i, { low, locked }, sums);
     }
   });
+  if (mm.kernel.swap.nrUsed > 0) sums.swap += sharedSwapped(mm, vma) * PAGE_SIZE;
+}
+
+/** Returns how many pages of the shared memory that `vma` maps are in swap; where it has copies of its own, only those it would ask the file for. */
+function sharedSwapped(mm: Mm, vma: Vma): number {
+  const object = vma.file?.object;
+  if (object === undefined || !isSharedMemory(object)) return 0;
+  const hasCopies = (vma.flags & (VM_SHARED | VM_WRITE)) === VM_WRITE;
+  let pages = 0;
+  for (const pgoff of mm.kernel.swappedPages(object)) {
+    const addr = vma.start + (pgoff - vma.pgoff) * PAGE_SIZE;
+    if (addr >= vma.start && addr < vma.end && !(hasCopies && mm.pages.kind(addr) !== 'none')) pages++;
+  }
+  return pages;
 }
 
 function addHuge(mm: Mm, head: Pfn, sums: MemoryFigures): void {

@@ -1,8 +1,8 @@
 /** Slots by themselves, and pages that go out and come back. */
 import { describe, expect, it } from 'vitest';
 import { Machine, type Memory, oneProcess } from '../../test/support/memory.ts';
-import { MADV_DONTNEED, MADV_PAGEOUT, PROT_READ } from '../abi/mman.ts';
-import { FRAME_ANON, FRAME_SWAPBACKED, Frames } from './frames.ts';
+import { MADV_DONTNEED, MADV_PAGEOUT, MADV_REMOVE, MADV_WILLNEED, PROT_READ } from '../abi/mman.ts';
+import { FRAME_ANON, FRAME_DIRTY, FRAME_SWAPBACKED, Frames } from './frames.ts';
 import { Swap } from './swap.ts';
 
 describe('slots', () => {
@@ -36,11 +36,42 @@ describe('slots', () => {
     expect([swap.cached(slot), swap.slotOf(pfn), frames.refcount(pfn)]).toEqual([pfn, slot, 2]);
     swap.forget(frames, pfn);
     expect([swap.cached(slot), swap.slotOf(pfn), frames.refcount(pfn)]).toEqual([0, null, 1]);
-    swap.cache(frames, slot, pfn);
+    expect(swap.count(slot)).toBe(1);
+  });
+  it('stay while the page is mapped, though nobody refers to them; the page is dirty when it leaves', () => {
+    const { swap, frames, slot, pfn } = cachedSlot();
+    expect(swap.release(frames, pfn)).toBe(false);
     swap.drop(frames, slot);
-    expect([swap.slotOf(pfn), frames.refcount(pfn)]).toEqual([null, 1]);
+    expect([swap.nrUsed, swap.slotOf(pfn), frames.flags(pfn) & FRAME_DIRTY]).toEqual([1, slot, 0]);
+    expect([swap.release(frames, pfn), swap.nrUsed, swap.slotOf(pfn)]).toEqual([true, 0, null]);
+    expect([frames.refcount(pfn), frames.flags(pfn) & FRAME_DIRTY]).toEqual([1, FRAME_DIRTY]);
+  });
+  it('keep a page that nothing maps while somebody refers to them', () => {
+    const { swap, frames, slot, pfn } = cachedSlot();
+    expect([frames.dropPte(pfn, 1), swap.unmapped(frames, pfn), frames.isUsed(pfn)]).toEqual([
+      0,
+      false,
+      true,
+    ]);
+    swap.drop(frames, slot);
+    expect([frames.isUsed(pfn), swap.nrUsed]).toEqual([false, 0]);
+  });
+  it('follow a page to another frame', () => {
+    const { swap, slot, pfn } = cachedSlot();
+    swap.migrate(pfn, 99);
+    expect([swap.slotOf(pfn), swap.slotOf(99), swap.cached(slot)]).toEqual([null, slot, 99]);
   });
 });
+
+/** A slot that somebody refers to, and the page that was read from it, mapped once. */
+function cachedSlot(): { swap: Swap; frames: Frames; slot: number; pfn: number } {
+  const [swap, frames] = [new Swap(2), new Frames()];
+  const slot = swap.allocate(5) ?? 0;
+  const pfn = frames.allocate(FRAME_ANON | FRAME_SWAPBACKED, 1, 0);
+  frames.addPte(pfn, 1);
+  swap.cache(frames, slot, pfn);
+  return { swap, frames, slot, pfn };
+}
 
 const out = (pages = 4, slots = 16): Memory => {
   const memory = oneProcess(slots);
@@ -125,7 +156,7 @@ describe('a slot that two processes hold', () => {
       6,
       'wdye',
     ]);
-    expect([memory.read(0), memory.holds(0)]).toEqual(['swap-in', 10]);
+    expect([memory.read(0), memory.holds(0)]).toEqual(['swap-cached', 10]);
   });
   it('is exclusive again when the other is gone', () => {
     const memory = out(1);
@@ -140,6 +171,51 @@ describe('a slot that two processes hold', () => {
     expect(swap.nrUsed).toBe(1);
     child.exit();
     expect(swap.nrUsed).toBe(0);
+  });
+});
+
+describe('what is read ahead', () => {
+  it('is in the swap cache, and comes from there by a minor fault', () => {
+    const memory = out(2);
+    memory.advise(0, 1, MADV_WILLNEED);
+    const { frames } = memory.machine.kernel;
+    expect([memory.kinds(0, 2), memory.resident, frames.nrUsed]).toEqual([['swap'], [0, 0, 0, 2], 1]);
+    expect([memory.read(0), memory.read(1), memory.holds(0)]).toEqual(['swap-cached', 'swap-in', 10]);
+  });
+  it('goes with the last entry', () => {
+    const memory = out(2);
+    memory.advise(0, 2, MADV_WILLNEED);
+    memory.unmap(0, 2);
+    const { frames, swap } = memory.machine.kernel;
+    expect([frames.nrUsed, swap.nrUsed]).toEqual([0, 0]);
+  });
+});
+
+describe('shared memory that is paged out', () => {
+  const shared = (): { machine: Machine; memory: Memory } => {
+    const machine = new Machine(16);
+    const memory = machine.spawn();
+    memory.map(0, 4, { object: machine.memfd(4), shared: true });
+    memory.touch(0, 'write', { pages: 4, stamp: 10 });
+    memory.advise(0, 4, MADV_PAGEOUT);
+    return { machine, memory };
+  };
+  it('leaves the table and the file, and comes back by a major fault', () => {
+    const { machine, memory } = shared();
+    const { frames, swap } = machine.kernel;
+    expect([memory.kinds(0, 4), frames.nrUsed, swap.nrUsed]).toEqual([['none'], 0, 4]);
+    expect([memory.read(2), memory.holds(2), frames.nrUsed, swap.nrUsed]).toEqual(['swap-in', 12, 1, 3]);
+  });
+  it('is read ahead into the swap cache', () => {
+    const { machine, memory } = shared();
+    memory.advise(0, 4, MADV_WILLNEED);
+    expect([machine.kernel.frames.nrUsed, memory.read(2), memory.holds(2)]).toEqual([4, 'shmem-cached', 12]);
+  });
+  it('goes with the hole', () => {
+    const { machine, memory } = shared();
+    memory.advise(0, 2, MADV_REMOVE);
+    expect(machine.kernel.swap.nrUsed).toBe(2);
+    expect([memory.read(0), memory.holds(0)]).toEqual(['shmem-new', 0]);
   });
 });
 

@@ -1,15 +1,18 @@
 /**
- * Swap: slots, each with the content of one page and a count of the entries that refer to it.
+ * Swap: slots, each with the content of one page and a count of those who refer to it: entries, or shared memory that was paged out.
  *
- * A slot that was read back while others still refer to it stays in step with the frame it was read into (the swap cache), so that all of
- * them find the same page. The device is the one of the machine: without swap pages, nothing can be written out.
+ * A slot that was read back while others still refer to it, or ahead of time, stays in step with the frame it was read into (the swap cache), so
+ * that all of them find the same page. Such a frame stays as long as somebody refers to its slot, even if nothing maps it; and a slot to
+ * which nobody refers stays as long as its frame is mapped, until the page is written or the last mapping goes. The device is the one of the
+ * machine: without swap pages, nothing can be written out.
  *
- * Invariants   [swap-count]  a slot's count is the number of entries that hold it
- *              [swap-cache]  the frame of a slot is in use, is in the swap cache, and no other slot has it
+ * Invariants   [swap-count]  a slot's count is the number of entries that hold it, and of pages of shared memory that are in it
+ *              [swap-cache]  the frame of a slot is in use, knows that it is in the swap cache, and no other slot has it; one that nothing maps
+ *                            belongs to a slot that somebody refers to
  * Linux        mm/swapfile.c, mm/swap_state.c
- * Left out     clusters, several devices, costs of reading and writing, read-ahead
+ * Left out     clusters, several devices, costs of reading and writing, read-ahead beside what was asked for
  */
-import { FRAME_SWAPCACHE, type Frames, type Pfn } from './frames.ts';
+import { FRAME_DIRTY, FRAME_SWAPCACHE, type Frames, type Pfn } from './frames.ts';
 
 /** The number of a slot. */
 export type Slot = number & { readonly unit?: 'slot' };
@@ -35,6 +38,10 @@ export class Swap {
     this.totalPages = totalPages;
   }
 
+  /** More than half of it is in use: what is read back does not stay in the swap cache. Linux: vm_swap_full() */
+  get isShort(): boolean {
+    return this.#slots.size * 2 > this.totalPages;
+  }
   /** Number of slots in use. */
   get nrUsed(): number {
     return this.#slots.size;
@@ -46,7 +53,7 @@ export class Swap {
     this.#slots.set(slot, { count: 1, stamp, frame: 0 });
     return slot;
   }
-  /** Returns how many entries hold `slot`. */
+  /** Returns how many refer to `slot`. */
   count(slot: Slot): number {
     return this.#slots.get(slot)?.count ?? 0;
   }
@@ -54,19 +61,23 @@ export class Swap {
   stamp(slot: Slot): number {
     return this.#slots.get(slot)?.stamp ?? 0;
   }
-  /** Counts one more entry that holds `slot`. */
-  dup(slot: Slot): void {
+  /** Counts one more who refers to `slot`. @param stamp  the first word of what it holds from now on, if that may have changed */
+  dup(slot: Slot, stamp: number | null = null): void {
     const state = this.#slots.get(slot);
-    if (state !== undefined) state.count++;
+    if (state === undefined) return;
+    state.count++;
+    if (stamp !== null) state.stamp = stamp;
   }
-  /** Counts one entry less; the last one frees the slot, and the frame in the swap cache if nothing maps it. */
+  /** Counts one less who refers to `slot`. With the last one it is free, unless a page that is mapped is still in the swap cache for it. */
   drop(frames: Frames, slot: Slot): void {
     const state = this.#slots.get(slot);
     if (state === undefined || --state.count > 0) return;
-    this.#uncache(frames, state);
-    this.#slots.delete(slot);
-    this.#free.push(slot);
+    if (state.frame !== 0 && frames.isMappedFolio(state.frame)) return;
+    this.#uncache(frames, slot, state);
   }
+
+  // ---- the swap cache ------------------------------------------------------------------------------------------------------------
+
   /** Returns the frame that holds what `slot` holds, or 0. */
   cached(slot: Slot): Pfn {
     return this.#slots.get(slot)?.frame ?? 0;
@@ -83,21 +94,56 @@ export class Swap {
     this.#slotOf.set(pfn, slot);
     frames.setFlags(pfn, FRAME_SWAPCACHE);
   }
-  /** Takes a page out of the swap cache because nothing maps it any more, or because it is about to be written. */
+  /**
+   * Takes `pfn` out of the swap cache if nobody refers to its slot any more, which is then free; the page is dirty from then on.
+   * @returns  whether the page is now in no swap cache. Linux: folio_free_swap()
+   */
+  release(frames: Frames, pfn: Pfn): boolean {
+    const slot = this.#slotOf.get(pfn);
+    const state = slot === undefined ? undefined : this.#slots.get(slot);
+    if (slot === undefined || state === undefined) return true;
+    if (state.count > 0) return false;
+    frames.setFlags(pfn, FRAME_DIRTY);
+    this.#uncache(frames, slot, state);
+    return true;
+  }
+  /** Nothing maps `pfn` any more: it goes, unless somebody refers to its slot. Returns whether it went. Linux: free_swap_cache() */
+  unmapped(frames: Frames, pfn: Pfn): boolean {
+    const slot = this.#slotOf.get(pfn);
+    const state = slot === undefined ? undefined : this.#slots.get(slot);
+    if (slot === undefined || state === undefined || state.count > 0) return false;
+    this.#uncache(frames, slot, state);
+    return true;
+  }
+  /** Takes `pfn` out of the swap cache although its slot stays: what maps it is about to refer to the slot instead. */
   forget(frames: Frames, pfn: Pfn): void {
     const slot = this.#slotOf.get(pfn);
     const state = slot === undefined ? undefined : this.#slots.get(slot);
-    if (state !== undefined) this.#uncache(frames, state);
+    if (state === undefined) return;
+    this.#slotOf.delete(pfn);
+    state.frame = 0;
+    frames.leaveSwapCache(pfn);
   }
-  #uncache(frames: Frames, state: SlotState): void {
+  /** The page of `from` is in frame `to` from now on. */
+  migrate(from: Pfn, to: Pfn): void {
+    const slot = this.#slotOf.get(from);
+    const state = slot === undefined ? undefined : this.#slots.get(slot);
+    if (slot === undefined || state === undefined) return;
+    this.#slotOf.delete(from);
+    this.#slotOf.set(to, slot);
+    state.frame = to;
+  }
+  /** Frees a slot to which nobody refers, and takes its frame out of the swap cache. */
+  #uncache(frames: Frames, slot: Slot, state: SlotState): void {
+    this.#slots.delete(slot);
+    this.#free.push(slot);
     if (state.frame === 0) return;
     this.#slotOf.delete(state.frame);
-    frames.setFlags(state.frame, 0, FRAME_SWAPCACHE);
-    state.frame = 0;
+    frames.leaveSwapCache(state.frame);
   }
 
-  /** Iterates over slots and their counts, ascending by age. For verify.ts. */
-  *counts(): Generator<readonly [Slot, number]> {
-    for (const [slot, { count }] of this.#slots) yield [slot, count];
+  /** Iterates over slots, the counts of who refers to them, and their frames (0: none), ascending by age. For verify.ts. */
+  *counts(): Generator<readonly [Slot, number, Pfn]> {
+    for (const [slot, { count, frame }] of this.#slots) yield [slot, count, frame];
   }
 }

@@ -1,52 +1,91 @@
 /**
- * Accesses to pages that are in swap.
+ * Accesses to pages that are in swap, and reading ahead of them.
  *
- * The content is read into a new page, or found in the swap cache if another address space has read it already. An entry that held its slot
- * exclusively becomes exclusive and writable at once; so does the last reference to a slot.
+ * The content is read into a new page, or found in the swap cache if another address space, or MADV_WILLNEED, has read it already. An entry that
+ * held its slot exclusively becomes exclusive and writable at once; so does one that is alone with the page, if the page is not kept
+ * in the swap cache: a store takes it out of there, a load leaves it.
  *
- * Linux   mm/memory.c: do_swap_page
- * Left out   read-ahead, the price of reading
+ * Linux   mm/memory.c: do_swap_page, should_try_to_free_swap; mm/madvise.c: swapin_walk_pmd_entry, shmem_swapin_range
+ * Left out   read-ahead beside what was asked for, the price of reading
  */
-import type { Addr } from '../base/units.ts';
+import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import type { AccessRequest } from './fault.ts';
+import { FRAME_SWAPBACKED, type Pfn } from './frames.ts';
+import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
-import { DIRTY, EXCLUSIVE, PRESENT, WRITE, YOUNG } from './pte.ts';
+import { DIRTY, EXCLUSIVE, KIND_MASK, PRESENT, SWAP, WRITE, YOUNG } from './pte.ts';
 import { anonFlags, linearIndex } from './rmap.ts';
-import type { Vma } from './vma.ts';
-import { VM_WRITE } from './vmFlags.ts';
+import type { Slot } from './swap.ts';
+import { isAnonymousVma, isSharedMemory, type Vma } from './vma.ts';
+import { VM_LOCKED, VM_WRITE } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
 import { writeFault } from './writeFault.ts';
+
+/** Takes a frame that belongs to nobody yet and reads `slot` into it. */
+function readSlot(kernel: Kernel, slot: Slot): Pfn {
+  const { frames, swap, work } = kernel;
+  const pfn = frames.allocate(FRAME_SWAPBACKED, 0, 0);
+  frames.setStamp(pfn, swap.stamp(slot));
+  work.count(FACT.pagesAllocated);
+  work.count(FACT.pagesSwappedIn);
+  return pfn;
+}
+
+/** Returns the frame with what `slot` holds, read if need be. What only this entry refers to is read past the swap cache. */
+function frameOf(mm: Mm, vma: Vma, page: Addr, slot: Slot): Pfn {
+  const { kernel } = mm;
+  const { frames, swap } = kernel;
+  const cached = swap.cached(slot);
+  const pfn = cached === 0 ? readSlot(kernel, slot) : cached;
+  if (cached === 0 && swap.count(slot) > 1) swap.cache(frames, slot, pfn);
+  if (frames.isAnon(pfn)) return pfn;
+  // What others refer to as well belongs to the root: all of them descend from it.
+  const owner = swap.count(slot) === 1 ? vma.anonVma : vma.anonVma?.root;
+  frames.setFlags(pfn, anonFlags(vma), FRAME_SWAPBACKED & ~anonFlags(vma));
+  frames.setOwner(pfn, owner?.id ?? 0, linearIndex(vma, page));
+  return pfn;
+}
 
 /** Serves an access to `page`, whose entry holds a swap slot. */
 export function swapIn(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultName {
   const { kernel, pages } = mm;
-  const { frames, swap, work } = kernel;
+  const { frames, swap } = kernel;
   const write = request.access === 'write';
   const low = pages.low(page);
   const slot = pages.high(page);
   prepareAnonVma(kernel, vma);
-  const cached = swap.cached(slot);
-  let pfn = cached;
-  if (pfn === 0) {
-    // What others refer to as well belongs to the root: all of them descend from it.
-    const anonVma = low & EXCLUSIVE || swap.count(slot) === 1 ? vma.anonVma : vma.anonVma?.root;
-    pfn = frames.allocate(anonFlags(vma), anonVma?.id ?? 0, linearIndex(vma, page));
-    frames.setStamp(pfn, swap.stamp(slot));
-    swap.cache(frames, slot, pfn);
-    work.count(FACT.pagesAllocated);
-    work.count(FACT.pagesSwappedIn);
-  }
-  const alone = frames.mapcount(pfn) === 0 && swap.count(slot) === 1;
-  const own = (low & EXCLUSIVE) !== 0 || alone;
+  const isRead = swap.cached(slot) === 0;
+  const pfn = frameOf(mm, vma, page, slot);
+  const alone = frames.mapcount(pfn) === 0;
   frames.addPte(pfn, mm.id);
   mm.rssAnon++;
   mm.nrSwap--;
+  swap.drop(frames, slot);
+  if ((write && alone) || vma.flags & VM_LOCKED || swap.isShort) swap.release(frames, pfn);
+  const own = (low & EXCLUSIVE) !== 0 || (alone && swap.slotOf(pfn) === null);
   const writable = own && (vma.flags & VM_WRITE) !== 0;
   const bits = (own ? EXCLUSIVE : 0) | (writable ? WRITE : 0) | (writable && write ? DIRTY : 0);
   pages.set(page, PRESENT | YOUNG | bits, pfn);
-  swap.drop(frames, slot);
   if (write && !writable) writeFault(mm, vma, page, request.stamp);
   else if (write && request.stamp !== null) frames.setStamp(pfn, request.stamp);
-  return cached === 0 ? 'swap-in' : 'swap-cached';
+  return isRead ? 'swap-in' : 'swap-cached';
+}
+
+/** MADV_WILLNEED: what of a range is in swap is read into the swap cache, of shared memory too. Entries stay as they are. */
+export function readAhead(mm: Mm, vma: Vma, start: Addr, end: Addr): void {
+  const { kernel } = mm;
+  const { frames, swap } = kernel;
+  const slots: Slot[] = [];
+  if (isAnonymousVma(vma))
+    mm.pages.transform(start, end, (low, high) => {
+      if ((low & KIND_MASK) === SWAP) slots.push(high);
+      return low;
+    });
+  else if (vma.file !== null && isSharedMemory(vma.file.object))
+    for (let addr = start; addr < end; addr += PAGE_SIZE) {
+      const slot = kernel.swappedSlot(vma.file.object, linearIndex(vma, addr));
+      if (slot !== null) slots.push(slot);
+    }
+  for (const slot of slots) if (swap.cached(slot) === 0) swap.cache(frames, slot, readSlot(kernel, slot));
 }

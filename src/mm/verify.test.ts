@@ -16,7 +16,7 @@ import { AnonVma } from './anonVma.ts';
 import { accessPage } from './fault.ts';
 import { LINUX_6_18 } from './features.ts';
 import { exitMm, forkMm } from './fork.ts';
-import { FRAME_ANON, FRAME_CACHED } from './frames.ts';
+import { FRAME_ANON, FRAME_CACHED, FRAME_SWAPCACHE } from './frames.ts';
 import { Kernel } from './kernel.ts';
 import { madvise } from './madvise.ts';
 import { Mm } from './mm.ts';
@@ -171,6 +171,11 @@ const BREAKERS: Readonly<Record<string, (world: World) => void>> = {
   'swap-count': ({ kernel }) => {
     kernel.swap.allocate(5);
   },
+  'swap-cache': (world) => {
+    const { kernel, mm, written } = world;
+    kernel.swap.cache(kernel.frames, mm.pages.high(written.start + 2 * PAGE), inUse(world));
+    kernel.frames.setFlags(inUse(world), 0, FRAME_SWAPCACHE);
+  },
 };
 
 describe('every invariant is named when it is broken', () => {
@@ -288,6 +293,11 @@ describe('what each check of pages sees beyond one example', () => {
       'a slot that counts too many entries',
       'swap-count',
       ({ kernel, mm, written }) => kernel.swap.dup(mm.pages.high(written.start + 2 * PAGE)),
+    ],
+    [
+      'a page that is in the swap cache for no slot',
+      'swap-cache',
+      (world) => world.kernel.frames.setFlags(inUse(world), FRAME_SWAPCACHE),
     ],
     [
       'a page that left the page cache and is not unmapped',

@@ -6,7 +6,7 @@
  * Cost   every entry once, every frame once; a huge mapping counts as one entry, its frames are looked at
  */
 import { type Addr, hex, PAGE_SIZE, TASK_SIZE } from '../base/units.ts';
-import { HUGE_PAGES, type Pfn } from './frames.ts';
+import { FRAME_SWAPCACHE, HUGE_PAGES, type Pfn } from './frames.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
 import {
@@ -159,6 +159,7 @@ export function countHolders(kernel: Kernel, mms: readonly Mm[]): Holders {
       const pages = low & HUGE ? HUGE_PAGES : 1;
       for (let i = 0; i < pages; i++) mappings[high + i] = (mappings[high + i] as number) + 1;
     });
+  for (const slot of kernel.sharedSlots()) slots.set(slot, (slots.get(slot) ?? 0) + 1);
   return { kernel, mappings, slots };
 }
 
@@ -178,7 +179,10 @@ function lostFrames({ kernel, mappings }: Holders): string | null {
     if (!frames.isUsed(pfn)) continue;
     used++;
     const isHeld =
-      (mappings[pfn] as number) > 0 || cached.has(pfn) || (frames.isLarge(pfn) && frames.isMappedFolio(pfn));
+      (mappings[pfn] as number) > 0 ||
+      cached.has(pfn) ||
+      kernel.swap.slotOf(pfn) !== null ||
+      (frames.isLarge(pfn) && frames.isMappedFolio(pfn));
     if (!isHeld) return `frame ${pfn} is in use and nothing holds it`;
   }
   return used === frames.nrUsed ? null : `${frames.nrUsed} frames are counted as used, ${used} are`;
@@ -187,8 +191,30 @@ function lostFrames({ kernel, mappings }: Holders): string | null {
 function wrongSlots({ kernel, slots }: Holders): string | null {
   for (const [slot, count] of kernel.swap.counts())
     if (count !== (slots.get(slot) ?? 0))
-      return `slot ${slot} counts ${count} entries, there are ${slots.get(slot) ?? 0}`;
-  return slots.size === kernel.swap.nrUsed ? null : `${kernel.swap.nrUsed} slots in use, ${slots.size} held`;
+      return `slot ${slot} counts ${count} who refer to it, there are ${slots.get(slot) ?? 0}`;
+  for (const slot of slots.keys()) if (kernel.swap.count(slot) === 0) return `slot ${slot} is held and free`;
+  return null;
+}
+
+/** Slots and the frames in the swap cache know each other; one of both is held by somebody. */
+function wrongSwapCache({ kernel, mappings }: Holders): string | null {
+  const { frames, swap } = kernel;
+  let cached = 0;
+  for (const [slot, count, pfn] of swap.counts()) {
+    if (pfn === 0) {
+      if (count === 0) return `slot ${slot} is in use and nobody refers to it`;
+      continue;
+    }
+    cached++;
+    if (!frames.isUsed(pfn) || (frames.flags(pfn) & FRAME_SWAPCACHE) === 0)
+      return `slot ${slot} is in step with frame ${pfn}, which is not in the swap cache`;
+    if (swap.slotOf(pfn) !== slot)
+      return `frame ${pfn} is in step with slot ${swap.slotOf(pfn)}, not ${slot}`;
+    if (count === 0 && mappings[pfn] === 0) return `nothing maps frame ${pfn}, nobody refers to slot ${slot}`;
+  }
+  for (let pfn: Pfn = 1; pfn < mappings.length; pfn++)
+    if (frames.isUsed(pfn) && frames.flags(pfn) & FRAME_SWAPCACHE) cached--;
+  return cached === 0 ? null : `${-cached} frames more say that they are in the swap cache than slots do`;
 }
 
 /** The invariants of one kernel and all its address spaces. */
@@ -196,4 +222,5 @@ export const FRAME_INVARIANTS: readonly Invariant<Holders>[] = [
   { name: 'frame-mapcount', broken: wrongMapcount },
   { name: 'frame-used', broken: lostFrames },
   { name: 'swap-count', broken: wrongSlots },
+  { name: 'swap-cache', broken: wrongSwapCache },
 ];

@@ -22,11 +22,8 @@ function isOnlyReference(mm: Mm, pfn: Pfn): boolean {
   const { frames, swap } = mm.kernel;
   // The last page of a huge folio that is mapped is copied, so that the folio can go.
   if (frames.isLarge(pfn)) return frames.folioMapcount(pfn) > 1 && !frames.isMaybeShared(pfn);
-  if (frames.mapcount(pfn) !== 1) return false;
-  // A copy in the swap cache goes if no entry refers to its slot any more.
-  const slot = swap.slotOf(pfn);
-  if (slot !== null && swap.count(slot) > 0) return false;
-  return true;
+  // The place in the swap cache goes if nobody refers to its slot any more.
+  return frames.mapcount(pfn) === 1 && swap.release(frames, pfn);
 }
 
 /** Takes `pfn` under the anon_vma of `vma`. Linux: folio_move_anon_rmap(). */

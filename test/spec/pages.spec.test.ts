@@ -9,8 +9,6 @@ const cases = loadPageCases().filter((c) => whyNotOn('model', c) === null);
 /** Cases in which the model is known to differ. One that it answers as the kernel does is to be taken off the list. */
 const DIFFERS: ReadonlyMap<string, string> = new Map(
   Object.entries({
-    'shared memory in swap': ['SW10'],
-    'pages that are in the swap cache only': ['SW07'],
     'pages of the page cache that are referenced as such': ['FK08'],
   }).flatMap(([why, ids]) => ids.map((id) => [id, why] as const)),
 );
