@@ -326,16 +326,26 @@ export class PageTable {
     if (emptied > 0 && this.#tables.count(table, -emptied) === 0) this.#dropStorage(base, table);
   }
 
-  /** Calls `each` for every pte of [start, end) that is not none, ascending; 2 MiB mappings count as one call at their base with `huge` set. */
+  /** Calls `each` for every pte of [start, end) that is not none, ascending; 2 MiB mappings count as one call at their base with `huge` set. `each` must not change tables. */
   forEach(start: Addr, end: Addr, each: (addr: Addr, low: number, high: number) => void): void {
     this.forEachSlot(start, end, (base, pmd) => {
       if (pmd & HUGE) each(base, pmd, this.pmdHigh(base));
-      else
-        this.transformTable(Math.max(start, base), Math.min(end, base + PMD_SIZE), (low, high, index) => {
-          each(base + index * PAGE_SIZE, low, high);
-          return low;
-        });
+      else if ((pmd & KIND_MASK) === TABLE)
+        this.#visitTable(Math.max(start, base), Math.min(end, base + PMD_SIZE), each);
     });
+  }
+  #visitTable(from: Addr, to: Addr, each: (addr: Addr, low: number, high: number) => void): void {
+    const table = this.#storedTable(from);
+    const words = this.#tables.arena.words(table);
+    const first = this.#tables.arena.offset(table) + pteWord(from);
+    const stop = first + (to - from) / (PAGE_SIZE / 2);
+    let unseen = this.#tables.used(table);
+    for (let at = first; at < stop && unseen > 0; at += 2) {
+      const low = words[at] as number;
+      if (low === NONE) continue;
+      unseen--;
+      each(from + (at - first) * (PAGE_SIZE / 2), low, words[at + 1] as number);
+    }
   }
 
   /**

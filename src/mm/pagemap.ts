@@ -7,12 +7,23 @@
  *
  * Linux   fs/proc/task_mmu.c: pte_to_pagemap_entry; spec/userfaultfd.md
  */
-import type { Addr } from '../base/units.ts';
-import { headOf } from './frames.ts';
+import { type Addr, PAGE_SIZE, pageFloor } from '../base/units.ts';
+import { HUGE_PAGES } from './frames.ts';
 import type { Mm } from './mm.ts';
-import { pageAt } from './pageState.ts';
-import { MARKER_GUARD, MARKER_POISON, MARKER_UFFD_WP, UFFD_WP } from './pte.ts';
-import { isAnonymousVma } from './vma.ts';
+import {
+  HUGE,
+  KIND_MASK,
+  MARKER,
+  MARKER_GUARD,
+  MARKER_POISON,
+  MARKER_UFFD_WP,
+  MIGRATION,
+  PRESENT,
+  SWAP,
+  UFFD_WP,
+  ZERO_PAGE,
+} from './pte.ts';
+import { isAnonymousVma, type Vma } from './vma.ts';
 import { VM_PFNMAP } from './vmFlags.ts';
 
 /** Bits of a pagemap word above the frame number, as powers of two. */
@@ -58,44 +69,87 @@ const EMPTY: PagemapBits = {
 /** Types of swap entries fit into five bits. Linux: MAX_SWAPFILES_SHIFT. */
 const SWAP_TYPES = 32n;
 /** Markers have the highest type. Linux: SWP_PTE_MARKER. */
-const MARK = { swap: true, swapType: 31 } as const;
+const MARKER_TYPE = 31;
 
-/** Returns the bits of the page at `addr`. */
-export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
-  const { kind, number, isHuge, low } = pageAt(mm, addr);
-  const uffdWp = (low & UFFD_WP) !== 0;
-  switch (kind) {
-    case 'none':
-      return EMPTY;
-    case 'anonymous':
-    case 'file': {
+/** The state of a page as one number: these bits added up, 0 for none. */
+export const PAGE_STATE = {
+  present: 1,
+  swap: 2,
+  file: 4,
+  exclusive: 8,
+  guard: 16,
+  zero: 32,
+  huge: 64,
+  uffdWp: 128,
+} as const;
+
+/**
+ * Returns the state of a page, as bits of PAGE_STATE.
+ * @param vma   the vma it is in, or null
+ * @param low   word 0 of its entry, or of the huge mapping that it is part of; @param high  word 1, of a huge mapping its first frame
+ */
+export function entryState(mm: Mm, vma: Vma | null, low: number, high: number): number {
+  const uffdWp = low & UFFD_WP ? PAGE_STATE.uffdWp : 0;
+  switch (low & KIND_MASK) {
+    case PRESENT: {
       // Of 2 MiB mapped at once the kernel asks the first page, whichever it tells of.
-      const exclusive = mm.kernel.frames.mapcount(isHuge ? headOf(number) : number) === 1;
-      return { ...EMPTY, present: true, file: kind === 'file', exclusive, uffdWp, huge: isHuge, number };
+      const { frames } = mm.kernel;
+      const file = frames.isAnon(high) ? 0 : PAGE_STATE.file;
+      const exclusive = frames.mapcount(high) === 1 ? PAGE_STATE.exclusive : 0;
+      return PAGE_STATE.present | file | exclusive | uffdWp | (low & HUGE ? PAGE_STATE.huge : 0);
     }
-    case 'zeroPage':
-      // What maps memory without pages is not looked at. The huge zero page is a folio like any other, and no anonymous one; the small one is passed over.
-      if (!isHuge && isWithoutPages(mm, addr)) return EMPTY;
-      return { ...EMPTY, present: true, file: isHuge, zero: true, huge: isHuge, uffdWp };
-    case 'swap':
-      return { ...EMPTY, swap: true, file: isShared(mm, addr), uffdWp, number };
-    case 'guard':
-      return { ...EMPTY, ...MARK, guard: true, number: MARKER_GUARD };
-    case 'poison':
-      return { ...EMPTY, ...MARK, uffdWp, number: MARKER_POISON };
-    case 'uffdWp':
-      return { ...EMPTY, ...MARK, uffdWp: true, number: MARKER_UFFD_WP };
-    case 'migration':
-      return { ...EMPTY, swap: true, number };
+    case ZERO_PAGE:
+      // The huge zero page is a folio like any other, and no anonymous one; the small one is passed over.
+      if (low & HUGE)
+        return PAGE_STATE.present | PAGE_STATE.file | PAGE_STATE.zero | PAGE_STATE.huge | uffdWp;
+      // What maps memory without pages is not looked at.
+      return vma !== null && vma.flags & VM_PFNMAP ? 0 : PAGE_STATE.present | PAGE_STATE.zero | uffdWp;
+    case SWAP:
+      return PAGE_STATE.swap | uffdWp | (vma !== null && isShared(vma) ? PAGE_STATE.file : 0);
+    case MARKER:
+      if (high & MARKER_GUARD) return PAGE_STATE.swap | PAGE_STATE.guard;
+      return PAGE_STATE.swap | (high & MARKER_POISON ? uffdWp : PAGE_STATE.uffdWp);
+    case MIGRATION:
+      return PAGE_STATE.swap;
+    default:
+      return 0;
   }
 }
 
-const isWithoutPages = (mm: Mm, addr: Addr): boolean => ((mm.vmas.at(addr)?.flags ?? 0) & VM_PFNMAP) !== 0;
+/** Of several marks the first of these is told. */
+function markerOf(marks: number): number {
+  if (marks & MARKER_GUARD) return MARKER_GUARD;
+  return marks & MARKER_POISON ? MARKER_POISON : MARKER_UFFD_WP;
+}
 
-const isShared = (mm: Mm, addr: Addr): boolean => {
-  const vma = mm.vmas.at(addr);
-  return vma !== null && !isAnonymousVma(vma) && vma.anonVma === null;
-};
+const isShared = (vma: Vma): boolean => !isAnonymousVma(vma) && vma.anonVma === null;
+
+/** Returns the bits of the page at `addr`. */
+export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
+  const { pages } = mm;
+  const page = pageFloor(addr);
+  const pmd = pages.pmd(page);
+  const isHuge = (pmd & HUGE) !== 0;
+  const low = isHuge ? pmd : pages.low(page);
+  const high = isHuge ? pages.pmdHigh(page) : pages.high(page);
+  const state = entryState(mm, mm.vmas.at(page), low, high);
+  if (state === 0) return EMPTY;
+  const kind = low & KIND_MASK;
+  const isMarker = kind === MARKER;
+  const inFolio = isHuge && kind === PRESENT ? (page / PAGE_SIZE) % HUGE_PAGES : 0;
+  return {
+    present: (state & PAGE_STATE.present) !== 0,
+    swap: (state & PAGE_STATE.swap) !== 0,
+    file: (state & PAGE_STATE.file) !== 0,
+    exclusive: (state & PAGE_STATE.exclusive) !== 0,
+    uffdWp: (state & PAGE_STATE.uffdWp) !== 0,
+    guard: (state & PAGE_STATE.guard) !== 0,
+    zero: (state & PAGE_STATE.zero) !== 0,
+    huge: (state & PAGE_STATE.huge) !== 0,
+    number: isMarker ? markerOf(high) : kind === ZERO_PAGE ? 0 : high + inFolio,
+    swapType: isMarker ? MARKER_TYPE : 0,
+  };
+}
 
 /** Returns the pagemap word of the page at `addr`. */
 export function pagemapWord(mm: Mm, addr: Addr): bigint {

@@ -120,7 +120,12 @@ export const kernelVmFlags = (flags: number): number =>
 
 /** Returns `rwxp` as maps prints the flags. */
 export const permsOf = (flags: number): string =>
-  (flags & VM_READ ? 'r' : '-') +
-  (flags & VM_WRITE ? 'w' : '-') +
-  (flags & VM_EXEC ? 'x' : '-') +
-  (flags & VM_MAYSHARE ? 's' : 'p');
+  PERMS[(flags & VM_ACCESS_FLAGS) | (flags & VM_MAYSHARE ? 8 : 0)] as string;
+const PERMS: readonly string[] = Array.from(
+  { length: 16 },
+  (_, bits) =>
+    (bits & VM_READ ? 'r' : '-') +
+    (bits & VM_WRITE ? 'w' : '-') +
+    (bits & VM_EXEC ? 'x' : '-') +
+    (bits & 8 ? 's' : 'p'),
+);

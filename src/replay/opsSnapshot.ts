@@ -7,12 +7,16 @@
  *   pg START-END P--X---- v=23
  */
 import type { Snapshot, SnapshotInternals, SnapshotPages, SnapshotProcess, SnapshotVma } from './item.ts';
-import { ownCopy, type Scanner } from './scanner.ts';
+import { isDigit, ownCopy, type Scanner } from './scanner.ts';
 
 /** The task of the process itself. */
 export const SELF = 1;
 /** The task of child 0; child K is CHILD + K. */
 export const CHILD = 2;
+
+const PERMS = /^[r-][w-][x-][ps]$/;
+const PAGE_FLAGS = /^[P-][S-][F-][X-][D-][G-][Z-][H-]$/;
+const [BLANK, ZERO, UPPER_A, UPPER_Z] = [32, 48, 65, 90];
 
 interface OpenProcess {
   readonly task: number;
@@ -26,6 +30,9 @@ interface OpenProcess {
 /** Collects the lines of one snapshot after another. */
 export class SnapshotReader {
   readonly #at: Scanner;
+  /** Words and lists of flags that were read before, and are valid. */
+  readonly #words = new Map<string, { readonly word: string; readonly pattern: RegExp }>();
+  readonly #codes = new Map<string, readonly string[]>();
   #processes: OpenProcess[] = [];
   #number = 0;
   #line = 0;
@@ -87,40 +94,78 @@ export class SnapshotReader {
     at.expect('-', '"-" between start and end');
     const end = at.hex('the end address in hex');
     at.expect(' ', 'a blank and four permission letters');
-    const perms = at.word();
-    if (!/^[r-][w-][x-][ps]$/.test(perms))
-      at.fail(`"${perms}" are no permissions`, 'four letters such as rw-p', at.pos - perms.length);
+    const perms = this.#checkedWord(PERMS, 'no permissions', 'four letters such as rw-p');
     at.expect(' ', 'a blank and the offset in hex');
     const offset = at.hex('the offset in hex');
     const flagsAt = at.text.lastIndexOf(' flags=');
     if (flagsAt < at.pos) at.missing('the figures and flags=');
-    const words = at.text
-      .slice(at.pos, flagsAt)
+    const figures = new Map<string, number>();
+    const name = this.#figures(flagsAt, figures) ? '' : this.#nameAndFigures(flagsAt, figures);
+    return { start, end, perms, offset, name, figures, vmFlags: this.#vmFlags(flagsAt), line: at.line };
+  }
+
+  /** Reads a word that matches `pattern`; all that are equal are one string. */
+  #checkedWord(pattern: RegExp, is: string, wanted: string): string {
+    const at = this.#at;
+    const word = at.word();
+    const known = this.#words.get(word);
+    if (known !== undefined && known.pattern === pattern) return known.word;
+    if (!pattern.test(word)) at.fail(`"${word}" are ${is}`, wanted, at.pos - word.length);
+    const own = ownCopy(word);
+    this.#words.set(own, { word: own, pattern });
+    return own;
+  }
+
+  /** Reads `Rss=4 Swap=8` up to `end`. Returns false, and reads nothing, if there is something else, too: a name. */
+  #figures(end: number, figures: Map<string, number>): boolean {
+    const { text, pos } = this.#at;
+    for (let from = pos; from < end; ) {
+      if (text.charCodeAt(from) === BLANK) {
+        from++;
+        continue;
+      }
+      const equals = text.indexOf('=', from);
+      const code = text.charCodeAt(from);
+      if (code < UPPER_A || code > UPPER_Z || equals < 0 || equals >= end) return false;
+      let value = 0;
+      let to = equals + 1;
+      for (; isDigit(text.charCodeAt(to)); to++) value = value * 10 + (text.charCodeAt(to) - ZERO);
+      if (to === equals + 1 || text.charCodeAt(to) !== BLANK) return false;
+      figures.set(text.slice(from, equals), value);
+      from = to;
+    }
+    return true;
+  }
+
+  /** Reads what #figures does not. Names of files may hold blanks and "=", figures are the words at the end. */
+  #nameAndFigures(end: number, figures: Map<string, number>): string {
+    figures.clear();
+    const words = this.#at.text
+      .slice(this.#at.pos, end)
       .split(' ')
       .filter((word) => word !== '');
-    const figures = new Map<string, number>();
-    // Names of files may hold blanks and "=", figures are the words at the end.
     for (let word = words.at(-1); word !== undefined; word = words.at(-1)) {
       const figure = /^([A-Z]\w*)=(\d+)$/.exec(word);
       if (figure === null) break;
       figures.set(figure[1] ?? '', Number(figure[2]));
       words.pop();
     }
+    return ownCopy(words.join(' '));
+  }
+
+  /** Reads the codes behind ` flags=`; lists that are equal are one. */
+  #vmFlags(flagsAt: number): readonly string[] {
+    const at = this.#at;
     const codes = at.text.slice(flagsAt + ' flags='.length);
-    const vmFlags = codes === '' ? [] : codes.split(' ');
-    const wrong = vmFlags.find((code) => !/^[a-z?]{2}$/.test(code));
-    if (wrong !== undefined)
-      at.fail(`"${wrong}" is no flag code`, 'codes of two letters', at.text.indexOf(wrong, flagsAt));
-    return {
-      start,
-      end,
-      perms: ownCopy(perms),
-      offset,
-      name: ownCopy(words.join(' ')),
-      figures,
-      vmFlags,
-      line: at.line,
-    };
+    let vmFlags = this.#codes.get(codes);
+    if (vmFlags === undefined) {
+      vmFlags = codes === '' ? [] : ownCopy(codes).split(' ');
+      const wrong = vmFlags.find((code) => !/^[a-z?]{2}$/.test(code));
+      if (wrong !== undefined)
+        at.fail(`"${wrong}" is no flag code`, 'codes of two letters', at.text.indexOf(wrong, flagsAt));
+      this.#codes.set(ownCopy(codes), vmFlags);
+    }
+    return vmFlags;
   }
 
   #internals(): SnapshotInternals {
@@ -154,12 +199,9 @@ export class SnapshotReader {
     at.expect('-', '"-" between start and end');
     const end = at.hex('the end address in hex');
     at.expect(' ', 'a blank and eight columns');
-    const flags = at.word();
-    if (!/^[P-][S-][F-][X-][D-][G-][Z-][H-]$/.test(flags)) {
-      at.fail(`"${flags}" are no page flags`, 'P S F X D G Z H or - in eight columns', at.pos - flags.length);
-    }
+    const flags = this.#checkedWord(PAGE_FLAGS, 'no page flags', 'P S F X D G Z H or - in eight columns');
     const stamp = at.accept(' v=') ? at.decimal('the stamp') : null;
     at.finish('the end of the line');
-    return { start, end, flags: ownCopy(flags), stamp, line: at.line };
+    return { start, end, flags, stamp, line: at.line };
   }
 }

@@ -16,12 +16,13 @@ import {
   type Vma,
   vmaDisplayName,
   vmFlagCodes,
+  vmFlagsOfCodes,
 } from '../../mm/index.ts';
 import type { Snapshot, SnapshotProcess, SnapshotVma } from '../item.ts';
 import type { Difference } from './difference.ts';
 import { HANDLER_TABLES_KB } from './executor.ts';
 import { InternalsComparison } from './snapshotInternals.ts';
-import { firstDifference, modelRuns, recordedRuns, runText } from './windowPages.ts';
+import { firstDifference, hasSamePages, modelRuns, recordedRuns, runText } from './windowPages.ts';
 
 const PAGE = 4096;
 
@@ -34,21 +35,32 @@ export interface SnapshotCounts {
   internals: number;
 }
 
+interface Figure {
+  readonly name: string;
+  readonly of: (sums: MemoryFigures) => number;
+}
+
 /** Figures of smaps by name, in kB; those of the dirty and clean kind apart. */
-const FIGURES: readonly (readonly [name: string, of: (sums: MemoryFigures) => number])[] = [
-  ['Rss', (sums) => sums.resident],
-  ['Anonymous', (sums) => sums.anonymous],
-  ['AnonHugePages', (sums) => sums.anonymousThp],
-  ['ShmemPmdMapped', (sums) => sums.shmemThp],
-  ['FilePmdMapped', (sums) => sums.fileThp],
-  ['Locked', (sums) => pssBytes(sums.pssLocked)],
-  ['Swap', (sums) => sums.swap],
+const FIGURES: readonly Figure[] = [
+  { name: 'Rss', of: (sums) => sums.resident },
+  { name: 'Anonymous', of: (sums) => sums.anonymous },
+  { name: 'AnonHugePages', of: (sums) => sums.anonymousThp },
+  { name: 'ShmemPmdMapped', of: (sums) => sums.shmemThp },
+  { name: 'FilePmdMapped', of: (sums) => sums.fileThp },
+  { name: 'Locked', of: (sums) => pssBytes(sums.pssLocked) },
+  { name: 'Swap', of: (sums) => sums.swap },
 ];
-const SPLIT: readonly (readonly [name: string, of: (sums: MemoryFigures) => number])[] = [
-  ['Shared_Clean', (sums) => sums.sharedClean],
-  ['Shared_Dirty', (sums) => sums.sharedDirty],
-  ['Private_Clean', (sums) => sums.privateClean],
-  ['Private_Dirty', (sums) => sums.privateDirty],
+const SPLIT: readonly Figure[] = [
+  { name: 'Shared_Clean', of: (sums) => sums.sharedClean },
+  { name: 'Shared_Dirty', of: (sums) => sums.sharedDirty },
+  { name: 'Private_Clean', of: (sums) => sums.privateClean },
+  { name: 'Private_Dirty', of: (sums) => sums.privateDirty },
+];
+const FIGURES_AND_SPLIT: readonly Figure[] = [...FIGURES, ...SPLIT];
+/** Figures that are compared as one sum after MADV_FREE. */
+const SIDES: readonly (readonly string[])[] = [
+  ['Shared_Clean', 'Shared_Dirty'],
+  ['Private_Clean', 'Private_Dirty'],
 ];
 
 const kB = (bytes: number): number => Math.floor(bytes / 1024);
@@ -62,6 +74,41 @@ function snapshotText(mm: Mm, vma: Vma): string {
 
 const recordedText = (vma: SnapshotVma): string =>
   `${hexRange(vma.start, vma.end)} ${vma.perms} ${vma.offset.toString(16).padStart(8, '0')}${vma.name === '' ? '' : ` ${vma.name}`} flags=${vma.vmFlags.join(' ')}`;
+
+/** The flags that codes of a snapshot stand for; `none`: they are not what the model would print for any flags. */
+const flagsOfCodes = new WeakMap<readonly string[], number | 'none'>();
+
+function printedFlags(codes: readonly string[]): number | 'none' {
+  let flags = flagsOfCodes.get(codes);
+  if (flags === undefined) {
+    const known = vmFlagsOfCodes(codes);
+    flags = typeof known === 'number' && vmFlagCodes(known) === codes.join(' ') ? known : 'none';
+    flagsOfCodes.set(codes, flags);
+  }
+  return flags;
+}
+
+/** Tells whether a line says of a vma what the model does, so that most need not be printed. */
+const isSameLine = (mm: Mm, vma: Vma, line: SnapshotVma): boolean =>
+  vma.start === line.start &&
+  vma.end === line.end &&
+  vma.flags === printedFlags(line.vmFlags) &&
+  permsOf(vma.flags) === line.perms &&
+  line.offset === (vma.file === null ? 0 : vma.pgoff * PAGE) &&
+  line.name === vmaDisplayName(mm, vma);
+
+/** Returns the vmas that have a part in the window. */
+function vmasIn(mm: Mm, window: { readonly start: Addr; readonly end: Addr } | null): Vma[] {
+  if (window === null) return [...mm.vmas];
+  const vmas: Vma[] = [];
+  for (
+    let vma = mm.vmas.firstEndingAbove(window.start);
+    vma !== null && vma.start < window.end;
+    vma = vma.next
+  )
+    vmas.push(vma);
+  return vmas;
+}
 
 /** The snapshots of one ops file, one after the other: tables are compared with the first of each process. */
 export class SnapshotComparison {
@@ -136,19 +183,16 @@ export class SnapshotComparison {
     mm: Mm,
     window: { readonly start: Addr; readonly end: Addr } | null,
   ): boolean {
-    const vmas = [...mm.vmas].filter(
-      (vma) => window === null || (vma.start < window.end && vma.end > window.start),
-    );
-    for (const [i, line] of recorded.vmas.entries()) {
+    const vmas = vmasIn(mm, window);
+    for (let i = 0; i < recorded.vmas.length; i++) {
+      const line = recorded.vmas[i] as SnapshotVma;
       this.counts.vmas++;
       const vma = vmas[i];
-      const kernel = recordedText(line);
-      const ours = vma === undefined ? '(no more vmas)' : snapshotText(mm, vma);
-      if (kernel !== ours)
+      if (vma === undefined || !isSameLine(mm, vma, line))
         this.#tell(snapshot, line.line, 'vma', {
           what: `vma line of process ${recorded.task}`,
-          kernel,
-          ours,
+          kernel: recordedText(line),
+          ours: vma === undefined ? '(no more vmas)' : snapshotText(mm, vma),
         });
       if (vma === undefined || vma.start !== line.start || vma.end !== line.end) return false;
       this.#compareFigures(snapshot, line, mm, vma);
@@ -171,21 +215,19 @@ export class SnapshotComparison {
         kernel: `${kernel} kB`,
         ours: `${ours} kB`,
       });
-    const exact = this.#lazyFreed ? FIGURES : [...FIGURES, ...SPLIT];
-    for (const [name, of] of exact) {
-      this.counts.figures++;
+    const exact = this.#lazyFreed ? FIGURES : FIGURES_AND_SPLIT;
+    for (let i = 0; i < exact.length; i++) {
+      const { name, of } = exact[i] as Figure;
       const kernel = line.figures.get(name) ?? 0;
-      if (kernel !== kB(of(sums))) wrong(name, kernel, kB(of(sums)));
+      const ours = kB(of(sums));
+      if (kernel !== ours) wrong(name, kernel, ours);
     }
+    this.counts.figures += exact.length;
     if (!this.#lazyFreed) return;
-    for (const side of ['Shared', 'Private']) {
+    for (const names of SIDES) {
       this.counts.figures++;
-      const names = [`${side}_Clean`, `${side}_Dirty`];
       const kernel = names.reduce((sum, name) => sum + (line.figures.get(name) ?? 0), 0);
-      const ours = SPLIT.filter(([name]) => names.includes(name)).reduce(
-        (sum, [, of]) => sum + kB(of(sums)),
-        0,
-      );
+      const ours = SPLIT.reduce((sum, { name, of }) => sum + (names.includes(name) ? kB(of(sums)) : 0), 0);
       if (kernel !== ours) wrong(names.join(' + '), kernel, ours);
     }
   }
@@ -205,9 +247,9 @@ export class SnapshotComparison {
     mm: Mm,
     window: { readonly start: Addr; readonly end: Addr },
   ): void {
-    const kernel = recordedRuns(recorded.pages);
-    for (const { start, end } of kernel) this.counts.pages += (end - start) / PAGE;
-    const found = firstDifference(kernel, modelRuns(mm, window));
+    for (const { start, end } of recorded.pages) this.counts.pages += (end - start) / PAGE;
+    if (hasSamePages(mm, window, recorded.pages)) return;
+    const found = firstDifference(recordedRuns(recorded.pages), modelRuns(mm, window));
     if (found === null) return;
     this.#tell(snapshot, found.kernel?.line ?? recorded.line, 'page', {
       what: `pages of process ${recorded.task}`,

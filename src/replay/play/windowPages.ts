@@ -1,11 +1,12 @@
 /**
  * The pages of a window as an ops file shows them: runs of one state, eight columns and the first word.
  *
- * Neighbouring runs of the same state are one run, wherever the file (or a table) happens to break them.
+ * Neighbouring runs of the same state are one run, wherever the file (or a table) happens to break them. Whether the model agrees is found
+ * out number by number; runs of the model are made only to tell how it differs.
  * Cost   linear in the touched entries of the window
  */
 import { type Addr, PAGE_SIZE } from '../../base/units.ts';
-import { forEachPage, type Mm, pageAt, pagemapBits } from '../../mm/index.ts';
+import { entryState, type Mm, PAGE_STATE, type Vma } from '../../mm/index.ts';
 import type { SnapshotPages } from '../item.ts';
 
 /** Neighbouring pages in one state. */
@@ -18,6 +19,46 @@ export interface StateRun {
   readonly stamp: number | null;
   /** Line of the file, for recorded runs. */
   readonly line: number;
+}
+
+/** A window of addresses. */
+interface Window {
+  readonly start: Addr;
+  readonly end: Addr;
+}
+
+const COLUMNS: readonly (readonly [letter: string, bit: number])[] = [
+  ['P', PAGE_STATE.present],
+  ['S', PAGE_STATE.swap],
+  ['F', PAGE_STATE.file],
+  ['X', PAGE_STATE.exclusive],
+  // Soft-dirty: the kernel is built without.
+  ['D', 0],
+  ['G', PAGE_STATE.guard],
+  ['Z', PAGE_STATE.zero],
+  ['H', PAGE_STATE.huge],
+];
+const SHOWN = COLUMNS.reduce((bits, [, bit]) => bits | bit, 0);
+const BITS_OF_A_HUGE_PAGE = PAGE_STATE.present | PAGE_STATE.huge;
+/** In place of a state that no page of the model has, and of the stamp of a page that cannot be read. */
+const IMPOSSIBLE = -1;
+const NO_STAMP = -1;
+
+const flagsText = (state: number): string =>
+  COLUMNS.map(([letter, bit]) => (state & bit ? letter : '-')).join('');
+
+const stateOfFlags = new Map<string, number>();
+
+/** Returns the bits that eight columns stand for. */
+function stateOf(flags: string): number {
+  let state = stateOfFlags.get(flags);
+  if (state === undefined) {
+    state = 0;
+    for (const [i, [letter, bit]] of COLUMNS.entries())
+      if (flags[i] === letter) state = bit === 0 ? IMPOSSIBLE : state | bit;
+    stateOfFlags.set(flags, state);
+  }
+  return state;
 }
 
 /** Appends a run, or makes the last one longer. */
@@ -37,25 +78,66 @@ export function recordedRuns(pages: readonly SnapshotPages[]): StateRun[] {
   return runs;
 }
 
-/** Returns the runs that the model has in `window`. */
-export function modelRuns(mm: Mm, window: { readonly start: Addr; readonly end: Addr }): StateRun[] {
-  const runs: StateRun[] = [];
-  forEachPage(mm, window.start, window.end, (addr) => {
-    const bits = pagemapBits(mm, addr);
-    const column = (letter: string, on: boolean): string => (on ? letter : '-');
-    const flags =
-      column('P', bits.present) +
-      column('S', bits.swap) +
-      column('F', bits.file) +
-      column('X', bits.exclusive) +
-      '-' +
-      column('G', bits.guard) +
-      column('Z', bits.zero) +
-      column('H', bits.huge);
-    const stamp = bits.present ? pageAt(mm, addr).stamp : null;
-    append(runs, { start: addr, end: addr + PAGE_SIZE, flags, stamp, line: 0 });
+/** Is told of each page that is something, ascending: its state without what is not shown, and its first word. */
+type PageVisitor = (addr: Addr, state: number, stamp: number) => void;
+
+/** Visits the pages of `window` at which something is. */
+function visitPages(mm: Mm, window: Window, visit: PageVisitor): void {
+  const { frames } = mm.kernel;
+  let vma: Vma | null = mm.vmas.firstEndingAbove(window.start);
+  mm.pages.forEach(window.start, window.end, (addr, low, high) => {
+    while (vma !== null && vma.end <= addr) vma = vma.next;
+    const state = entryState(mm, vma !== null && vma.start <= addr ? vma : null, low, high) & SHOWN;
+    // Memory without pages is shown as nothing, but counts as something that is there.
+    if ((state & BITS_OF_A_HUGE_PAGE) !== BITS_OF_A_HUGE_PAGE) {
+      const isPage = (state & (PAGE_STATE.present | PAGE_STATE.zero)) === PAGE_STATE.present;
+      visit(addr, state, isPage ? frames.stamp(high) : state & PAGE_STATE.present ? 0 : NO_STAMP);
+      return;
+    }
+    const isZero = (state & PAGE_STATE.zero) !== 0;
+    const last = Math.min(window.end, addr + HUGE_BYTES);
+    for (let page = Math.max(window.start, addr); page < last; page += PAGE_SIZE)
+      visit(page, state, isZero ? 0 : frames.stamp(high + (page - addr) / PAGE_SIZE));
   });
+}
+
+const HUGE_BYTES = 512 * PAGE_SIZE;
+
+/** Returns the runs that the model has in `window`. */
+export function modelRuns(mm: Mm, window: Window): StateRun[] {
+  const runs: StateRun[] = [];
+  visitPages(mm, window, (addr, state, stamp) =>
+    append(runs, {
+      start: addr,
+      end: addr + PAGE_SIZE,
+      flags: flagsText(state),
+      stamp: stamp === NO_STAMP ? null : stamp,
+      line: 0,
+    }),
+  );
   return runs;
+}
+
+/** Tells whether the model has in `window` exactly the pages that were recorded. */
+export function hasSamePages(mm: Mm, window: Window, recorded: readonly SnapshotPages[]): boolean {
+  let isSame = true;
+  let next = 0;
+  /** Where the recorded run that is being used up goes on, where it ends, and what its pages are. */
+  let [from, to, wanted, word] = [0, 0, 0, 0];
+  visitPages(mm, window, (addr, state, stamp) => {
+    if (from === to && isSame) {
+      const run = recorded[next++];
+      isSame = run !== undefined;
+      if (run === undefined) return;
+      from = run.start;
+      to = run.end;
+      wanted = stateOf(run.flags);
+      word = wanted & PAGE_STATE.present ? (run.stamp ?? NO_STAMP) : NO_STAMP;
+    }
+    if (addr !== from || state !== wanted || stamp !== word) isSame = false;
+    from += PAGE_SIZE;
+  });
+  return isSame && from === to && next === recorded.length;
 }
 
 /** Prints a run as the file does. */
