@@ -81,7 +81,8 @@ struct ops_shared {
 	int32_t pid; /* of the executor */
 	int32_t shm[NR_FILES]; /* System V identifiers; -1: none */
 	uint64_t filled; /* where the next mapping of fill goes */
-	uint64_t window_end, vdso, stack, stack_end;
+	uint64_t window_end, stack, stack_end;
+	uint64_t kernel_pages, vdso, vdso_end; /* the first page of the kernel's, and its code */
 	char files[64]; /* directory of regular files */
 	int32_t prepared_fd; /* what a call got ready: a descriptor of a process, or 0 */
 	uint64_t base;       /* and what it counts from */
@@ -105,9 +106,11 @@ void out_hex(uint64_t value);
 void out_flush(void);
 void out_op(const struct op *op, const char *text, const uint8_t *vec);
 
+/* opsView.c: has the lines `internal` printed from here on; `why` not, when the kernel's structures cannot be read: then it returns -1. */
+int view_internals(const char **why);
 /* opsView.c: prints one process of a snapshot, without its first line's name. `slot`: its child, MAX_CHILDREN for the executor. */
 void view_process(struct ops_shared *shared, uint32_t slot, pid_t pid);
-/* opsView.c: lets go of the processes that were seen. */
+/* opsView.c: lets go of the processes that were seen, and of their numbers. */
 void view_forget(void);
 
 /* opsrun.c: asks the executor for `command`. Returns 0, or -1 when it died or takes too long, which is printed. */

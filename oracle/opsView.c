@@ -7,6 +7,7 @@
  * Files of a process are opened once. Of smaps only the beginning is read: an executor has nothing below the window.
  */
 #include "ops.h"
+#include "vma_iter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,13 +34,16 @@ struct pm_scan_arg {
 enum { PRESENT = 63, SWAP = 62, FILE_PAGE = 61, GUARD = 58, EXCLUSIVE = 56, SOFT_DIRTY = 55, ZERO = 1, HUGE = 2, UNREADABLE = 3 };
 #define SHOWN (BIT(PRESENT) | BIT(SWAP) | BIT(FILE_PAGE) | BIT(GUARD) | BIT(EXCLUSIVE) | BIT(SOFT_DIRTY))
 
-enum { SMAPS_BYTES = 32 << 20, SMAPS_TAIL = 65536 };
+enum { SMAPS_BYTES = 32 << 20, SMAPS_TAIL = 65536, MAX_LABELS = 4096, MAX_RECORDS = MAX_PAGES + 1 };
 
 /* The files of a process; pid 0: none are open. */
 struct view { pid_t pid; int status, smaps, pagemap, mem; };
 static struct view views[MAX_CHILDREN + 1];
 static uint64_t words[MAX_PAGES], nr_pages;
 static struct ops_shared *shared;
+static int have_iter, nr_labels;
+static uint64_t labels[MAX_LABELS];
+static struct vma_record records[MAX_RECORDS];
 
 static int open_of(pid_t pid, const char *name)
 {
@@ -72,6 +76,7 @@ static struct view *view_of(uint32_t slot, pid_t pid)
 
 void view_forget(void)
 {
+	nr_labels = 0;
 	for (int i = 0; i <= MAX_CHILDREN; i++) forget(&views[i]);
 }
 
@@ -203,6 +208,54 @@ static void print_vmas(const struct view *v)
 	}
 }
 
+/* ---- what only the kernel's own structures show ---- */
+
+/*
+ * A number stands for an address, throughout a sequence. When an anon_vma is freed another may get its address at once, and nothing in the
+ * structures tells: who reads the log must know which anon_vmas have gone.
+ */
+static void print_label(const char *name, uint64_t what)
+{
+	int i = 0;
+
+	out_string(name);
+	while (what && i < nr_labels && labels[i] != what) i++;
+	if (what && i == nr_labels && i < MAX_LABELS) labels[nr_labels++] = what;
+	out_decimal(what ? i + 1 : 0);
+}
+
+static void print_internals(pid_t pid)
+{
+	long nr = have_iter ? vma_iter_read(pid, records, MAX_RECORDS) : 0;
+
+	if (nr < 0) { perror("VMAs by BPF"); exit(2); }
+	for (const struct vma_record *r = records; r < records + nr; r++) {
+		if (r->start >= shared->window_end) break;
+		out_string("internal ");
+		out_hex(r->start);
+		out_string("-");
+		out_hex(r->end);
+		out_string(" pgoff=");
+		out_decimal(r->pgoff);
+		print_label(" anon=", r->anon_vma);
+		print_label(" root=", r->root);
+		print_label(" parent=", r->parent);
+		out_string(" children=");
+		out_decimal(r->nr_children);
+		out_string(" vmas=");
+		out_decimal(r->nr_active_vmas);
+		out_string(" chain=");
+		out_decimal(r->chain_length);
+		out_string("\n");
+	}
+}
+
+int view_internals(const char **why)
+{
+	have_iter = vma_iter_open(WINDOW, WINDOW + MAX_WINDOW, why) == 0;
+	return have_iter ? 0 : -1;
+}
+
 /* ---- pages ---- */
 
 /* Notes which pages are the zero page and which belong to a huge page. */
@@ -301,5 +354,6 @@ void view_process(struct ops_shared *of, uint32_t slot, pid_t pid)
 	memset(words, 0, nr_pages * sizeof(*words));
 	print_tables(v);
 	print_vmas(v);
+	print_internals(pid);
 	print_pages(v, slot);
 }

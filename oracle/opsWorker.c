@@ -14,6 +14,7 @@
  */
 #include "opsWorker.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <poll.h>
@@ -62,14 +63,22 @@ void *memcpy(void *to, const void *from, size_t n)
 
 /* ---- loads and stores that may trap ---- */
 
+static uint32_t faults(void)
+{
+	bare(SYS_getrusage, RUSAGE_SELF, &own.usage);
+	return (uint32_t)(own.usage.ru_minflt + own.usage.ru_majflt);
+}
+
 static void on_trap(int signal, siginfo_t *info, void *context)
 {
 	(void)context;
 	own.signal = signal;
 	own.code = info->si_code;
 	own.at = (uint64_t)info->si_addr;
+	uint32_t before = faults();
 	bare(SYS_mprotect, HANDLER_PAGE, OPS_PG, PROT_READ);
 	(void)*(volatile char *)HANDLER_PAGE;
+	own.faults += faults() - before;
 	__builtin_longjmp(own.jump, 1);
 }
 
@@ -127,23 +136,33 @@ static void build_surroundings(void)
 	map_at(LIBC, BSS, EXECUTOR_FD, 0);
 	map_at(BSS, BSS_END, -1, 1);
 	map_at(LOADER_DATA, LOADER, -1, 1);
-	map_at(LOADER, SHARED->vdso, EXECUTOR_FD, 0);
+	map_at(LOADER, SHARED->kernel_pages, EXECUTOR_FD, 0);
 	map_at(HANDLER_PAGE, HANDLER_PAGE + OPS_PG, EXECUTOR_FD, 0);
+}
+
+static void rewrite(uint64_t start, uint64_t end)
+{
+	for (volatile char *p = (char *)start; p < (char *)end; p += OPS_PG) *p = *p;
+}
+
+/* Makes also that memory present which only an operation on all memory would notice. */
+static void settle_all(void)
+{
+	bare(SYS_madvise, SHARED_AT, (sizeof(struct ops_shared) + OPS_PG - 1) & -OPS_PG, MADV_POPULATE_WRITE);
+	rewrite(TLS, LIBC);
+	rewrite(BSS, BSS_END);
+	rewrite(LOADER_DATA, LOADER);
+	for (uint64_t at = SHARED->vdso; at < SHARED->vdso_end; at += OPS_PG) (void)*(volatile char *)at;
 }
 
 /* Sees to it that nothing of ours faults in the next operation. */
 static void settle(void)
 {
-	for (volatile char *p = __executable_start; p < (char *)&own; p += OPS_PG) (void)*p;
-	for (volatile char *p = (char *)&own; p < (char *)(&own + 1); p += OPS_PG) *p = *p;
+	const Elf64_Phdr *code = (const Elf64_Phdr *)(__executable_start + ((const Elf64_Ehdr *)__executable_start)->e_phoff);
+	for (volatile char *p = __executable_start; p < __executable_start + code->p_memsz; p += OPS_PG) (void)*p;
+	rewrite((uint64_t)&own, (uint64_t)(&own + 1));
 	for (uint64_t at = SHARED_AT; at < SHARED_AT + sizeof(struct ops_shared); at += PMD_BYTES) (void)*(volatile char *)at;
-	if (SHARED->all_present) bare(SYS_madvise, SHARED_AT, (sizeof(struct ops_shared) + OPS_PG - 1) & -OPS_PG, MADV_POPULATE_WRITE);
-}
-
-static uint32_t faults(void)
-{
-	bare(SYS_getrusage, RUSAGE_SELF, &own.usage);
-	return (uint32_t)(own.usage.ru_minflt + own.usage.ru_majflt);
+	if (SHARED->all_present) settle_all();
 }
 
 /* ---- children ---- */

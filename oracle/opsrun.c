@@ -90,7 +90,8 @@ static void find_places(pid_t pid)
 	while (maps && fgets(line, sizeof(line), maps)) {
 		if (sscanf(line, "%lx-%lx", &start, &end) != 2) continue;
 		if (strstr(line, "[stack]")) shared->stack = start, shared->stack_end = end;
-		else if (start > SHARED_AT + sizeof(*shared) && shared->vdso == 0) shared->vdso = start;
+		else if (strstr(line, "[vdso]")) shared->vdso = start, shared->vdso_end = end;
+		if (start > SHARED_AT + sizeof(*shared) && shared->kernel_pages == 0) shared->kernel_pages = start;
 	}
 	if (maps) fclose(maps);
 }
@@ -328,12 +329,14 @@ static void read_sequences(void)
 
 int main(int argc, char **argv)
 {
-	int cpu = -1;
+	const char *why;
+	int cpu = -1, internals = 0;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--cpu") == 0 && i + 1 < argc) cpu = atoi(argv[++i]);
+		else if (strcmp(argv[i], "--internals") == 0) internals = 1;
 		else {
-			fprintf(stderr, "usage: opsrun [--cpu N] < some.ops\n");
+			fprintf(stderr, "usage: opsrun [--cpu N] [--internals] < some.ops\n");
 			return 2;
 		}
 	}
@@ -344,6 +347,7 @@ int main(int argc, char **argv)
 	make_shared();
 	atexit(remove_files);
 	start_zygote();
+	if (internals && view_internals(&why) != 0) fprintf(stderr, "no internals: %s\n", why);
 	read_sequences();
 	return 0;
 }
