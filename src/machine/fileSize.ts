@@ -84,7 +84,7 @@ function ftruncate(machine: Machine, file: MappedFile, size: number): Outcome {
 function clearTail({ kernel }: Machine, object: FileObject, size: number): void {
   const left = size % PAGE_SIZE;
   if (left === 0) return;
-  const frame = kernel.findCached(object, Math.floor(size / PAGE_SIZE));
+  const frame = kernel.pageToChange(object, Math.floor(size / PAGE_SIZE));
   if (frame === null) return;
   kernel.frames.setFlags(frame, FRAME_DIRTY);
   if (left < WORD) kernel.frames.setStamp(frame, kernel.frames.stamp(frame) % 256 ** left);
@@ -135,12 +135,12 @@ function punchFile(machine: Machine, object: FileObject, start: number, end: num
   const last = Math.floor(end / PAGE_SIZE);
   if (last > first) punchObject(kernel, object, first, last);
   // Only the first word of a page is kept: of the pages cut by an edge, the last one loses it.
-  const upper = end % PAGE_SIZE === 0 ? null : kernel.findCached(object, last);
+  const upper = end % PAGE_SIZE === 0 ? null : kernel.pageToChange(object, last);
   if (upper !== null) {
     kernel.frames.setFlags(upper, FRAME_DIRTY);
     if (last >= first) kernel.frames.setStamp(upper, 0);
   }
-  const lower = start % PAGE_SIZE === 0 ? null : kernel.findCached(object, first - 1);
+  const lower = start % PAGE_SIZE === 0 ? null : kernel.pageToChange(object, first - 1);
   if (lower !== null) kernel.frames.setFlags(lower, FRAME_DIRTY);
 }
 

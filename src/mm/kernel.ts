@@ -252,15 +252,20 @@ export class Kernel {
   }
   /** Sets page `pgoff` of `object`, which is shared memory, aside: it is dirty from now on, and stays out of sight until it is asked for. */
   reserve(object: FileObject, pgoff: number): void {
-    const frame = this.findCached(object, pgoff);
+    const frame = this.pageToChange(object, pgoff);
     if (frame !== null) {
       this.frames.setFlags(frame, FRAME_DIRTY);
       return;
     }
-    if (this.swappedSlot(object, pgoff) !== null) return;
     const pages = this.#reserved.get(object.id) ?? new Set<number>();
     this.#reserved.set(object.id, pages);
     pages.add(pgoff);
+  }
+  /** Returns the frame that holds page `pgoff` of `object`, read back if it is in swap; null: it is a hole. */
+  pageToChange(object: FileObject, pgoff: number): Pfn | null {
+    return this.swappedSlot(object, pgoff) === null
+      ? this.findCached(object, pgoff)
+      : this.cachedPage(object, pgoff);
   }
   #dropReserved(object: FileObject, from: number, to: number): void {
     const pages = this.#reserved.get(object.id);

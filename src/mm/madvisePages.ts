@@ -131,7 +131,7 @@ export function pageOutRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
     page: (addr, _low, pfn) => {
       if (!frames.isLarge(pfn) && frames.mapcount(pfn) !== 1) return;
       if (frames.isAnon(pfn)) pageOut(mm, vma, addr);
-      else if (frames.flags(pfn) & FRAME_SHMEM && !frames.isLarge(pfn)) pageOutShared(mm, addr);
+      else if (!frames.isLarge(pfn)) pageOutShared(mm, addr);
     },
   });
   return OK;
@@ -161,15 +161,20 @@ function pageOutHuge(mm: Mm, vma: Vma, base: Addr, pmd: number): void {
 const isToBeKept = (vma: Vma, bits: number): boolean =>
   (bits & DIRTY) !== 0 && (vma.flags & VM_DROPPABLE) === 0;
 
-/** A page of shared memory leaves the table, and goes to swap if there is room; one that was never written leaves the file, which is a hole again. */
+/**
+ * A page of a file on a disk leaves the table, and the page cache if it is clean, where it is known that it was there; a page of shared memory leaves the
+ * table, and goes to swap if there is room; one that was never written leaves the file, which is
+ * a hole again.
+ */
 function pageOutShared(mm: Mm, addr: Addr): void {
   const { frames, objects } = mm.kernel;
   const pfn = mm.pages.high(addr);
   const [index, object] = [frames.index(pfn), objects.get(frames.owner(pfn))];
+  const isShared = (frames.flags(pfn) & FRAME_SHMEM) !== 0;
+  if (object === undefined || !(isShared || object.isInMemory)) return;
   drop(mm, addr);
-  if (object === undefined) return;
   if ((frames.flags(pfn) & FRAME_DIRTY) === 0) mm.kernel.dropCached(object, index, index + 1);
-  else mm.kernel.swapOut(object, index);
+  else if (isShared) mm.kernel.swapOut(object, index);
 }
 
 /** Empties an entry that maps a page. */

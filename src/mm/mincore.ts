@@ -28,17 +28,22 @@ export function mincore(
   const end = addr + pageCeil(len);
   if (firstHole(mm, addr, end) !== null) return refused(ENOMEM, 'hole');
   const resident: boolean[] = [];
+  let vma = mm.vmas.at(addr);
   for (let at = addr; at < end; at += PAGE_SIZE) {
-    const vma = mm.vmas.at(at);
-    resident.push(vma !== null && isResident(mm, vma, at));
+    while (vma !== null && vma.end <= at) vma = vma.next;
+    resident.push(vma !== null && (isHidden(mm, vma) || isResident(mm, vma, at)));
   }
   return { ...OK, resident };
 }
 
+/** Tells whether every page counts as there, because whose file it is does not want to be looked at: root's on a disk, and who asks is not root. */
+const isHidden = (mm: Mm, { file }: Vma): boolean =>
+  !mm.privileged && file !== null && file.object.isInMemory;
+
 /** Anonymous memory: something is mapped. Files: the page is in the page cache, mapped or not. */
 function isResident(mm: Mm, vma: Vma, addr: Addr): boolean {
   const kind = mm.pages.kind(addr);
-  if (kind === 'present' || kind === 'zeroPage') return true;
+  if (kind === 'present' || kind === 'zeroPage' || kind === 'migration') return true;
   if (kind === 'swap') return mm.kernel.swap.cached(mm.pages.high(addr)) !== 0;
   // A marker hides nothing of a file.
   if (vma.file === null || (kind !== 'none' && kind !== 'marker')) return false;
