@@ -9,7 +9,15 @@
  * Linux   fs/proc/task_mmu.c: smap_gather_stats, smaps_account, smaps_page_accumulate; spec/vma.md 16.2
  */
 import { PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
-import { FRAME_ANON, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
+import {
+  FRAME_ANON,
+  FRAME_DIRTY,
+  FRAME_SHMEM,
+  FRAME_SWAPBACKED,
+  type Frames,
+  HUGE_PAGES,
+  type Pfn,
+} from './frames.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, HUGE, holdsFrame, KIND_MASK, SWAP, YOUNG } from './pte.ts';
 import { isSharedMemory, type Vma } from './vma.ts';
@@ -65,9 +73,12 @@ export const noFigures = (): MemoryFigures => ({
   swapPss: 0,
 });
 
+/** Of a page in a locked vma, besides the bits of its entry. */
+const LOCKED = 2 ** 30;
+
 /** Adds the pages of `vma` to `sums`. */
 export function gatherFigures(mm: Mm, vma: Vma, sums: MemoryFigures): void {
-  const { swap } = mm.kernel;
+  const { swap, frames } = mm.kernel;
   const locked = (vma.flags & VM_LOCKED) !== 0;
   mm.pages.forEach(vma.start, vma.end, (_addr, low, high) => {
     const kind = low & KIND_MASK;
@@ -75,9 +86,12 @@ export function gatherFigures(mm: Mm, vma: Vma, sums: MemoryFigures): void {
       sums.swap += PAGE_SIZE;
       sums.swapPss += Math.floor((PAGE_SIZE * PSS_UNIT) / swap.count(high));
     } else if (holdsFrame(low)) {
-      if (low & HUGE) addHuge(mm, high, sums);
-      const pages = low & HUGE ? HUGE_PAGES : 1;
-      for (let i = 0; i < pages; i++) addPage(mm, high + i, { low, locked }, sums);
+      const bits = locked ? low | LOCKED : low;
+      if ((low & HUGE) === 0) addPage(frames, high, bits, sums);
+      else {
+        addHuge(mm, high, sums);
+        for (let i = 0; i < HUGE_PAGES; i++) addPage(frames, high + i, bits, sums);
+      }
     }
   });
   if (mm.kernel.swap.nrUsed > 0) sums.swap += sharedSwapped(mm, vma) * PAGE_SIZE;
@@ -103,24 +117,22 @@ function addHuge(mm: Mm, head: Pfn, sums: MemoryFigures): void {
   else sums.fileThp += PMD_SIZE;
 }
 
-function addPage(
-  mm: Mm,
-  pfn: Pfn,
-  entry: { readonly low: number; readonly locked: boolean },
-  sums: MemoryFigures,
-): void {
-  const { frames } = mm.kernel;
+/** Adds one page. @param bits  word 0 of its entry, and LOCKED */
+function addPage(frames: Frames, pfn: Pfn, bits: number, sums: MemoryFigures): void {
   const flags = frames.flags(pfn);
   const mapcount = frames.mapcount(pfn);
-  const dirty = (entry.low & DIRTY) !== 0 || (flags & FRAME_DIRTY) !== 0;
+  const dirty = (bits & DIRTY) !== 0 || (flags & FRAME_DIRTY) !== 0;
   const pss = mapcount > 1 ? Math.floor((PAGE_SIZE * PSS_UNIT) / mapcount) : PAGE_SIZE * PSS_UNIT;
   sums.resident += PAGE_SIZE;
-  if (entry.low & YOUNG) sums.referenced += PAGE_SIZE;
+  if (bits & YOUNG) sums.referenced += PAGE_SIZE;
   sums.pss += pss;
   if (dirty) sums.pssDirty += pss;
-  if (entry.locked) sums.pssLocked += pss;
-  if (mapcount > 1) sums[dirty ? 'sharedDirty' : 'sharedClean'] += PAGE_SIZE;
-  else sums[dirty ? 'privateDirty' : 'privateClean'] += PAGE_SIZE;
+  if (bits & LOCKED) sums.pssLocked += pss;
+  if (mapcount > 1) {
+    if (dirty) sums.sharedDirty += PAGE_SIZE;
+    else sums.sharedClean += PAGE_SIZE;
+  } else if (dirty) sums.privateDirty += PAGE_SIZE;
+  else sums.privateClean += PAGE_SIZE;
   if (flags & FRAME_ANON) {
     sums.anonymous += PAGE_SIZE;
     sums.pssAnon += pss;

@@ -16,7 +16,15 @@ export const CHILD = 2;
 
 const PERMS = /^[r-][w-][x-][ps]$/;
 const PAGE_FLAGS = /^[P-][S-][F-][X-][D-][G-][Z-][H-]$/;
-const [BLANK, ZERO, UPPER_A, UPPER_Z] = [32, 48, 65, 90];
+const [BLANK, ZERO, EQUALS, UPPER_A, UPPER_Z, UNDERSCORE, LOWER_A, LOWER_Z] = [
+  32, 48, 61, 65, 90, 95, 97, 122,
+];
+
+const isWordCharacter = (code: number): boolean =>
+  (code >= LOWER_A && code <= LOWER_Z) ||
+  (code >= UPPER_A && code <= UPPER_Z) ||
+  code === UNDERSCORE ||
+  isDigit(code);
 
 interface OpenProcess {
   readonly task: number;
@@ -124,9 +132,11 @@ export class SnapshotReader {
         from++;
         continue;
       }
-      const equals = text.indexOf('=', from);
       const code = text.charCodeAt(from);
-      if (code < UPPER_A || code > UPPER_Z || equals < 0 || equals >= end) return false;
+      if (code < UPPER_A || code > UPPER_Z) return false;
+      let equals = from + 1;
+      while (isWordCharacter(text.charCodeAt(equals))) equals++;
+      if (text.charCodeAt(equals) !== EQUALS) return false;
       let value = 0;
       let to = equals + 1;
       for (; isDigit(text.charCodeAt(to)); to++) value = value * 10 + (text.charCodeAt(to) - ZERO);
