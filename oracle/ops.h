@@ -113,6 +113,9 @@ void view_process(struct ops_shared *shared, uint32_t slot, pid_t pid);
 /* opsView.c: lets go of the processes that were seen, and of their numbers. */
 void view_forget(void);
 
+/* opsDisk.c: mounts a file system for regular files, once. */
+void disk_mount(const char *directory);
+
 /* opsrun.c: asks the executor for `command`. Returns 0, or -1 when it died or takes too long, which is printed. */
 int ops_ask(uint32_t command);
 

@@ -179,7 +179,7 @@ static long write_pages(uint64_t fd, uint64_t offset, uint64_t len, uint64_t sta
 	return len;
 }
 
-/* Its pages are in memory and clean, as after a look at it. */
+/* Its pages are in memory and clean, as after a look at each of them; none was written, so nothing is on the way to a disk. */
 static long open_file(const struct op *op)
 {
 	char path[sizeof(SHARED->files) + 4];
@@ -191,9 +191,10 @@ static long open_file(const struct op *op)
 	if (fd < 0) return fd;
 	bare(SYS_unlink, path);
 	long ret = bare(SYS_ftruncate, fd, op->arg[1] * OPS_PG);
-	if (ret == 0 && op->arg[1] > 0) ret = write_pages(fd, 0, op->arg[1] * OPS_PG, 0);
-	if (ret > 0) ret = bare(SYS_sync_file_range, fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
-	if (ret == 0) return keep_fd(fd, op->arg[0]);
+	bare(SYS_fadvise64, fd, 0, 0, POSIX_FADV_RANDOM); /* page by page */
+	for (uint64_t i = 0; i < op->arg[1] && ret >= 0; i++) ret = bare(SYS_pread64, fd, path, 1, i * OPS_PG);
+	bare(SYS_fadvise64, fd, 0, 0, POSIX_FADV_NORMAL);
+	if (ret >= 0) return keep_fd(fd, op->arg[0]);
 	bare(SYS_close, fd);
 	return ret;
 }
@@ -230,13 +231,12 @@ static long set_user(uint64_t uid)
 	return ret;
 }
 
-/* Neighbours differ in protection, so that none merges. */
+/* None touches another, so that none merges; none can be accessed, so that nothing makes it present. */
 static long fill(int64_t leave)
 {
 	if (SHARED->filled < FAR) SHARED->filled = FAR;
-	for (int64_t left = (int64_t)SHARED->base; left > leave; left--, SHARED->filled += OPS_PG) {
-		int protection = SHARED->filled / OPS_PG % 2 ? PROT_READ : PROT_NONE;
-		long got = bare(SYS_mmap, SHARED->filled, OPS_PG, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+	for (int64_t left = (int64_t)SHARED->base; left > leave; left--, SHARED->filled += 2 * OPS_PG) {
+		long got = bare(SYS_mmap, SHARED->filled, OPS_PG, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 		if (got < 0) return got;
 	}
 	return 0;

@@ -225,8 +225,8 @@ static void end_child(struct op *op)
 static void counted_call(struct op *op)
 {
 	op->skipped = !call_prepare(op);
-	if (op->skipped) return;
 	if (op->kind > OP_PRCTL) own.faults = faults();
+	if (op->skipped) return;
 	long result = call_make(op);
 	uint32_t now = faults();
 	op->faults = now - own.faults;

@@ -16,7 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -54,13 +56,30 @@ static void always_somebody_with_huge_pages(void)
 	_exit(0);
 }
 
+/* Returns a CPU that no other of us has taken, or the one we are on. The lock ends with this process. */
+static int free_cpu(void)
+{
+	char path[64];
+	cpu_set_t allowed;
+
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &allowed)) continue;
+		snprintf(path, sizeof(path), "/tmp/faultline-oracle.cpu%d", cpu);
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) return cpu;
+		if (fd >= 0) close(fd);
+	}
+	return sched_getcpu();
+}
+
 /* One CPU for everybody: pages that wait in a per-CPU list are then found again. */
 static void stay_on_one_cpu(int cpu)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(cpu < 0 ? sched_getcpu() : cpu, &set);
+	CPU_SET(cpu < 0 ? free_cpu() : cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set) != 0) { perror("--cpu"); exit(2); }
 }
 
@@ -73,11 +92,10 @@ static void make_shared(void)
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, SHARED_FD, 0);
 	texts = mmap(NULL, (size_t)MAX_OPS * LINE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	for (int i = 0; i < NR_FILES; i++) shared->shm[i] = -1;
-	strcpy(shared->files, "/tmp/faultline-ops-XXXXXX");
-	if (!mkdtemp(shared->files) || chmod(shared->files, 0777) != 0) { perror(shared->files); exit(2); }
+	strcpy(shared->files, "/tmp/faultline-ops");
+	mkdir(shared->files, 0777);
+	chmod(shared->files, 0777);
 }
-
-static void remove_files(void) { rmdir(shared->files); }
 
 /* Tells the executor where the kernel put its stack, which it leaves, and the pages of the vdso, up to which it fills. */
 static void find_places(pid_t pid)
@@ -174,10 +192,10 @@ static void print_snapshot(uint32_t number)
 	out_string("end\n");
 }
 
-static int asks_for_all(uint32_t nr)
+static int has_kind(uint32_t nr, uint16_t kind)
 {
 	for (uint32_t i = 0; i < nr; i++)
-		if (shared->ops[i].kind == OP_MLOCKALL) return 1;
+		if (shared->ops[i].kind == kind) return 1;
 	return 0;
 }
 
@@ -185,7 +203,7 @@ static int begin_sequence(uint32_t nr)
 {
 	shared->ask = shared->answer = 0;
 	shared->nr_ops = nr;
-	shared->all_present = asks_for_all(nr);
+	shared->all_present = has_kind(nr, OP_MLOCKALL);
 	shared->prepared_fd = 0;
 	shared->filled = 0;
 	shared->pid = executor = 0;
@@ -233,10 +251,8 @@ static void set_overcommit(struct op *op)
 
 static void run_sequence(uint32_t nr)
 {
-	int alone = 0;
-
-	for (uint32_t i = 0; i < nr; i++) alone |= shared->ops[i].kind == OP_OVERCOMMIT;
-	if (alone) guard_lock();
+	if (has_kind(nr, OP_OPEN)) disk_mount(shared->files);
+	if (has_kind(nr, OP_OVERCOMMIT)) guard_lock();
 	else guard_share();
 	int dead = begin_sequence(nr);
 	for (uint32_t from = 0, until; !dead && from < nr; from = until) {
@@ -341,11 +357,11 @@ int main(int argc, char **argv)
 		}
 	}
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	unshare(CLONE_NEWIPC); /* System V segments then go with us, whatever happens */
+	/* System V segments and mounts then go with us, whatever happens. */
+	if (unshare(CLONE_NEWIPC | CLONE_NEWNS) == 0) mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
 	stay_on_one_cpu(cpu);
 	always_somebody_with_huge_pages();
 	make_shared();
-	atexit(remove_files);
 	start_zygote();
 	if (internals && view_internals(&why) != 0) fprintf(stderr, "no internals: %s\n", why);
 	read_sequences();
