@@ -10,6 +10,12 @@ describe('Arena', () => {
     const arena = new Arena(1);
     expect([arena.allocate(), arena.allocate()].includes(0)).toBe(false);
   });
+  it('works with chunks of one page', () => {
+    const arena = new Arena(0);
+    const pages = [arena.allocate(), arena.allocate(), arena.allocate()];
+    for (const page of pages) wordsOf(arena, page).fill(page);
+    expect(pages.map((page) => wordsOf(arena, page)[1023])).toEqual([1, 2, 3]);
+  });
   it('gives out zeroed pages that do not overlap, and never moves one', () => {
     const arena = new Arena(2);
     const pages = Array.from({ length: 40 }, () => arena.allocate());

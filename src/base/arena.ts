@@ -32,7 +32,8 @@ export class Arena {
   allocate(): ArenaPage {
     const page = this.#free.pop() ?? this.#next++;
     const chunk = page >>> this.#shift;
-    if (chunk === this.#chunks.length) this.#chunks.push(new Uint32Array(ARENA_WORDS << this.#shift));
+    // Twice for the first page, if page 0 has a chunk of its own.
+    while (chunk >= this.#chunks.length) this.#chunks.push(new Uint32Array(ARENA_WORDS << this.#shift));
     return page;
   }
 

@@ -154,8 +154,7 @@ function writeFile({ kernel }: Machine, file: MappedFile, op: Extract<Op, { call
       return at === op.offset
         ? failure(EPERM, 'sealed')
         : { kind: 'value', value: at - op.offset, why: 'ok' };
-    const frame = kernel.cachedPage(object, Math.floor(at / PAGE_SIZE));
-    kernel.frames.setFlags(frame, FRAME_DIRTY);
+    const frame = kernel.pageToWrite(object, Math.floor(at / PAGE_SIZE));
     if (at % PAGE_SIZE === 0) kernel.frames.setStamp(frame, op.stamp);
     if (grows) object.size = at + WORD;
   }

@@ -12,7 +12,7 @@
  *   [frame-mapcount]   `mapcount` and `entire` are the numbers of ptes and of huge pmds that map the frame
  *   [frame-used]       a frame in use is mapped, or in the page cache or swap cache, or part of a folio of which another page is mapped
  *   [frame-exclusive]  a page that an entry holds exclusively is mapped once
- * Cost    29 bytes a frame with fingerprint contents; a growth step copies, at most 25 % are spare above a million frames
+ * Cost    30 bytes a frame with fingerprint contents; a growth step copies, at most 25 % are spare above 65,536 frames
  * Linux   struct folio (include/linux/mm_types.h), mm/rmap.c
  * Left out   pins, LRU links (docs/scope.md)
  */
@@ -42,9 +42,13 @@ export const FRAME_SHMEM = 16;
 export const FRAME_LARGE = 32;
 /** In the swap cache: its slot still holds the same content. */
 export const FRAME_SWAPCACHE = 64;
-
 /** Given out. */
 const FRAME_USED = 128;
+/** Used by itself, by a call or through an entry that is gone: young without an entry that is. Linux: PG_referenced */
+export const FRAME_REFERENCED = 256;
+/** Used like that twice: on the list of pages that are kept longer. Linux: PG_active */
+export const FRAME_ACTIVE = 512;
+
 /** Stays though nothing maps it. */
 const IN_A_CACHE = FRAME_CACHED | FRAME_SWAPCACHE;
 
@@ -65,7 +69,7 @@ const FIRST_SIZE = 1024;
 /** All frames of one kernel. */
 export class Frames {
   #mapcount = new Int32Array(FIRST_SIZE);
-  #flags = new Uint8Array(FIRST_SIZE);
+  #flags = new Uint16Array(FIRST_SIZE);
   /** Id of the anon_vma, or of the file object. */
   #owner = new Int32Array(FIRST_SIZE);
   #index = new Float64Array(FIRST_SIZE);
@@ -131,9 +135,9 @@ export class Frames {
     this.#nrUsed--;
   }
   #grow(needed: number): void {
-    const size = Math.max(needed, Math.ceil(this.#flags.length * (this.#flags.length < 1 << 20 ? 2 : 1.25)));
+    const size = Math.max(needed, Math.ceil(this.#flags.length * (this.#flags.length < 1 << 16 ? 2 : 1.25)));
     this.#mapcount = grown(this.#mapcount, new Int32Array(size));
-    this.#flags = grown(this.#flags, new Uint8Array(size));
+    this.#flags = grown(this.#flags, new Uint16Array(size));
     this.#owner = grown(this.#owner, new Int32Array(size));
     this.#index = grown(this.#index, new Float64Array(size));
     this.contents.grow(size);
@@ -201,7 +205,10 @@ export class Frames {
   splitFolio(pfn: Pfn): void {
     const head = headOf(pfn);
     this.#large.delete(head);
-    for (let i = 0; i < HUGE_PAGES; i++) this.#flags[head + i]! &= ~FRAME_LARGE;
+    const used = this.#flags[head]! & (FRAME_REFERENCED | FRAME_ACTIVE);
+    for (let i = 0; i < HUGE_PAGES; i++)
+      this.#flags[head + i] =
+        (this.#flags[head + i]! & ~(FRAME_LARGE | FRAME_REFERENCED | FRAME_ACTIVE)) | used;
     for (let i = 0; i < HUGE_PAGES; i++) this.#releaseIfUnused(head + i);
   }
   #folio(pfn: Pfn): LargeFolio {
@@ -281,6 +288,23 @@ export class Frames {
   setFlags(pfn: Pfn, set: number, clear = 0): void {
     this.#flags[pfn] = (this.#flags[pfn]! & ~clear) | set;
   }
+  /** The folio of `pfn` was used by itself, not through an entry. Linux: folio_mark_accessed(). */
+  markAccessed(pfn: Pfn): void {
+    const first = this.#flags[pfn]! & FRAME_LARGE ? headOf(pfn) : pfn;
+    const flags = this.#flags[first] as number;
+    if ((flags & FRAME_REFERENCED) === 0) this.#flags[first] = flags | FRAME_REFERENCED;
+    else if ((flags & FRAME_ACTIVE) === 0) this.#flags[first] = (flags & ~FRAME_REFERENCED) | FRAME_ACTIVE;
+  }
+  /** Forgets that the folio of `pfn` was used. Linux: folio_clear_referenced(), folio_deactivate(). */
+  clearAccessed(pfn: Pfn): void {
+    const first = this.#flags[pfn]! & FRAME_LARGE ? headOf(pfn) : pfn;
+    this.#flags[first]! &= ~(FRAME_REFERENCED | FRAME_ACTIVE);
+  }
+  /** Tells whether the folio of `pfn` was used by itself. */
+  isReferenced(pfn: Pfn): boolean {
+    const first = this.#flags[pfn]! & FRAME_LARGE ? headOf(pfn) : pfn;
+    return (this.#flags[first]! & FRAME_REFERENCED) !== 0;
+  }
   /** Returns the id of the anon_vma or of the object that `pfn` belongs to. */
   owner(pfn: Pfn): number {
     return this.#owner[pfn] as number;
@@ -337,7 +361,7 @@ export class Frames {
 export const headOf = (pfn: Pfn): Pfn => pfn - (pfn % HUGE_PAGES);
 
 /** Copies an array into a larger one. */
-function grown<A extends Int32Array | Uint8Array | Float64Array>(from: A, to: A): A {
+function grown<A extends Int32Array | Uint16Array | Float64Array>(from: A, to: A): A {
   to.set(from);
   return to;
 }

@@ -232,6 +232,13 @@ export class Kernel {
     this.work.count(FACT.pagesSwappedOut);
     return true;
   }
+  /** write(2) of a page of `object`, whose frame is returned: it is dirty afterwards, and of shared memory it counts as used. */
+  pageToWrite(object: FileObject, pgoff: number): Pfn {
+    const frame = this.cachedPage(object, pgoff);
+    this.frames.setFlags(frame, FRAME_DIRTY);
+    if (isSharedMemory(object)) this.frames.markAccessed(frame);
+    return frame;
+  }
   /** Tells whether page `pgoff` of `object` is in the page cache. */
   isCached(object: FileObject, pgoff: number): boolean {
     return this.#pageCache.get(object.id)?.has(pgoff) === true;

@@ -9,7 +9,15 @@
  * Left out   the batches in which the kernel moves pages to the list of lazily freed ones: here it happens at once (docs/fidelity.md)
  */
 import type { Addr } from '../base/units.ts';
-import { FRAME_DIRTY, FRAME_SWAPBACKED, FRAME_SWAPCACHE, HUGE_PAGES, type Pfn } from './frames.ts';
+import {
+  FRAME_ACTIVE,
+  FRAME_DIRTY,
+  FRAME_REFERENCED,
+  FRAME_SWAPBACKED,
+  FRAME_SWAPCACHE,
+  HUGE_PAGES,
+  type Pfn,
+} from './frames.ts';
 import { forEachAdvised, type PageRange } from './madvisePages.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, KIND_MASK, MARKER, MARKER_POISON, NONE, SWAP, YOUNG } from './pte.ts';
@@ -47,5 +55,6 @@ export function lazyFreeRange(mm: Mm, range: PageRange): SysResult {
 
 function markLazyFree(mm: Mm, pfn: Pfn): void {
   const { frames } = mm.kernel;
-  if (frames.isAnon(pfn)) frames.setFlags(pfn, 0, FRAME_SWAPBACKED | FRAME_DIRTY);
+  if (frames.isAnon(pfn))
+    frames.setFlags(pfn, 0, FRAME_SWAPBACKED | FRAME_DIRTY | FRAME_REFERENCED | FRAME_ACTIVE);
 }

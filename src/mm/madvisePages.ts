@@ -6,7 +6,15 @@
  */
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
-import { FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
+import {
+  FRAME_ACTIVE,
+  FRAME_DIRTY,
+  FRAME_SHMEM,
+  FRAME_SWAPBACKED,
+  HUGE_PAGES,
+  headOf,
+  type Pfn,
+} from './frames.ts';
 import { dissolveFolio, splitFolio, splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { punchObject } from './pageCache.ts';
@@ -109,11 +117,13 @@ export function coldRange(mm: Mm, range: PageRange): SysResult {
   forEachAdvised(mm, range, {
     huge: (base, pmd) => {
       mm.pages.setHugeLow(base, pmd & ~YOUNG);
+      frames.clearAccessed(mm.pages.pmdHigh(base));
       work.count(FACT.pagesDeactivated, HUGE_PAGES);
     },
     page: (addr, low, pfn) => {
       if (!frames.isLarge(pfn) && frames.mapcount(pfn) !== 1) return;
       mm.pages.setLow(addr, low & ~YOUNG);
+      frames.clearAccessed(pfn);
       work.count(FACT.pagesDeactivated);
     },
   });
@@ -130,6 +140,7 @@ export function pageOutRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
     huge: (base, pmd) => pageOutHuge(mm, vma, base, pmd),
     page: (addr, _low, pfn) => {
       if (!frames.isLarge(pfn) && frames.mapcount(pfn) !== 1) return;
+      frames.clearAccessed(pfn);
       if (frames.isAnon(pfn)) pageOut(mm, vma, addr);
       else if (!frames.isLarge(pfn)) pageOutShared(mm, addr);
     },
@@ -141,6 +152,7 @@ export function pageOutRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
 function pageOutHuge(mm: Mm, vma: Vma, base: Addr, pmd: number): void {
   const { frames } = mm.kernel;
   const head = mm.pages.pmdHigh(base);
+  frames.clearAccessed(head);
   if (!frames.isAnon(head)) return;
   const addrs = Array.from({ length: HUGE_PAGES }, (_, i) => base + i * PAGE_SIZE);
   if ((frames.flags(head) & FRAME_SWAPBACKED) === 0) {
@@ -174,7 +186,7 @@ function pageOutShared(mm: Mm, addr: Addr): void {
   if (object === undefined || !(isShared || object.isInMemory)) return;
   drop(mm, addr);
   if ((frames.flags(pfn) & FRAME_DIRTY) === 0) mm.kernel.dropCached(object, index, index + 1);
-  else if (isShared) mm.kernel.swapOut(object, index);
+  else if (isShared && !mm.kernel.swapOut(object, index)) frames.setFlags(pfn, FRAME_ACTIVE);
 }
 
 /** Empties an entry that maps a page. */
@@ -205,7 +217,10 @@ function pageOut(mm: Mm, vma: Vma, addr: Addr): void {
   }
   const kept = swap.slotOf(pfn);
   const slot = kept ?? swap.allocate(frames.stamp(pfn));
-  if (slot === null) return;
+  if (slot === null) {
+    frames.setFlags(pfn, FRAME_ACTIVE);
+    return;
+  }
   work.count(FACT.pagesSwappedOut);
   if (kept !== null) {
     swap.dup(slot, frames.stamp(pfn));

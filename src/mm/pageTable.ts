@@ -349,16 +349,23 @@ export class PageTable {
   }
 
   /**
-   * Returns how many entries from `addr` on, up to `end` and within one table, hold `bits` under `mask`: ends at the first that does not.
+   * Calls `each` with word 1 of the entries from `addr` on, up to `end` and within one table, that hold `bits` under `mask`; ends at the first that
+   * does not. Returns how many there were.
    */
-  runOf(addr: Addr, end: Addr, mask: number, bits: number): number {
+  forRun(
+    addr: Addr,
+    end: Addr,
+    which: { readonly mask: number; readonly bits: number },
+    each: (high: number) => void,
+  ): number {
+    const { mask, bits } = which;
     const table = this.#storedTable(addr);
     if (table === 0) return 0;
     const words = this.#tables.arena.words(table);
     const first = this.#tables.arena.offset(table) + pteWord(addr);
     const stop = first + 2 * Math.min((end - addr) / PAGE_SIZE, PTES - pteIndex(addr));
     let at = first;
-    while (at < stop && ((words[at] as number) & mask) === bits) at += 2;
+    for (; at < stop && ((words[at] as number) & mask) === bits; at += 2) each(words[at + 1] as number);
     return (at - first) >> 1;
   }
 

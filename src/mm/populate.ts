@@ -7,6 +7,7 @@ import { EFAULT, EINVAL, ENOMEM } from '../abi/errno.ts';
 import { type Addr, floorTo, nrPagesIn, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { countFaults, type FaultAccess, faultIn } from './fault.ts';
+import { FRAME_REFERENCED, type Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, EXCLUSIVE, HUGE, KIND_MASK, PRESENT, WRITE, YOUNG, ZERO_PAGE } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
@@ -34,15 +35,17 @@ const mayFillAtOnce = (mm: Mm, vma: Vma, access: FaultAccess): boolean =>
 
 /** Faults the pages of [start, end) of one vma in. Returns false at the first page that cannot come. */
 function faultPages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, access: FaultAccess): boolean {
-  const { work } = mm.kernel;
+  const { frames, work } = mm.kernel;
   if (mayFillAtOnce(mm, vma, access) && mm.pages.isBlank(range.start, range.end)) {
     fillBlank(mm, vma, range, access === 'write');
     return true;
   }
-  const asked = access === 'write' ? PRESENT | WRITE | DIRTY | YOUNG : PRESENT | YOUNG;
+  const bits = access === 'write' ? PRESENT | WRITE | DIRTY | YOUNG : PRESENT | YOUNG;
+  const asked = { mask: KIND_MASK | bits, bits };
+  const mark = (pfn: Pfn): void => frames.markAccessed(pfn);
   for (let addr = range.start; addr < range.end; ) {
     // Pages that are there and need no mark: most are, where a range is populated again.
-    const there = mm.pages.runOf(addr, range.end, KIND_MASK | asked, asked);
+    const there = mm.pages.forRun(addr, range.end, asked, mark);
     if (there > 0) {
       work.count(FACT.pagesFoundResident, there);
       addr += there * PAGE_SIZE;
@@ -51,9 +54,15 @@ function faultPages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, access:
     const { kind } = faultIn(mm, vma, { addr, access, stamp: null, byKernel: true });
     if (kind === 'signal') return false;
     if (kind === 'hit') work.count(FACT.pagesFoundResident);
+    markPinned(mm, addr);
     addr = mm.pages.pmd(addr) & HUGE ? floorTo(addr, PMD_SIZE) + PMD_SIZE : addr + PAGE_SIZE;
   }
   return true;
+}
+
+/** The kernel has taken hold of the page at `addr`, which is mapped: it counts as used, unless it is part of 2 MiB mapped at once. Linux: FOLL_TOUCH */
+export function markPinned(mm: Mm, addr: Addr): void {
+  if ((mm.pages.low(addr) & KIND_MASK) === PRESENT) mm.kernel.frames.markAccessed(mm.pages.high(addr));
 }
 
 /** Does what a fault for each page would: the zero page, or a new page, everywhere. */
@@ -61,7 +70,7 @@ function fillBlank(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, write: b
   const { kernel, pages } = mm;
   const nrPages = nrPagesIn(range.end - range.start);
   if (write) prepareAnonVma(kernel, vma);
-  if (write) mapNewAnons(mm, vma, range, WRITE | DIRTY | YOUNG | EXCLUSIVE);
+  if (write) mapNewAnons(mm, vma, range, { low: WRITE | DIRTY | YOUNG | EXCLUSIVE, flags: FRAME_REFERENCED });
   else pages.fill(range.start, range.end, ZERO_PAGE | YOUNG, () => 0);
   kernel.work.count(write ? FACT.pagesZeroed : FACT.ptesSet, nrPages);
   countFaults(mm, write ? 'anon' : 'zero-page', nrPages);

@@ -15,6 +15,7 @@ import { FRAME_DIRTY } from './frames.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { pageAt } from './pageState.ts';
+import { markPinned } from './populate.ts';
 import { EXCLUSIVE, HUGE, KIND_MASK, PRESENT } from './pte.ts';
 import { ok, refused, type SysResult } from './result.ts';
 import type { Vma } from './vma.ts';
@@ -86,6 +87,7 @@ function pinPage(target: Mm, page: Addr, write: boolean): boolean {
     const unshared = unshare(target, vma, page);
     if (unshared !== null) countFaults(target, unshared);
   }
+  markPinned(target, page);
   return true;
 }
 

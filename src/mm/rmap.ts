@@ -57,14 +57,19 @@ export function mapNewAnon(mm: Mm, vma: Vma, addr: Addr, low: number): Pfn {
   return pfn;
 }
 
-/** Does what `mapNewAnon` does, for each page of a range. */
-export function mapNewAnons(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, low: number): void {
+/** Does what `mapNewAnon` does, for each page of a range. @param as  bits of the entries, and FRAME_ bits beside those of new pages */
+export function mapNewAnons(
+  mm: Mm,
+  vma: Vma,
+  range: { start: Addr; end: Addr },
+  as: { readonly low: number; readonly flags: number },
+): void {
   const { frames, work } = mm.kernel;
   const { start, end } = range;
-  const flags = anonFlags(vma);
+  const flags = anonFlags(vma) | as.flags;
   const owner = vma.anonVma?.id ?? 0;
   let index = linearIndex(vma, start);
-  mm.pages.fill(start, end, PRESENT | low, () => {
+  mm.pages.fill(start, end, PRESENT | as.low, () => {
     const pfn = frames.allocate(flags, owner, index++);
     frames.addPte(pfn, mm.id);
     return pfn;

@@ -124,7 +124,7 @@ function addPage(frames: Frames, pfn: Pfn, bits: number, sums: MemoryFigures): v
   const dirty = (bits & DIRTY) !== 0 || (flags & FRAME_DIRTY) !== 0;
   const pss = mapcount > 1 ? Math.floor((PAGE_SIZE * PSS_UNIT) / mapcount) : PAGE_SIZE * PSS_UNIT;
   sums.resident += PAGE_SIZE;
-  if (bits & YOUNG) sums.referenced += PAGE_SIZE;
+  if (bits & YOUNG || frames.isReferenced(pfn)) sums.referenced += PAGE_SIZE;
   sums.pss += pss;
   if (dirty) sums.pssDirty += pss;
   if (bits & LOCKED) sums.pssLocked += pss;

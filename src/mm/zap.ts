@@ -11,10 +11,23 @@ import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { FRAME_ANON, FRAME_LARGE, headOf, type Pfn } from './frames.ts';
 import { splitPmd, zapHuge } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
-import { EMPTY_TABLE, HUGE, isGuard, KIND_MASK, MARKER, NONE, PRESENT, TABLE, ZERO_PAGE } from './pte.ts';
+import {
+  EMPTY_TABLE,
+  HUGE,
+  isGuard,
+  KIND_MASK,
+  MARKER,
+  NO_DEPOSIT,
+  NONE,
+  PRESENT,
+  TABLE,
+  YOUNG,
+  ZERO_PAGE,
+} from './pte.ts';
 import { deferSplit, Release } from './rmap.ts';
 import { TlbGather } from './tlb.ts';
 import type { Vma } from './vma.ts';
+import { VM_RAND_READ, VM_SEQ_READ } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
 /** What a zap leaves in place. */
@@ -35,6 +48,10 @@ export const DISCARD: ZapOptions = { dropGuards: false, reclaimTables: true };
 /** Tells whether a table that a zap left empty is freed. Linux: can_reclaim_pt, try_to_free_pte(). */
 const shouldFreeTable = (options: ZapOptions, slotIsWhole: boolean, pmd: number): boolean =>
   options.reclaimTables && slotIsWhole && (pmd & KIND_MASK) === EMPTY_TABLE;
+
+/** Tells whether what is read through `vma` is likely to be read again. Linux: vma_has_recency(). */
+const hasRecency = (vma: Vma): boolean =>
+  (vma.flags & (VM_SEQ_READ | VM_RAND_READ)) === 0 && vma.special === null;
 
 /** A range of one vma, and where its flush is gathered. */
 interface ZapTarget {
@@ -62,13 +79,16 @@ export function zapInto(mm: Mm, vma: Vma, target: ZapTarget, options: ZapOptions
     if (pmd & HUGE) {
       if (options.keepAnon === true && mm.kernel.frames.isAnon(pages.pmdHigh(base))) return;
       if (whole) {
+        if (pmd & YOUNG && pmd & NO_DEPOSIT && hasRecency(vma))
+          mm.kernel.frames.markAccessed(pages.pmdHigh(base));
         zapHuge(mm, base);
         tlb.changed(base, to);
         return;
       }
       splitPmd(mm, vma, base);
     }
-    if ((pages.pmd(base) & KIND_MASK) === TABLE) zapEntries(mm, base, { start: from, end: to, tlb }, options);
+    if ((pages.pmd(base) & KIND_MASK) === TABLE)
+      zapEntries(mm, base, { vma, start: from, end: to, tlb }, options);
     if (!shouldFreeTable(options, whole, pages.pmd(base))) return;
     pages.freeTable(base);
     tlb.freedTable(base, to);
@@ -76,9 +96,15 @@ export function zapInto(mm: Mm, vma: Vma, target: ZapTarget, options: ZapOptions
 }
 
 /** Empties entries of the table at `base`. */
-function zapEntries(mm: Mm, base: Addr, target: ZapTarget, options: ZapOptions): void {
+function zapEntries(
+  mm: Mm,
+  base: Addr,
+  target: ZapTarget & { readonly vma: Vma },
+  options: ZapOptions,
+): void {
   const { frames, work } = mm.kernel;
   const { dropGuards, keepAnon = false } = options;
+  const isRecent = hasRecency(target.vma);
   const release = new Release(mm);
   // Told once all of the range is gone: what goes whole never was partly mapped.
   let large: Set<Pfn> | null = null;
@@ -94,6 +120,7 @@ function zapEntries(mm: Mm, base: Addr, target: ZapTarget, options: ZapOptions):
     if (kind === PRESENT) {
       const flags = frames.flags(high);
       if (keepAnon && flags & FRAME_ANON) return low;
+      if (isRecent && low & YOUNG && (flags & FRAME_ANON) === 0) frames.markAccessed(high);
       if (flags & FRAME_LARGE) {
         large ??= new Set();
         large.add(headOf(high));

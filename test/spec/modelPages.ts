@@ -7,7 +7,6 @@
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../src/abi/fcntl.ts';
 import { must } from '../../src/base/assert.ts';
 import type { Machine, Op, Outcome, Process } from '../../src/machine/index.ts';
-import { FRAME_DIRTY } from '../../src/mm/frames.ts';
 import {
   type FileObject,
   figuresOf,
@@ -216,9 +215,7 @@ export class ModelPages implements PageTarget {
     const object = this.#object(slot);
     const { kernel } = this.#scene.machine;
     if (object.size !== null) object.size = Math.max(object.size, page * PG + 1);
-    const frame = kernel.cachedPage(object, page);
-    kernel.frames.setStamp(frame, stamp);
-    kernel.frames.setFlags(frame, FRAME_DIRTY);
+    kernel.frames.setStamp(kernel.pageToWrite(object, page), stamp);
   }
   /** Page i of the file starts with byte 65 + i. */
   fillFile(slot: number, nrPages: number): void {
