@@ -4,7 +4,9 @@
  * Two batches are under way at a time: while the kernel is at one, this thread is at the other. Between two sequences it listens to
  * what the kernel has to say, so that opsrun never waits for a full pipe.
  */
+import { availableParallelism, cpus } from 'node:os';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { threadId } from 'node:worker_threads';
 import { Coverage } from '../../fuzz/coverage.ts';
 import { fuzzSequence, type LogCheck, type OpsDifference, playLog, shrinkOps } from '../../fuzz/index.ts';
 import { LINUX_6_18, withSettings } from '../../mm/index.ts';
@@ -20,10 +22,23 @@ import {
   type Setup,
   type ShrinkTask,
 } from './batch.ts';
-import { opsKernel, runOnKernel, type Sequence } from './opsKernel.ts';
+import { OpsrunProcess, opsKernel, type Sequence } from './opsKernel.ts';
 
 /** What this thread has reached so far, by mode, and what of it has been told. */
 const reached = new Map<Mode, { readonly coverage: Coverage; readonly told: Set<string> }>();
+
+/** The kernel's side of this thread, by program. */
+const kernels = new Map<string, OpsrunProcess>();
+
+/** Threads are on all CPUs alike, so what they have the kernel do is spread over them, too. */
+function kernelOf({ opsrun }: Setup): OpsrunProcess {
+  const nr = cpus().length;
+  // Fewer: not all may be used, and nobody tells which.
+  const cpu = availableParallelism() === nr ? Math.max(0, threadId - 1) % nr : null;
+  const kernel = kernels.get(opsrun) ?? new OpsrunProcess(opsrun, cpu);
+  kernels.set(opsrun, kernel);
+  return kernel;
+}
 
 /** Carries out a batch. */
 export async function runBatch(batch: Batch): Promise<BatchResult> {
@@ -97,7 +112,7 @@ class BatchRun {
   }
 
   async #kernel(sequences: readonly Sequence[]): Promise<readonly string[]> {
-    const { logs, cpuMs } = await runOnKernel(this.#batch.setup.opsrun, sequences);
+    const { logs, cpuMs } = await kernelOf(this.#batch.setup).run(sequences);
     this.#kernelMs += cpuMs;
     return logs;
   }
