@@ -35,6 +35,8 @@ export function shmat(
   let { addr } = request;
   const { flags } = request;
   const size = pageCeil(segment.size ?? 0);
+  // An address that SHM_RND rounds down to 0 is still one.
+  const fixed = addr !== 0;
   if (addr !== 0 && !isPageAligned(addr)) {
     if ((flags & SHM_RND) === 0) return refused(EINVAL, 'unaligned');
     addr = floorTo(addr, PAGE_SIZE);
@@ -47,7 +49,7 @@ export function shmat(
   const place = getUnmappedArea(mm, {
     hint: addr,
     len: size,
-    fixed: addr !== 0,
+    fixed,
     shared: true,
     object: segment,
     offset: 0,
@@ -59,8 +61,7 @@ export function shmat(
   const file = mm.kernel.openFile(segment, { readable: true, writable: !readOnly });
   const access = VM_READ | (readOnly ? 0 : VM_WRITE) | (flags & SHM_EXEC ? VM_EXEC : 0);
   const may = readOnly ? (VM_MAY_ALL & ~VM_MAYWRITE) | VM_MAYSHARE : VM_MAY_ALL | VM_MAYSHARE | VM_SHARED;
-  const start =
-    addr !== 0 ? place : settlePlacement(mm, { predicted: place, chosen: request.chosen, len: size });
+  const start = fixed ? place : settlePlacement(mm, { predicted: place, chosen: request.chosen, len: size });
   return mapRegion(mm, { start, len: size, vmFlags: access | may | mm.defFlags, file, pgoff: 0 });
 }
 
