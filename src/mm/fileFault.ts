@@ -44,7 +44,8 @@ export function fileFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest):
   // The anon_vma is made before the file is asked for the page, so it stays when there is none.
   if (write && !shared) prepareAnonVma(kernel, vma);
   const shmem = isSharedMemory(object);
-  const isKnown = shmem || object.isInMemory;
+  // Segments of System V answer for one page at a time: shm_vm_ops has no map_pages.
+  const isKnown = (shmem && object.kind !== 'sysv') || object.isInMemory;
   if (!write && isKnown && mapAround(mm, vma, page, object)) return shmem ? 'shmem-around' : 'file';
   if (isBeyondEnd(object, pgoff)) {
     // The tables above the entry were made on the way, that of the entry itself was not.

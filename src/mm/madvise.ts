@@ -7,7 +7,7 @@
  * Linux   mm/madvise.c; spec/vma.md 10
  * Left out   HWPOISON, SOFT_OFFLINE; reclaim behind COLD and PAGEOUT beyond swap entries
  */
-import { EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { EACCES, EAGAIN, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
 import {
   MADV_COLD,
   MADV_COLLAPSE,
@@ -38,7 +38,7 @@ import {
   MADV_WIPEONFORK,
 } from '../abi/mman.ts';
 import { Unmodelled } from '../base/assert.ts';
-import { type Addr, isPageAligned, pageCeil } from '../base/units.ts';
+import { type Addr, isPageAligned, pageCeil, TASK_SIZE } from '../base/units.ts';
 import { collapseRange } from './collapse.ts';
 import { mergeableFlags } from './ksm.ts';
 import { lazyFreeRange } from './lazyFree.ts';
@@ -266,18 +266,37 @@ function removeAdvice(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }): SysR
   return punchHole(mm, vma, range);
 }
 
+/** The most bytes that the kernel takes of one iovec. */
+const MOST_OF_IOVEC = 0x7fff_f000;
+
+/** Reads an iovec as the kernel copies it in, before it looks at anything else. */
+function importRanges(ranges: readonly AdviceRange[]): readonly AdviceRange[] | SysResult {
+  if (ranges.some(({ len }) => len >= 2 ** 63)) return refused(EINVAL, 'bad-length');
+  // A single range is cut before it is looked at, several are looked at whole.
+  const cut =
+    ranges.length === 1 ? ranges.map((r) => ({ ...r, len: Math.min(r.len, MOST_OF_IOVEC) })) : ranges;
+  if (cut.some(({ addr, len }) => addr + len > TASK_SIZE)) return refused(EFAULT, 'beyond-task-size');
+  return cut;
+}
+
+/** A member of an iovec. */
+interface AdviceRange {
+  readonly addr: Addr;
+  readonly len: number;
+}
+
 const REMOTE_ADVICE = new Set([MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED, MADV_COLLAPSE]);
 
 /**
  * process_madvise(2).
  *
- * @param ranges  the iovec, bytes
+ * @param iovec   the ranges, bytes
  * @param remote  the target is another process: only COLD, PAGEOUT, WILLNEED, COLLAPSE
  * @returns       bytes advised before the first refusal, or that refusal if there are none
  */
 export function processMadvise(
   mm: Mm,
-  ranges: readonly { readonly addr: Addr; readonly len: number }[],
+  iovec: readonly AdviceRange[],
   how: {
     readonly advice: number;
     readonly flags: number;
@@ -286,6 +305,8 @@ export function processMadvise(
   },
 ): SysResult {
   if (how.flags !== 0) return refused(EINVAL, 'bad-flags');
+  const ranges = importRanges(iovec);
+  if ('ret' in ranges) return ranges;
   if (how.remote && !REMOTE_ADVICE.has(how.advice)) return refused(EINVAL, 'bad-advice');
   if (how.remote && how.mayAdvise === false) return refused(EPERM, 'not-permitted');
   let bytes = 0;

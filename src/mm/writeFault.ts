@@ -9,7 +9,7 @@
  */
 import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
-import type { Pfn } from './frames.ts';
+import { FRAME_DIRTY, type Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, EXCLUSIVE, KIND_MASK, PRESENT, WRITE, YOUNG } from './pte.ts';
 import { deferSplit, linearIndex, mapNewAnon, releaseEntry } from './rmap.ts';
@@ -41,7 +41,11 @@ export function writeFault(mm: Mm, vma: Vma, page: Addr, stamp: number | null): 
   const low = pages.low(page);
   const pfn = pages.high(page);
   if (!frames.isAnon(pfn)) {
-    if ((vma.flags & (VM_SHARED | VM_MAYSHARE)) !== 0) return makeWritable(mm, page, low, { pfn, stamp });
+    if ((vma.flags & (VM_SHARED | VM_MAYSHARE)) !== 0) {
+      // The file is told, so that the page is dirty for everybody who maps it. Linux: fault_dirty_shared_page().
+      frames.setFlags(pfn, FRAME_DIRTY);
+      return makeWritable(mm, page, low, { pfn, stamp });
+    }
     copyPage(mm, vma, page, stamp);
     return vma.file !== null && isSharedMemory(vma.file.object) ? 'shmem-cow' : 'file-cow';
   }

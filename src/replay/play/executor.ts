@@ -13,7 +13,7 @@
  */
 import { PAGE_SIZE, PMD_SIZE, pageCeil } from '../../base/units.ts';
 import type { Machine } from '../../machine/index.ts';
-import { adoptVma, type MappedFile, type Mm, vmFlagsOfCodes } from '../../mm/index.ts';
+import { accessPage, adoptVma, type MappedFile, type Mm, vmFlagsOfCodes } from '../../mm/index.ts';
 import type { ReplayOp } from '../item.ts';
 
 const TLS = 0x7fff_f7dd_1000;
@@ -27,17 +27,26 @@ const TOP = 0x7fff_f7ff_f000;
 /** kB of page tables that the signal handler of a child takes when it first runs: its code, the C library's and the loader's. */
 export const HANDLER_TABLES_KB = 12;
 
+/** What stands for files allows nothing, so that locking everything brings none of it. */
+const closed = (): number => vmFlagsOfCodes(['mr', 'mw', 'me']) as number;
 const written = (): number => vmFlagsOfCodes(['rd', 'wr', 'mr', 'mw', 'me', 'ac']) as number;
+
+/** The executor's own memory in its parts. */
+const WRITTEN: readonly (readonly [start: number, end: number])[] = [
+  [TLS, LIBC],
+  [BSS, BSS_END],
+  [LOADER_DATA, KERNEL_PAGES],
+];
 
 function adopt(mm: Mm, start: number, end: number, file: MappedFile | null): void {
   adoptVma(mm, {
     start,
     end,
-    flags: written(),
+    flags: file === null ? written() : closed(),
     file,
     filePgoff: 0,
     special: null,
-    anonPages: file === null ? 1 : 0,
+    anonPages: file === null ? (end - start) / PAGE_SIZE : 0,
   });
 }
 
@@ -47,12 +56,22 @@ export function seedExecutor(machine: Machine, mm: Mm): void {
     machine.kernel.newFileObject({ path: 'executor', kind: 'regular' }),
     { readable: true, writable: false },
   );
-  adopt(mm, TLS, LIBC, null);
+  for (const [start, end] of WRITTEN) adopt(mm, start, end, null);
   adopt(mm, LIBC, BSS, library);
-  adopt(mm, BSS, BSS_END, null);
-  adopt(mm, LOADER_DATA, KERNEL_PAGES, null);
   adopt(mm, KERNEL_PAGES, TOP, library);
   mm.mmapBase = TOP;
+}
+
+/** Makes the executor's own memory what mlockall finds: it is written again after each fork, where that call is among the operations. */
+export function settleExecutor(mm: Mm): void {
+  const { minFlt, majFlt } = mm;
+  mm.kernel.work.uncounted(() => {
+    for (const [start, end] of WRITTEN)
+      for (let addr = start; addr < end; addr += PAGE_SIZE)
+        accessPage(mm, { addr, access: 'write', stamp: null });
+  });
+  mm.minFlt = minFlt;
+  mm.majFlt = majFlt;
 }
 
 /** Before an operation that the kernel placed outside the window: makes room and neighbours agree with that place. */
