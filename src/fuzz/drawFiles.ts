@@ -7,6 +7,8 @@ import type { FileNote, Scene } from './scene.ts';
 
 /** The most pages that a file has. */
 const MOST_PAGES = 48;
+const isRegular = ({ name }: FileNote): boolean => name.startsWith('f');
+
 /** What a private mapping of a file is drawn from, as long as the sequence has none. */
 const NO_FILE: FileNote = { name: 'm0', pages: 0 };
 
@@ -22,20 +24,30 @@ function fileRange({ random }: Scene): { offset: number; length: number } {
 
 const ftruncate: Draw = (scene) => {
   const { random } = scene;
+  const file = anyFile(scene);
+  if (isRegular(file)) {
+    // Only ever smaller.
+    file.pages = Math.min(file.pages, random.below(file.pages + 1));
+    return [`ftruncate(${file.name}, ${file.pages * PAGE_SIZE})`];
+  }
   const pages = random.pick([0, 1, random.below(16), random.below(MOST_PAGES + 1), MOST_PAGES]);
   const odd = random.unit() < 0.15 ? 100 : 0;
-  return [`ftruncate(${anyFile(scene).name}, ${pages * PAGE_SIZE + odd})`];
+  return [`ftruncate(${file.name}, ${pages * PAGE_SIZE + odd})`];
 };
 const fallocate: Draw = (scene) => {
   const { offset, length } = fileRange(scene);
   const punch = 'FALLOC_FL_KEEP_SIZE|FALLOC_FL_PUNCH_HOLE';
   const mode = scene.random.pick([punch, punch, punch, '0', 'FALLOC_FL_KEEP_SIZE', 'FALLOC_FL_PUNCH_HOLE']);
-  return [`fallocate(${anyFile(scene).name}, ${mode}, ${offset}, ${length})`];
+  const file = anyFile(scene);
+  return [`fallocate(${file.name}, ${isRegular(file) ? 'FALLOC_FL_KEEP_SIZE' : mode}, ${offset}, ${length})`];
 };
 const fileWrite: Draw = (scene) => {
-  const first = scene.random.below(MOST_PAGES);
-  const pages = 1 + scene.random.below(Math.min(8, MOST_PAGES - first));
-  return [`file_write(${anyFile(scene).name}, ${first * PAGE_SIZE}, ${pages * PAGE_SIZE})`];
+  const file = anyFile(scene);
+  const most = isRegular(file) ? Math.max(1, file.pages) : MOST_PAGES;
+  const first = scene.random.below(most);
+  const pages = 1 + scene.random.below(Math.min(8, most - first));
+  if (isRegular(file)) file.pages = Math.max(file.pages, 1);
+  return [`file_write(${file.name}, ${first * PAGE_SIZE}, ${pages * PAGE_SIZE})`];
 };
 const addSeals: Draw = (scene) => [
   `add_seals(${anyFile(scene).name}, ${scene.random.pick(['F_SEAL_SHRINK', 'F_SEAL_GROW', 'F_SEAL_SHRINK|F_SEAL_GROW', 'F_SEAL_WRITE', 'F_SEAL_FUTURE_WRITE', 'F_SEAL_SEAL'])})`,
@@ -67,7 +79,7 @@ export function filesSetup(scene: Scene): Calls[] {
     const written = 1 + random.below(pages);
     if (random.unit() < 0.5) calls.push([`file_write(${name}, 0, ${written * PAGE_SIZE})`]);
   }
-  for (let i = 0, n = random.below(3); i < n; i++) {
+  for (let i = 0, n = scene.hasRegular ? 1 + random.below(2) : 0; i < n; i++) {
     const pages = 1 + random.below(MOST_PAGES);
     files.push({ name: `f${i}`, pages });
     calls.push([`open(f${i}, ${pages})`]);

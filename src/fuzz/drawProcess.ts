@@ -77,10 +77,12 @@ const enormous: Draw = (scene) => {
 /** What a sequence at the limits begins with. */
 export function limitsSetup(scene: Scene): Calls[] {
   const calls: Calls[] = [];
-  if (scene.chance(0.35)) calls.push(overcommit(scene));
-  if (scene.chance(0.3)) calls.push(fill(scene));
-  if (scene.chance(0.5)) calls.push(limitSpace(scene));
-  if (scene.chance(0.3)) calls.push(limitLocked(scene), setuid(scene));
+  const may = (call: string, likelihood: number): boolean =>
+    scene.chance(likelihood) && scene.calls.names.includes(call);
+  if (may('overcommit', 0.6)) calls.push(overcommit(scene));
+  if (may('fill', 0.6)) calls.push(fill(scene));
+  if (may('limitSpace', 0.6)) calls.push(limitSpace(scene));
+  if (may('setuid', 0.6)) calls.push(limitLocked(scene), setuid(scene));
   return calls.length === 0 ? [mmap(scene)] : calls;
 }
 

@@ -7,7 +7,14 @@
  * Cost   bounded by `budget`: the operations that the kernel carries out, about 15 s of them by default
  */
 import { checkLog, type OpsDifference } from './opsCheck.ts';
-import { closerSteps, fewerChildren, renumbered, type Step, simplerSteps } from './shrinkSteps.ts';
+import {
+  closerSteps,
+  fewerChildren,
+  livingSteps,
+  renumbered,
+  type Step,
+  simplerSteps,
+} from './shrinkSteps.ts';
 
 /** Runs sequences on the kernel; returns their logs in the same order. */
 export type RunOps = (sequences: readonly (readonly string[])[]) => readonly string[];
@@ -97,7 +104,8 @@ class OpsShrinker {
   }
 
   /** Runs candidates; null for each that does not differ. */
-  #differing(candidates: readonly (readonly Step[])[], snapshots = this.#snapshots): (Found | null)[] {
+  #differing(wanted: readonly (readonly Step[])[], snapshots = this.#snapshots): (Found | null)[] {
+    const candidates = wanted.map(livingSteps);
     const sequences = candidates.map((steps) => linesOf(this.#header, steps, snapshots));
     for (const lines of sequences) this.#left -= lines.length;
     const logs = sequences.length === 0 ? [] : this.#run(sequences);

@@ -17,10 +17,10 @@ export const WINDOW = 0x2000_0000_0000;
 /** The process that the sequence starts with, among the numbers of children. */
 export const SELF = -1;
 
-/** A file or segment by its name, and how many pages it has at most. */
+/** A file or segment by its name, and how many pages it has at most; of a regular file, exactly. */
 export interface FileNote {
   readonly name: string;
-  readonly pages: number;
+  pages: number;
 }
 
 /** Returns what a page with these protection flags allows. */
@@ -54,6 +54,8 @@ export class Scene {
   /** Who makes the call that is being drawn. */
   turn = SELF;
   forked = 0;
+  /** The sequence has regular files, whose pages all stay in memory: what a disk would give back depends on the file system. */
+  readonly hasRegular: boolean;
   /** A mapping that is more than the machine has is still there. */
   hasEnormous = false;
   readonly #windows = new Map<number, OpsWindow>();
@@ -68,10 +70,9 @@ export class Scene {
         .filter(([, likelihood]) => !this.chance(likelihood))
         .map(([name]) => name),
     );
-    // What is locked is populated, and no machine has so much.
-    if ('enormous' in mode.calls && !left.has('enormous'))
-      for (const row of [...Object.keys(mode.calls), ...Object.keys(mode.maps)])
-        if (/^mlock|LOCKED/.test(row)) left.add(row);
+    this.#avoidLocks(left);
+    this.hasRegular = mode.setup === 'files' && this.chance(0.4);
+    if (this.hasRegular) for (const row of ['MADV_REMOVE', 'MADV_PAGEOUT']) left.add(row);
     // What is drawn of little meets itself more often: some bugs show only so.
     const share = this.chance(MEAGRE) ? LEFT_OUT : 0;
     const deck = (weights: Weights): Deck => {
@@ -86,6 +87,16 @@ export class Scene {
     this.remaps = deck(mode.remaps);
     const taste = RANGE_TASTES[this.kind];
     this.#windows.set(SELF, new OpsWindow(WINDOW, taste, this.random, this.#grid()));
+  }
+
+  /** What is locked is populated: no machine has so much, and what `fill` maps is not the window's. */
+  #avoidLocks(left: Set<string>): void {
+    const { calls, maps, setup } = this.mode;
+    const has = (call: string): boolean => call in calls && !left.has(call);
+    const rows = [...Object.keys(calls), ...Object.keys(maps)];
+    if (has('enormous')) for (const row of rows) if (/^mlock|LOCKED/.test(row)) left.add(row);
+    // In a large window it depends on what the executor has besides whether all may be locked.
+    if (has('fill') || (setup === 'limits' && this.kind !== 0)) left.add('mlockall');
   }
 
   #grid(): Grid | null {

@@ -169,6 +169,21 @@ export function closerSteps(steps: readonly Step[]): Step[][] {
   return found.filter((fresh) => !hasEmptyRange(fresh));
 }
 
+/** Leaves out the calls of children that do not live, and what is about them: nobody would carry them out. */
+export function livingSteps(steps: readonly Step[]): Step[] {
+  const living = new Set<string>();
+  const isPossible = (call: string): boolean => {
+    const who = /^@(\d+) /.exec(call)?.[1];
+    const about = /^(?:@\d+ )?(?:child_\w+\(|process_\w+\(child )(\d+)/.exec(call)?.[1];
+    if ((who !== undefined && !living.has(who)) || (about !== undefined && !living.has(about))) return false;
+    const born = / = child (\d+)$/.exec(call)?.[1];
+    if (born !== undefined) living.add(born);
+    if (call.startsWith('child_exit(')) living.delete(about ?? '');
+    return true;
+  };
+  return steps.map((step) => step.filter(isPossible)).filter((step) => step.length > 0);
+}
+
 /** Returns the sequence without one of its children, for each: without what the child does, and with the process itself doing it. */
 export function fewerChildren(steps: readonly Step[]): Step[][] {
   const children = new Set(steps.flat().flatMap((call) => / = child (\d+)$/.exec(call)?.[1] ?? []));

@@ -1,7 +1,7 @@
 /**
  * Runs random sequences on kernel and model, one after the other, and writes those that differ, made short, into a folder.
  *
- *   npx jiti test/random/opsLoop.ts FOLDER [from=1] [to=1000] [modes=vma,fault] [ops=200] [every=25] [cpu=0] [verify] [fast] [without=mseal,fill]
+ *   npx jiti test/random/opsLoop.ts FOLDER [from=1] [to=1000] [modes=vma,fault] [ops=200] [every=25] [cpu=0] [verify] [fast] [without=mseal,fill] [opsrun=PROGRAM]
  *
  * `fast` does not shrink. `without` leaves out sequences in which one of these words occurs.
  */
@@ -19,7 +19,7 @@ const number = (name: string, otherwise: number): number => Number(given.get(nam
 const modes = (given.get('modes') ?? 'vma,fault').split(',') as FuzzModeName[];
 const ops = number('ops', 200);
 const every = number('every', 25);
-const run = opsKernel(buildOpsrun(), given.has('cpu') ? number('cpu', 0) : null);
+const run = opsKernel(given.get('opsrun') ?? buildOpsrun(), given.has('cpu') ? number('cpu', 0) : null);
 const without = given.has('without') ? new RegExp((given.get('without') ?? '').replaceAll(',', '|')) : null;
 
 /** An error that is no finding of the model's is one here: it must not end the loop. */
@@ -41,6 +41,7 @@ function report(lines: readonly string[], mode: FuzzModeName, seed: number): voi
   }
   const row = specRow(shrunk, { mode, seed, ops, every });
   writeFileSync(`${folder}/${name}.ops`, row);
+  writeFileSync(`${folder}/${name}.lines`, `${shrunk.lines.join('\n')}\n`);
   console.log(`${name}: ${(Date.now() - until + MOST_SHRINK_MS) / 1000} s\n${row}`);
 }
 
