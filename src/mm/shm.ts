@@ -5,16 +5,26 @@
  * Linux   ipc/shm.c; spec/vma.md 14.1, 18 (SYSV)
  * Left out   permissions, shmctl beyond removal
  */
-import { EINVAL } from '../abi/errno.ts';
+import { EAGAIN, EINVAL, ENOMEM } from '../abi/errno.ts';
 import { type Addr, floorTo, isPageAligned, PAGE_SIZE, pageCeil } from '../base/units.ts';
-import type { Mm } from './mm.ts';
+import { type Mm, mayLockMore } from './mm.ts';
 import { mapRegion } from './mmap.ts';
 import { unmapRange } from './munmap.ts';
 import { settlePlacement } from './placement.ts';
+import { populateRange } from './populate.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { getUnmappedArea } from './unmappedArea.ts';
 import type { FileObject, Vma } from './vma.ts';
-import { VM_EXEC, VM_MAY_ALL, VM_MAYSHARE, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE } from './vmFlags.ts';
+import {
+  VM_EXEC,
+  VM_LOCKED,
+  VM_MAY_ALL,
+  VM_MAYSHARE,
+  VM_MAYWRITE,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+} from './vmFlags.ts';
 
 const SHM_RDONLY = 0o10000;
 const SHM_RND = 0o20000;
@@ -25,7 +35,7 @@ const SHM_EXEC = 0o100000;
  * shmat(2).
  * @param request  addr 0 lets the kernel choose; flags SHM_*
  * @returns        the address
- * Refusals        EINVAL unaligned, exists · ENOMEM …
+ * Refusals        EINVAL unaligned, exists · EAGAIN locked-limit · ENOMEM map-count …
  */
 export function shmat(
   mm: Mm,
@@ -46,6 +56,7 @@ export function shmat(
     const inTheWay = mm.vmas.firstEndingAbove(addr);
     if (inTheWay !== null && inTheWay.start < addr + size) return refused(EINVAL, 'exists');
   }
+  if (mm.mapCount > mm.maxMapCount) return refused(ENOMEM, 'map-count');
   const place = getUnmappedArea(mm, {
     hint: addr,
     len: size,
@@ -62,7 +73,12 @@ export function shmat(
   const access = VM_READ | (readOnly ? 0 : VM_WRITE) | (flags & SHM_EXEC ? VM_EXEC : 0);
   const may = readOnly ? (VM_MAY_ALL & ~VM_MAYWRITE) | VM_MAYSHARE : VM_MAY_ALL | VM_MAYSHARE | VM_SHARED;
   const start = fixed ? place : settlePlacement(mm, { predicted: place, chosen: request.chosen, len: size });
-  return mapRegion(mm, { start, len: size, vmFlags: access | may | mm.defFlags, file, pgoff: 0 });
+  const vmFlags = access | may | mm.defFlags;
+  if (!mayLockMore(mm, vmFlags, size)) return refused(EAGAIN, 'locked-limit');
+  const mapped = mapRegion(mm, { start, len: size, vmFlags, file, pgoff: 0 });
+  if (mapped.why === 'ok' && vmFlags & VM_LOCKED)
+    populateRange(mm, start, start + size, { ignoreErrors: true });
+  return mapped;
 }
 
 /**

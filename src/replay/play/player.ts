@@ -23,7 +23,7 @@ import {
   verifyMm,
 } from '../../mm/index.ts';
 import type { EndState, Meta, ReplayItem, ReplayOp, SignalItem, Snapshot, Start } from '../item.ts';
-import { agreeWithPlacement } from './executor.ts';
+import { agreeWithPlacement, settleExecutor } from './executor.ts';
 import { seedProcess } from './seed.ts';
 
 /** When the invariants are checked: never; at the end; after every operation (around it, and everything each 1,000 operations). */
@@ -162,6 +162,8 @@ export class Player {
     this.nrOps++;
     const window = this.start?.state?.window ?? null;
     if (window !== null && process?.mm) agreeWithPlacement(process.mm, item, window);
+    if (item.op.call === 'mlockall' && this.start?.format === 'opfuzz' && process?.mm)
+      settleExecutor(process.mm);
     const mm = process?.mm ?? null;
     const before = faultsOf(mm);
     const outcome = this.machine.apply(item.task, item.op, item.chosen);
