@@ -27,7 +27,7 @@ export interface FuzzMode {
   readonly name: FuzzModeName;
   /** One sentence. */
   readonly what: string;
-  /** What a sequence of it needs of the machine. */
+  /** What a sequence of it needs of the machine: root, where it advises other processes, locks more than a user may, or sets limits. */
   readonly needs: readonly 'root'[];
 }
 
@@ -305,12 +305,12 @@ export const FUZZ_MODES: readonly FuzzMode[] = [
   {
     name: 'vma',
     what: 'Every call that makes, splits, joins, moves or marks VMAs, with arguments at borders and arguments that are refused.',
-    needs: [],
+    needs: ['root'],
   },
   {
     name: 'fault',
     what: 'Accesses of every kind to pages in every state, by the process itself and by others.',
-    needs: [],
+    needs: ['root'],
   },
   {
     name: 'fork',
