@@ -293,10 +293,11 @@ static void run(uint32_t i)
 {
 	struct op *op = &SHARED->ops[i];
 
-	if (op->kind == OP_NOP || op->kind == OP_SNAPSHOT) return;
-	if (op->kind == OP_CHILD_EXIT) { end_child(op); return; }
 	struct child_slot *slot = op->by < 0 ? 0 : &SHARED->child[op->by];
+
 	op->skipped = slot && slot->pid == 0;
+	if (op->skipped || op->kind == OP_NOP) return;
+	if (op->kind == OP_CHILD_EXIT) { end_child(op); return; }
 	if (op->arg[0] == PLACED) {
 		const struct op *last = op - 1;
 		int places = last->kind == OP_MMAP || last->kind == OP_MREMAP || last->kind == OP_SHMAT;
