@@ -4,7 +4,8 @@
  * Strategy    runs of up to 24 groups of up to five calls on six tables of addresses and one memfd, by up to three processes; the calls of a group are
  *             about one range, which begins and ends at, just before, just behind or far from borders of tables; with huge pages always or where
  *             asked for, with much, little or no swap
- * Invariants  what each page of each process holds, [remap-bytes], and all that verifyMm and verifyKernel know, after every call
+ * Invariants  what each page of the range holds, in each process, and all that verifyMm and verifyKernel know, after every call; what every page
+ *             holds after every group, [remap-bytes]
  * Not reached files on a disk, locked memory, userfaultfd, GiB borders
  */
 import fc from 'fast-check';
@@ -231,10 +232,10 @@ class World {
     for (const process of this.processes) process.loseFile(file, { first, end }, call.call === 'truncate');
   }
 
-  /** Holds every page of every process against what it should be. */
-  check(): void {
+  /** Holds pages of every process, by default all, against what they should be. */
+  check(from = 0, to = NR_PAGES): void {
     for (const [i, process] of this.processes.entries()) {
-      const wrong = process.difference();
+      const wrong = process.difference(from, to);
       if (wrong !== null) throw new Error(`process ${i}: ${wrong}`);
     }
   }
@@ -252,8 +253,11 @@ function runCalls(how: { seed: number; numRuns: number }, setting: Setting): voi
   fc.assert(
     fc.property(fc.array(group, { minLength: 6, maxLength: 24, size: 'max' }), (groups) => {
       const world = new World(setting);
-      for (const call of groups.flat()) {
-        world.apply(call);
+      for (const calls of groups) {
+        for (const call of calls) {
+          world.apply(call);
+          world.check(call.page, call.page + call.n);
+        }
         world.check();
       }
       world.end();

@@ -212,9 +212,9 @@ export class WindowProcess {
     });
   }
 
-  /** Returns what is wrong with the first page that is not as it should be, or null. */
-  difference(): string | null {
-    for (let page = 0; page < NR_PAGES; page++) {
+  /** Returns what is wrong with the first page of [from, to) that is not as it should be, or null. */
+  difference(from = 0, to = NR_PAGES): string | null {
+    for (let page = from; page < to; page++) {
       const of = this.pages.get(page);
       if (of === undefined) continue;
       const wrong = wrongPage(this.memory, page, of);
@@ -243,6 +243,9 @@ function wrongPage(memory: Memory, page: number, of: WindowPage): string | null 
 
 /** What a load would bring where there is no entry. */
 function inCache({ kernel }: Machine, { file, pgoff }: WindowPage): number {
-  const pfn = file === null ? null : kernel.findCached(file.object, pgoff);
-  return pfn === null ? 0 : kernel.frames.stamp(pfn);
+  if (file === null) return 0;
+  const pfn = kernel.findCached(file.object, pgoff);
+  if (pfn !== null) return kernel.frames.stamp(pfn);
+  const slot = kernel.swappedSlot(file.object, pgoff);
+  return slot === null ? 0 : kernel.swap.stamp(slot);
 }

@@ -128,8 +128,11 @@ export class Subject {
     const { kernel } = this.machine;
     const { kind, stamp } = pageAt(mm, at.addr);
     if (kind === 'anonymous' || kind === 'file' || kind === 'swap') return stamp;
-    if (object === null || kind !== 'none' || !kernel.isCached(object, at.pgoff)) return 0;
-    return kernel.frames.stamp(kernel.cachedPage(object, at.pgoff));
+    if (object === null || kind !== 'none') return 0;
+    const pfn = kernel.findCached(object, at.pgoff);
+    if (pfn !== null) return kernel.frames.stamp(pfn);
+    const slot = kernel.swappedSlot(object, at.pgoff);
+    return slot === null ? 0 : kernel.swap.stamp(slot);
   }
 
   /** How many vmas there may be after an mremap with MREMAP_FIXED: those now, and one for each border it cuts. */
