@@ -4,7 +4,7 @@
  *
  * What the model as it is gets wrong too does not count: neither is it found, nor is a sequence made short to it.
  */
-import type { RunOps } from '../../../src/fuzz/index.ts';
+import { type FuzzModeName, fuzzSequence, type RunOps } from '../../../src/fuzz/index.ts';
 import type { BuiltModel } from './build.ts';
 
 /** What came of a hunt. */
@@ -29,6 +29,18 @@ export interface Hunt {
   /** For how long it is looked for. */
   readonly seconds: number;
 }
+
+/** Operations of a sequence, and how often it is looked at. */
+const OPS = 200;
+const EVERY = 25;
+/** The most operations that a short sequence has. */
+export const SHORT = 6;
+
+/** Returns what draws the sequences of a mode. */
+export const drawFor =
+  (mode: FuzzModeName) =>
+  (seed: number): readonly string[] =>
+    fuzzSequence({ mode, seed, ops: OPS, every: EVERY });
 
 /** Sequences that the kernel runs at once: few at first, since most mutants are found at once. */
 const BATCHES = [2, 4, 8, 16];

@@ -7,17 +7,11 @@
  */
 import { release } from 'node:os';
 import { parseArgs } from 'node:util';
-import { fuzzSequence } from '../../../src/fuzz/index.ts';
 import { buildOpsrun, whyNoOracle } from '../../kernel/oracle.ts';
 import { opsKernel } from '../../random/opsKernel.ts';
 import { Workshop } from './build.ts';
-import { type Catch, hunt } from './hunt.ts';
+import { type Catch, drawFor, hunt, SHORT } from './hunt.ts';
 import { MUTANTS, type Mutant } from './list.ts';
-
-const OPS = 200;
-const EVERY = 25;
-/** The longest sequence that counts as short. */
-const SHORT = 6;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -41,7 +35,7 @@ function rowOf(mutant: Mutant, caught: Catch): string {
     caught.seed === null
       ? ['–', '–', '–']
       : [caught.findSeconds.toFixed(1), caught.shrinkSeconds.toFixed(1), String(caught.lines.length)];
-  return row([mutant.name, mutant.mode, ...found, mutant.breaks, verdictOf(caught)]);
+  return row([`\`${mutant.name}\``, mutant.mode, ...found, mutant.breaks, verdictOf(caught)]);
 }
 
 async function main(): Promise<number> {
@@ -62,8 +56,7 @@ async function main(): Promise<number> {
   const model = await workshop.build();
   for (const mutant of wanted) {
     const mutated = await workshop.build(mutant);
-    const draw = (seed: number) => fuzzSequence({ mode: mutant.mode, seed, ops: OPS, every: EVERY });
-    const caught = hunt({ draw, mutated, model, run, seconds: Number(values.seconds) });
+    const caught = hunt({ draw: drawFor(mutant.mode), mutated, model, run, seconds: Number(values.seconds) });
     if (verdictOf(caught) !== '') missed++;
     console.log(rowOf(mutant, caught));
     if (values.show) console.log([...caught.lines, caught.what].map((line) => `    ${line}`).join('\n'));
