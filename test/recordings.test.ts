@@ -84,7 +84,7 @@ describe('a changed copy is rejected at the changed place', () => {
       file: 'vmas.end',
       pattern: / pgoff=7f/,
       replacement: ' pgoff=7e',
-      of: 'examples/recordings/beam',
+      of: 'test/recordings/cow-tree',
     },
     figure('Anonymous', '16', '20'),
     figure('AnonHugePages', '0', '2048'),
@@ -193,5 +193,5 @@ function firstDifference(
   const { differences } = checkInput(directory, (placements) => recordingItems(changed, { placements }));
   const [first] = differences;
   if (first === undefined) return null;
-  return { file: first.file.replace(/^redis\/|^beam\//, ''), line: first.line };
+  return { file: first.file.replace(/^(?:redis|cow-tree)\//, ''), line: first.line };
 }
