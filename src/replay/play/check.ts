@@ -175,6 +175,8 @@ export class Checker {
     if (item.overlaps && item.op.call !== 'touch' && this.overlapping.length < MAX_OVERLAPPING)
       this.overlapping.push(item);
     if (item.op.call === 'madvise' && item.op.advice === MADV_FREE) this.#snapshots.noteLazyFree();
+    // A pin for reading that took a fault: a page in a per-CPU batch is copied, and the copy is clean, another one is kept.
+    if (item.op.call === 'process_vm' && !item.op.write && faults > 0) this.#snapshots.noteLazyFree();
     if (outcome.kind === 'signal') this.#snapshots.noteSignal(item.task);
     if (item.op.call === 'exit_group') this.#snapshots.noteExit(item.task);
     if (item.faults !== undefined && item.faults !== null) this.#compareFaults(item, item.faults, faults);

@@ -128,7 +128,7 @@ export class SnapshotComparison {
     this.#report = report;
   }
 
-  /** The sequence has freed memory lazily. */
+  /** The sequence has freed memory lazily, or copied a page for a pin: what is clean from now on depends on the batches of a CPU. */
   noteLazyFree(): void {
     this.#lazyFreed = true;
   }
