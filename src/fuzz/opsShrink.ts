@@ -74,6 +74,8 @@ function linesOf(header: string, steps: readonly Step[], snapshots: Snapshots): 
   return lines;
 }
 
+const textOf = (steps: readonly Step[]): string => steps.flat().join('\n');
+
 /** Returns how many steps a log needs to show its first difference. */
 function stepsUpTo(log: string, difference: OpsDifference): number {
   const nr = Number(/^line (\d+)/.exec(difference.what)?.[1] ?? Number.POSITIVE_INFINITY);
@@ -169,8 +171,12 @@ class OpsShrinker {
   /** Makes what is left simpler, as a whole and operation by operation. */
   simplify(from: Found): Found {
     let best = from;
+    // What was tried is not tried again: two forms of the same may each count as simpler than the other.
+    const tried = new Set([textOf(from.steps)]);
     const take = (candidates: readonly (readonly Step[])[]): boolean => {
-      const found = this.first(candidates);
+      const fresh = candidates.filter((steps) => !tried.has(textOf(steps)));
+      for (const steps of fresh) tried.add(textOf(steps));
+      const found = this.first(fresh);
       if (found !== null) best = found;
       return found !== null;
     };
