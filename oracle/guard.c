@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,12 +47,22 @@ static int write_text(const char *path, const char *text)
 	return n == (ssize_t)strlen(text) ? 0 : -1;
 }
 
+int guard_open(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0) return fd;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	if (fd >= 0) fchmod(fd, 0666);
+	return fd;
+}
+
 /* Everybody goes through a gate, and who wants to be alone stays in it while he waits: those who share would otherwise keep him waiting. */
 static void take_lock(int how)
 {
 	if (lock >= 0) return;
-	if (gate < 0) gate = open(GATE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	lock = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (gate < 0) gate = guard_open(GATE);
+	lock = guard_open(LOCK);
 	flock(gate, how);
 	flock(lock, how);
 	flock(gate, LOCK_UN);

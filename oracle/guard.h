@@ -10,6 +10,8 @@ void guard_swap(void);
 void guard_lock(void);
 /* Waits until nobody changes something of the whole machine, and keeps everybody from it until guard_undo(); many may share this. */
 void guard_share(void);
+/* Opens a file to lock, which any user may; makes it if it is not there. Returns -1 when it cannot. */
+int guard_open(const char *path);
 /* Puts back what was changed. */
 void guard_undo(void);
 

@@ -66,7 +66,7 @@ static int free_cpu(void)
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!CPU_ISSET(cpu, &allowed)) continue;
 		snprintf(path, sizeof(path), "/tmp/faultline-oracle.cpu%d", cpu);
-		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		int fd = guard_open(path);
 		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) return cpu;
 		if (fd >= 0) close(fd);
 	}
