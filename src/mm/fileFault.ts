@@ -9,7 +9,6 @@
  * Linux   mm/memory.c: do_read_fault, do_cow_fault, do_shared_fault, do_fault_around; mm/shmem.c: shmem_fault
  * Left out   readahead, large folios of file systems, file holes on disk (docs/fidelity.md)
  */
-import { Unmodelled } from '../base/assert.ts';
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import type { AccessRequest } from './fault.ts';
@@ -52,8 +51,6 @@ export function fileFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest):
     mm.pages.makePmdPage(page);
     return 'beyond-end';
   }
-  if (object.isInMemory && !kernel.isCached(object, pgoff))
-    throw new Unmodelled('reading a page of a file from its disk', 'docs/ops-files.md');
   const slot = kernel.swappedSlot(object, pgoff);
   const isRead = slot !== null && kernel.swap.cached(slot) === 0;
   const isNew = shmem && slot === null && !kernel.isCached(object, pgoff);

@@ -99,6 +99,8 @@ export class Kernel {
   readonly #pageCache = new Map<number, Map<number, number>>();
   /** Pages of shared memory that fallocate set aside and nobody has asked for yet, by object: no frame, and dirty when they get one. */
   readonly #reserved = new Map<number, Set<number>>();
+  /** First words of pages on the disks of files that were in memory, by object, where they were written back. */
+  readonly #onDisk = new Map<number, Map<number, number>>();
   /** Pages of shared memory that are in swap, by object and page offset: slots. */
   readonly #swapped = new Map<number, Map<number, Slot>>();
   /** Number of the operation being carried out; events carry it. */
@@ -186,6 +188,8 @@ export class Kernel {
       frame = this.frames.allocate(FRAME_CACHED | shmem, object.id, pgoff);
       if (object !== this.image) this.work.count(FACT.pagesAllocated);
       if (this.#reserved.get(object.id)?.delete(pgoff)) this.frames.setFlags(frame, FRAME_DIRTY);
+      const stamp = this.#onDisk.get(object.id)?.get(pgoff);
+      if (stamp !== undefined) this.frames.setStamp(frame, stamp);
     }
     pages.set(pgoff, frame);
     return frame;
@@ -274,6 +278,23 @@ export class Kernel {
       ? this.findCached(object, pgoff)
       : this.cachedPage(object, pgoff);
   }
+  /** Notes that the disk holds `stamp` in page `pgoff` of `object`, a file that was in memory. */
+  keepOnDisk(object: FileObject, pgoff: number, stamp: number): void {
+    const pages = this.#onDisk.get(object.id) ?? new Map<number, number>();
+    this.#onDisk.set(object.id, pages);
+    pages.set(pgoff, stamp);
+  }
+  /** Takes page `pgoff` of `object` out of the page cache, clean: its disk has it. Nothing maps it. */
+  evictCached(object: FileObject, pgoff: number): void {
+    const stamp = this.#onDisk.get(object.id)?.get(pgoff);
+    this.dropCached(object, pgoff, pgoff + 1);
+    if (stamp !== undefined) this.keepOnDisk(object, pgoff, stamp);
+  }
+  #dropOnDisk(object: FileObject, from: number, to: number): void {
+    const pages = this.#onDisk.get(object.id);
+    if (pages !== undefined)
+      for (const pgoff of pages.keys()) if (pgoff >= from && pgoff < to) pages.delete(pgoff);
+  }
   #dropReserved(object: FileObject, from: number, to: number): void {
     const pages = this.#reserved.get(object.id);
     if (pages !== undefined) for (const pgoff of pages) if (pgoff >= from && pgoff < to) pages.delete(pgoff);
@@ -290,6 +311,7 @@ export class Kernel {
   /** Takes pages `from` to below `to` of `object` out of the page cache, and out of swap. Nothing maps them any more. */
   dropCached(object: FileObject, from: number, to: number): void {
     this.#dropReserved(object, from, to);
+    this.#dropOnDisk(object, from, to);
     this.#dropSwapped(object, from, to);
     const pages = this.#pageCache.get(object.id);
     if (pages === undefined) return;

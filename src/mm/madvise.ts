@@ -51,8 +51,10 @@ import {
   removeGuards,
 } from './madvisePages.ts';
 import type { Mm } from './mm.ts';
+import { readFile } from './pageCache.ts';
 import { madvisePopulate } from './populate.ts';
 import { OK, refused, type SysResult } from './result.ts';
+import { linearIndex } from './rmap.ts';
 import { readAhead } from './swapFault.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { modifyVma } from './vmaMerge.ts';
@@ -250,6 +252,8 @@ function advisePages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, advice
     case MADV_COLLAPSE:
       return collapseRange(mm, vma, range);
     case MADV_WILLNEED:
+      if (vma.file !== null)
+        readFile(mm.kernel, vma.file.object, linearIndex(vma, range.start), linearIndex(vma, range.end));
       if (mm.kernel.swap.nrUsed > 0) readAhead(mm, vma, range.start, range.end);
       return OK;
     default:

@@ -185,7 +185,7 @@ function pageOutShared(mm: Mm, addr: Addr): void {
   const isShared = (frames.flags(pfn) & FRAME_SHMEM) !== 0;
   if (object === undefined || !(isShared || object.isInMemory)) return;
   drop(mm, addr);
-  if ((frames.flags(pfn) & FRAME_DIRTY) === 0) mm.kernel.dropCached(object, index, index + 1);
+  if ((frames.flags(pfn) & FRAME_DIRTY) === 0) mm.kernel.evictCached(object, index);
   else if (isShared && !mm.kernel.swapOut(object, index)) frames.setFlags(pfn, FRAME_ACTIVE);
 }
 

@@ -1,5 +1,5 @@
 /**
- * mincore(2) and msync(2): calls that look at a range and change nothing in it.
+ * mincore(2) and msync(2): calls that look at a range and change nothing in it that its owner sees.
  *
  * Linux   mm/mincore.c, mm/msync.c; spec/vma.md 11
  */
@@ -8,9 +8,11 @@ import { MS_ASYNC, MS_INVALIDATE, MS_SYNC } from '../abi/mman.ts';
 import { type Addr, isPageAligned, nrPagesIn, PAGE_SIZE, pageCeil, TASK_SIZE } from '../base/units.ts';
 import type { Mm } from './mm.ts';
 import { firstHole } from './mseal.ts';
+import { writeBack } from './pageCache.ts';
 import { OK, refused, type SysResult } from './result.ts';
+import { linearIndex } from './rmap.ts';
 import type { Vma } from './vma.ts';
-import { VM_LOCKED } from './vmFlags.ts';
+import { VM_LOCKED, VM_SHARED } from './vmFlags.ts';
 
 /**
  * mincore(2).
@@ -75,6 +77,13 @@ export function msync(mm: Mm, addr: Addr, len: number, flags: number): SysResult
       if (flags === MS_ASYNC || vma.start >= end) break;
     }
     if (flags & MS_INVALIDATE && vma.flags & VM_LOCKED) return refused(EBUSY, 'locked');
+    if (flags & MS_SYNC && vma.file !== null && vma.flags & VM_SHARED)
+      writeBack(
+        mm.kernel,
+        vma.file.object,
+        linearIndex(vma, Math.max(from, vma.start)),
+        linearIndex(vma, Math.min(end, vma.end)),
+      );
     from = vma.end;
   }
   return hole ? refused(ENOMEM, 'hole') : OK;

@@ -7,8 +7,11 @@
  * Linux   mm/memory.c: unmap_mapping_range; mm/shmem.c: shmem_fallocate, shmem_undo_range
  */
 import { PAGE_SIZE, type Pgoff } from '../base/units.ts';
+import { FRAME_DIRTY, type Pfn } from './frames.ts';
 import type { Kernel } from './kernel.ts';
-import type { FileObject } from './vma.ts';
+import { DIRTY, KIND_MASK, PRESENT, WRITE } from './pte.ts';
+import type { FileObject, Vma } from './vma.ts';
+import { VM_SHARED } from './vmFlags.ts';
 import { FACT } from './work.ts';
 import { zapRange } from './zap.ts';
 
@@ -35,4 +38,36 @@ export function punchObject(kernel: Kernel, object: FileObject, first: Pgoff, en
 export function truncateObject(kernel: Kernel, object: FileObject, first: Pgoff): void {
   unmapObject(object, first, Number.POSITIVE_INFINITY, true);
   kernel.dropCached(object, first, Number.POSITIVE_INFINITY);
+}
+
+/**
+ * Pages `first` to below `end` of `object`, a file all of which was in memory, go to its disk and are clean; the next store to each is told to the file
+ * again. Of other files it is not known what is written back when. Linux: folio_clear_dirty_for_io()
+ */
+export function writeBack(kernel: Kernel, object: FileObject, first: Pgoff, end: Pgoff): void {
+  if (!object.isInMemory) return;
+  const { frames } = kernel;
+  for (let pgoff = first; pgoff < end; pgoff++) {
+    const pfn = kernel.findCached(object, pgoff);
+    if (pfn === null || (frames.flags(pfn) & FRAME_DIRTY) === 0) continue;
+    frames.setFlags(pfn, 0, FRAME_DIRTY);
+    kernel.keepOnDisk(object, pgoff, frames.stamp(pfn));
+    for (const vma of object.vmas) protectClean(vma, pgoff, pfn);
+  }
+}
+
+/** Reads what is missing of pages `first` to below `end` of `object` from its disk, where it is known what is missing. Linux: force_page_cache_readahead() */
+export function readFile(kernel: Kernel, object: FileObject, first: Pgoff, end: Pgoff): void {
+  if (!object.isInMemory || object.size === null) return;
+  const stop = Math.min(end, Math.ceil(object.size / PAGE_SIZE));
+  for (let pgoff = first; pgoff < stop; pgoff++) kernel.cachedPage(object, pgoff);
+}
+
+/** Takes dirtiness and write access from the entry for a page of a file, where `vma` is shared. */
+function protectClean(vma: Vma, pgoff: Pgoff, pfn: Pfn): void {
+  const addr = vma.start + (pgoff - vma.pgoff) * PAGE_SIZE;
+  if (vma.mm === null || (vma.flags & VM_SHARED) === 0 || addr < vma.start || addr >= vma.end) return;
+  const { pages } = vma.mm;
+  const low = pages.low(addr);
+  if ((low & KIND_MASK) === PRESENT && pages.high(addr) === pfn) pages.setLow(addr, low & ~(WRITE | DIRTY));
 }
