@@ -449,7 +449,8 @@ export class PageTable {
    * within [floor, ceiling). They are empty. Linux: free_pgd_range().
    */
   freeTables(start: Addr, end: Addr, floor: Addr, ceiling: Addr): void {
-    if (this.#pgd === 0 || start >= end) return;
+    // Between neighbours that are closer than that there is no whole table to free.
+    if (this.#pgd === 0 || start >= end || ceiling - floor < PMD_SIZE) return;
     this.forEachSlot(start, end, (base) => {
       if (base >= floor && base + PMD_SIZE <= ceiling) this.freeTable(base);
     });
