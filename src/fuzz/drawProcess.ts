@@ -55,7 +55,8 @@ const limitStack: Draw = (scene) => [
 ];
 const setuid: Draw = () => [`setuid(${NOBODY})`];
 const fill: Draw = (scene) => [`fill(${scene.random.below(12)})`];
-const overcommit: Draw = (scene) => [`overcommit(${scene.random.below(3)})`];
+/** Without mode 2: what it allows depends on what all the machine has promised. */
+const overcommit: Draw = (scene) => [`overcommit(${scene.random.below(2)})`];
 
 /** A request that no machine can keep. Nothing may be locked in such a sequence: it would be populated. */
 const enormous: Draw = (scene) => {
@@ -68,8 +69,9 @@ const enormous: Draw = (scene) => {
   const prot = scene.protections.draw(random);
   const kind = random.pick(['MAP_PRIVATE', 'MAP_PRIVATE', 'MAP_PRIVATE|MAP_NORESERVE', 'MAP_SHARED']);
   const call = `mmap(NULL, ${ENORMOUS}, ${prot}, ${kind}|MAP_ANONYMOUS, -1, 0)`;
-  // One may stay: there is no place for many.
-  if (scene.hasEnormous || scene.chance(0.7)) return [call, `munmap(placed, ${ENORMOUS})`];
+  // One may stay: there is no place for many. With another mode of overcommit it would be promised, and nothing else any more.
+  const isAlone = !scene.hasEnormous && !scene.calls.names.includes('overcommit');
+  if (!isAlone || scene.chance(0.7)) return [call, `munmap(placed, ${ENORMOUS})`];
   scene.hasEnormous = true;
   return [call, `mprotect(placed, ${ENORMOUS}, PROT_READ|PROT_WRITE)`];
 };

@@ -261,8 +261,15 @@ export class Kernel {
     this.#pageCache.set(object.id, pages);
     pages.set(pgoff, pfn);
   }
-  /** Sets page `pgoff` of `object`, which is shared memory, aside: it is dirty from now on, and stays out of sight until it is asked for. */
+  /**
+   * Sets page `pgoff` of `object`, which is shared memory, aside: it is dirty from now on, and stays out of sight until it is asked for, be it
+   * by setting it aside once more.
+   */
   reserve(object: FileObject, pgoff: number): void {
+    if (this.#reserved.get(object.id)?.has(pgoff)) {
+      this.cachedPage(object, pgoff);
+      return;
+    }
     const frame = this.pageToChange(object, pgoff);
     if (frame !== null) {
       this.frames.setFlags(frame, FRAME_DIRTY);
