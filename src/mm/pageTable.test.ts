@@ -274,6 +274,42 @@ describe('walks', () => {
     expect([slotsOf(pages, mib(0), mib(6)), pages.nrPtes]).toEqual([[mib(2)], 1]);
     expect(pages.verify()).toBeNull();
   });
+  it('of a run end at the first entry without the bits, and at the end of the table', () => {
+    const { pages } = small();
+    for (let page = 500; page < 520; page++) pages.set(at(page), page === 505 ? PRESENT : PAGE, page);
+    const seen: number[] = [];
+    const run = (from: number, to: number): number =>
+      pages.forRun(at(from), at(to), { mask: DIRTY, bits: DIRTY }, (high) => seen.push(high));
+    expect([run(500, 520), run(505, 520), run(506, 520), run(600, 700), run(2000, 2001)]).toEqual([
+      5, 0, 6, 0, 0,
+    ]);
+    expect(seen).toEqual([500, 501, 502, 503, 504, 506, 507, 508, 509, 510, 511]);
+  });
+  it('that copy leave one word here and put another into the child', () => {
+    const tables = new TablePages();
+    const [pages, child] = [new PageTable(tables), new PageTable(tables)];
+    for (let page = 0; page < 6; page++) pages.set(at(page), PAGE, page + 1);
+    child.set(at(0), PAGE, 99);
+    const copied = pages.copyEntries(child, at(1), at(5), (low, high) =>
+      high === 3 ? low : (low & ~WRITE) | (PRESENT << 16),
+    );
+    expect(copied).toBe(3);
+    expect([0, 1, 2, 3, 5].map((page) => entry(child, at(page)))).toEqual([
+      [PAGE, 99],
+      [PRESENT, 2],
+      [NONE, 0],
+      [PRESENT, 4],
+      [NONE, 0],
+    ]);
+    expect([entry(pages, at(1)), entry(pages, at(2))]).toEqual([
+      [PAGE & ~WRITE, 2],
+      [PAGE, 3],
+    ]);
+    expect([pages.verify(), child.verify(), child.nrUsed(BASE)]).toEqual([null, null, 4]);
+    const empty = new PageTable(tables);
+    expect(pages.copyEntries(empty, at(0), at(6), (low) => low)).toBe(0);
+    expect([empty.nrUsed(BASE), empty.hasTable(BASE), empty.verify()]).toEqual([0, true, null]);
+  });
   it('that transform set what they return', () => {
     const { pages } = small();
     for (let page = 0; page < 6; page++) pages.set(at(page), PAGE, page + 1);
