@@ -181,6 +181,18 @@ describe('operations', () => {
       expect(itemsOf(line)[1]).toMatchObject({ kind: 'op', nr: 1, line: 2, ...record }),
     );
 
+  it('may be a request without answers and views', () => {
+    const items = itemsOf(
+      'snapshot 0',
+      '1 munmap(0x1000, 4096)',
+      'snapshot 1',
+      'snapshot 2',
+      '2 nop()',
+      'snapshot 3',
+    );
+    expect(items.map(({ kind }) => kind)).toEqual(['start', 'op', 'op', 'summary']);
+  });
+
   it('number segments and children as they come', () => {
     const items = itemsOf(
       '1 shmget(s0, 1)',

@@ -17,7 +17,7 @@ import { type InputFiles, pathIn } from './input.ts';
 import type { ReplayItem, ReplayOp, Start } from './item.ts';
 import { OPS_NAMES, OpsCalls } from './opsCalls.ts';
 import { SELF, SnapshotReader } from './opsSnapshot.ts';
-import { ownCopy, Scanner } from './scanner.ts';
+import { isDigit, ownCopy, Scanner } from './scanner.ts';
 import { CallText } from './straceArgs.ts';
 import { chosenOf } from './straceCalls.ts';
 
@@ -55,12 +55,16 @@ class OpsReader {
   read(text: string): ReplayItem | null {
     this.#at.start(text, ++this.#lineNr);
     if (this.#lineNr === 1) return this.#header();
+    // In a request the line that asks for a snapshot is all there is of it.
+    if (this.#snapshots.isAsked && (isDigit(text.charCodeAt(0)) || text.startsWith('snapshot ')))
+      this.#snapshots.leaveOut();
     if (this.#snapshots.isOpen || text.startsWith('snapshot ')) return this.#snapshots.read();
     return this.#operation();
   }
 
   finish(): ReplayItem {
     if (this.#lineNr === 0) this.#at.fail('the file is empty', `a first line ${FORMAT}…`, 0);
+    if (this.#snapshots.isAsked) this.#snapshots.leaveOut();
     if (this.#snapshots.isOpen) this.#at.fail('the file ends inside a snapshot', 'a line "end"');
     return {
       kind: 'summary',

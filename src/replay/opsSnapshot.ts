@@ -51,6 +51,15 @@ export class SnapshotReader {
     this.#at = at;
   }
 
+  /** It was asked for, and nothing of it has come. */
+  get isAsked(): boolean {
+    return this.isOpen && this.#processes.length === 0;
+  }
+  /** Nothing of it comes. */
+  leaveOut(): void {
+    this.isOpen = false;
+  }
+
   /** Reads the scanner's line; returns the snapshot when it was its last. */
   read(): Snapshot | null {
     const at = this.#at;
