@@ -103,12 +103,13 @@ void guard_undo(void)
 
 /*
  * In mode 2 every process of the machine is refused memory beyond the limit, whatever else runs here. The limit is therefore first
- * raised to 512 GiB: far from what a machine has promised, and still below the terabyte that a case asks for.
+ * raised to 512 GiB more than the machine has promised, which may be much after mode 1; that is still below the terabyte that a case asks for.
  */
 static int raise_limit(void)
 {
-	char text[32];
-	snprintf(text, sizeof(text), "%ld\n", 512L << 20);
+	char text[32], info[4096];
+	const char *promised = read_text("/proc/meminfo", info, sizeof(info)) == 0 ? strstr(info, "\nCommitted_AS:") : NULL;
+	snprintf(text, sizeof(text), "%ld\n", (promised ? atol(promised + 14) : 0) + (512L << 20));
 	return write_text(OVERCOMMIT_KBYTES, text);
 }
 
