@@ -189,6 +189,7 @@ describe('operations', () => {
       'snapshot 2',
       '2 nop()',
       'snapshot 3',
+      'end of sequence',
     );
     expect(items.map(({ kind }) => kind)).toEqual(['start', 'op', 'op', 'summary']);
   });

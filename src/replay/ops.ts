@@ -22,6 +22,8 @@ import { CallText } from './straceArgs.ts';
 import { chosenOf } from './straceCalls.ts';
 
 const FORMAT = '# opfuzz format 1 ';
+/** What a sequence may end with where several follow each other. */
+const END = 'end of sequence';
 const UFFD_FORMAT = '# opfuzz-uffd ';
 const PLACED = { placed: true } as const;
 
@@ -55,6 +57,7 @@ class OpsReader {
   read(text: string): ReplayItem | null {
     this.#at.start(text, ++this.#lineNr);
     if (this.#lineNr === 1) return this.#header();
+    if (text === END) return null;
     // In a request the line that asks for a snapshot is all there is of it.
     if (this.#snapshots.isAsked && (isDigit(text.charCodeAt(0)) || text.startsWith('snapshot ')))
       this.#snapshots.leaveOut();
