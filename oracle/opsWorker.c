@@ -69,6 +69,9 @@ static uint32_t faults(void)
 	return (uint32_t)(own.usage.ru_minflt + own.usage.ru_majflt);
 }
 
+static const uint64_t trap_signals = 1UL << (SIGSEGV - 1) | 1UL << (SIGBUS - 1);
+
+/* A trap in here, when an operation has taken this program's own memory, is the end. */
 static void on_trap(int signal, siginfo_t *info, void *context)
 {
 	(void)context;
@@ -79,6 +82,7 @@ static void on_trap(int signal, siginfo_t *info, void *context)
 	bare(SYS_mprotect, HANDLER_PAGE, OPS_PG, PROT_READ);
 	(void)*(volatile char *)HANDLER_PAGE;
 	own.faults += faults() - before;
+	bare(SYS_rt_sigprocmask, SIG_UNBLOCK, &trap_signals, 0, 8);
 	__builtin_longjmp(own.jump, 1);
 }
 
@@ -88,7 +92,7 @@ static void no_way_back(void) { __builtin_trap(); }
 static void handle_traps(void)
 {
 	struct { void (*handler)(int, siginfo_t *, void *); uint64_t flags; void (*restorer)(void); uint64_t mask; } action = {
-		on_trap, SA_SIGINFO | SA_NODEFER | 0x04000000 /* SA_RESTORER */, no_way_back, 0,
+		on_trap, SA_SIGINFO | 0x04000000 /* SA_RESTORER */, no_way_back, trap_signals,
 	};
 	bare(SYS_rt_sigaction, SIGSEGV, &action, 0, 8);
 	bare(SYS_rt_sigaction, SIGBUS, &action, 0, 8);

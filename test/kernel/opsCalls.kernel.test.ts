@@ -209,6 +209,14 @@ describe.runIf(why === null)('opsrun', () => {
     ]);
   });
 
+  it('tells which sequence was the end of its executor, and goes on', () => {
+    // Over the program of the executor itself.
+    const own =
+      'mmap(0x400000000000, 1048576, PROT_READ, MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS|MAP_NORESERVE, -1, 0)';
+    const lines = answers([`1 ${own}`, HEADER, '1 fork()', `2 @0 ${own}`, HEADER, '1 munlockall()']);
+    expect(lines).toEqual(['died with status 0xb', 'died with status 0x300', '1 munlockall() = 0 <flt 0>']);
+  });
+
   it.runIf(HAS_BTF)('shows what the structures of the kernel say, numbered by first appearance', () => {
     const lines = answers(
       [MAP.replace(/ = .*/, ''), FAULTED, '3 fork()', '4 @0 touch_write(0x200000000000, 4096)', 'snapshot 4'],
