@@ -4,6 +4,8 @@
  * Linux   mm/madvise.c; spec/vma.md 10, spec/pt-reclaim.md 2
  * Left out   the order of the LRU lists; PAGEOUT of pages of files on disks
  */
+import { EPERM } from '../abi/errno.ts';
+import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from '../abi/fcntl.ts';
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import {
@@ -32,7 +34,7 @@ import {
   YOUNG,
   ZERO_PAGE,
 } from './pte.ts';
-import { OK, type SysResult } from './result.ts';
+import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex, releaseEntry } from './rmap.ts';
 import { TlbGather } from './tlb.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
@@ -267,6 +269,8 @@ export function removeGuards(mm: Mm, range: PageRange): SysResult {
 export function punchHole(mm: Mm, vma: Vma, range: PageRange): SysResult {
   const object = vma.file?.object;
   if (object === undefined) return OK;
+  // It is fallocate that is asked, and that heeds the seals.
+  if (object.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) return refused(EPERM, 'sealed');
   punchObject(mm.kernel, object, linearIndex(vma, range.start), linearIndex(vma, range.end));
   return OK;
 }
