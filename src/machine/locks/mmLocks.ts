@@ -1,0 +1,85 @@
+/**
+ * The locks of one address space, in the order in which Linux takes them:
+ *
+ *   mmap_lock            a Rwsem; calls that change vmas write, those that only look or fill in pages read
+ *     a vma's lock       a fault, or a call that discards pages of one vma, reads it instead of mmap_lock
+ *       anon_vma lock    for splits, merges and forks of written memory (anonVmaLocks.ts)
+ *         page-table lock  pteLocks.ts
+ *
+ * A vma's lock for reading is only ever tried: if somebody changes the vma, the fault takes mmap_lock and so waits until he has done. Who changes a vma
+ * (he has mmap_lock for writing) waits asleep until the faults in it have finished; he keeps it, with all he has changed, until he gives up or
+ * downgrades mmap_lock. Vmas are told apart by their addresses here, because one may become three meanwhile.
+ *
+ * Invariant   [vma-lock] nobody has begun a fault in a range that somebody changes
+ * Linux       mm/mmap_lock.c, include/linux/mmap_lock.h: vma_start_read, vma_start_write, vma_end_write_all
+ */
+import type { Addr } from '../../base/units.ts';
+import type { Running, SchedTask } from '../sched/schedTask.ts';
+import type { Scheduler } from '../sched/scheduler.ts';
+import { WaitQueue } from '../sched/waitQueue.ts';
+import { LockStats } from './lockStats.ts';
+import { PteLocks } from './pteLocks.ts';
+import { Rwsem } from './rwsem.ts';
+
+/** What reports call the locks. */
+export const MMAP_LOCK = 'mmap_lock';
+export const VMA_LOCK = 'vma lock';
+
+/** A range of addresses. */
+export interface AddrRange {
+  readonly start: Addr;
+  readonly end: Addr;
+}
+
+const doOverlap = (a: AddrRange, b: AddrRange): boolean => a.start < b.end && b.start < a.end;
+
+/** The locks of one address space. */
+export class MmLocks {
+  readonly mmapLock: Rwsem;
+  readonly ptes = new PteLocks();
+  readonly vmaStats = { read: new LockStats(), write: new LockStats() } as const;
+  readonly #scheduler: Scheduler;
+  /** Ranges that faults and their like read just now. */
+  readonly #reading: AddrRange[] = [];
+  /** What the writer of mmap_lock has changed. */
+  #changed: AddrRange | null = null;
+  readonly #drained: WaitQueue;
+
+  constructor(scheduler: Scheduler, handoverNs: number) {
+    this.#scheduler = scheduler;
+    this.mmapLock = new Rwsem(scheduler, MMAP_LOCK, handoverNs);
+    this.#drained = new WaitQueue(scheduler);
+  }
+
+  /**
+   * Reads the lock of the vma(s) of `range`, unless somebody changes them.
+   * @returns  whether it is had; `endRead` gives it up
+   */
+  tryReadVma(range: AddrRange): boolean {
+    if (this.#changed !== null && doOverlap(this.#changed, range)) {
+      this.vmaStats.read.failedTries++;
+      return false;
+    }
+    this.#reading.push(range);
+    this.vmaStats.read.took(0);
+    return true;
+  }
+  /** Gives up what `tryReadVma(range)` had. */
+  endReadVma(range: AddrRange): void {
+    this.#reading.splice(this.#reading.indexOf(range), 1);
+    if (this.#drained.length > 0) this.#drained.wakeAll();
+  }
+
+  /** The writer of mmap_lock, `task`, changes the vmas of `range`: waits until nobody is in them. It owes nothing. */
+  *writeVmas(task: SchedTask, range: AddrRange): Running<void> {
+    this.#changed = range;
+    const sinceNs = this.#scheduler.nowNs;
+    while (this.#reading.some((other) => doOverlap(other, range)))
+      yield* this.#drained.wait(task, { reason: VMA_LOCK, voluntary: false });
+    this.vmaStats.write.took(this.#scheduler.nowNs - sinceNs);
+  }
+  /** The writer of mmap_lock gives up the vmas he has changed. */
+  endWriteVmas(): void {
+    this.#changed = null;
+  }
+}
