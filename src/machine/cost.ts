@@ -41,8 +41,10 @@ export interface Calibration {
   readonly models: readonly CostLine[];
 }
 
-/** What figures a price is made of can be asked for by name. */
+/** What figures a price is made of can be asked for by name; one that is not there ends in a UsageError. */
 export interface Figures {
+  /** Tells whether there is a figure of that name. */
+  hasFigure(name: string): boolean;
   /** Nanoseconds of a figure. */
   figure(name: string): number;
   /** Nanoseconds a call of a line. */
@@ -62,6 +64,9 @@ class FiguresOf implements Figures {
     this.#lines = new Map(calibration.models.map((line) => [line.name, line]));
   }
 
+  hasFigure(name: string): boolean {
+    return this.#figures.has(name);
+  }
   figure(name: string): number {
     const figure = this.#figures.get(name);
     if (figure === undefined) return this.#lacks('primitives', name, '"unit": "ns", "median": …, "floor": …');
@@ -84,6 +89,9 @@ class FiguresOf implements Figures {
     );
   }
 }
+
+/** Returns the figures of a calibration by name. */
+export const figuresOf = (calibration: Calibration): Figures => new FiguresOf(calibration);
 
 /** What a path costs, nanoseconds. */
 export interface Price {

@@ -24,6 +24,8 @@ export interface Features {
   readonly mremapRelocateAnon: 'off' | 'on';
   /** CONFIG_ANON_VMA_NAME: prctl(PR_SET_VMA_ANON_NAME) works. */
   readonly anonVmaName: 'off' | 'on';
+  /** Mainline since 6.4: faults, and discarding pages, lock one vma and not the whole address space. Read by the machine. */
+  readonly perVmaLocks: 'off' | 'on';
   /** /sys/kernel/mm/transparent_hugepage/enabled. */
   readonly thp: 'never' | 'madvise' | 'always';
 }
@@ -83,6 +85,11 @@ export const FEATURES: {
     seed: '– (config)',
     text: 'prctl(PR_SET_VMA_ANON_NAME) names anonymous vmas (CONFIG_ANON_VMA_NAME)',
   },
+  perVmaLocks: {
+    values: ['off', 'on'],
+    seed: '– (6.4)',
+    text: 'page faults lock their vma instead of mmap_lock; changes the times of several threads only',
+  },
   thp: {
     values: ['never', 'madvise', 'always'],
     seed: '– (sysfs)',
@@ -100,6 +107,7 @@ export const LINUX_6_18: Features = {
   mremapManyVmas: 'on',
   mremapRelocateAnon: 'off',
   anonVmaName: 'off',
+  perVmaLocks: 'on',
   thp: 'madvise',
 };
 
@@ -108,6 +116,7 @@ const AS_5_18: Features = {
   mergeAfterResize: 'off',
   mergeFaultedWithUnfaulted: 'off',
   mremapManyVmas: 'off',
+  perVmaLocks: 'off',
 };
 
 /** The profiles by name. */

@@ -5,6 +5,7 @@
  * A page that was never written is zero and takes nothing in either.
  */
 import { ARENA_WORDS, Arena, type ArenaPage } from '../base/arena.ts';
+import { UsageError } from '../base/assert.ts';
 
 /** How contents are kept. Frames are numbered as in frames.ts; words are the first eight bytes of a page as a number below 2^53. */
 export interface FrameContents {
@@ -22,6 +23,16 @@ export interface FrameContents {
   firstWord(pfn: number): number;
   /** Writes the first word. */
   setFirstWord(pfn: number, word: number): void;
+  /** Returns the eight bytes at `offset`, a multiple of 8, as a number below 2^53. Who keeps only first words knows offset 0. */
+  word(pfn: number, offset: number): number;
+  /** Writes eight bytes at `offset`. */
+  setWord(pfn: number, offset: number, word: number): void;
+}
+
+/** Refuses the rest of a page of which only the first word is kept. */
+function onlyFirst(offset: number): void {
+  if (offset !== 0)
+    throw new UsageError('only the first word of each page is kept', 'contents that keep whole pages (BytesContents)');
 }
 
 /** One word a page: 8 bytes a frame. */
@@ -48,6 +59,14 @@ export class FingerprintContents implements FrameContents {
   }
   setFirstWord(pfn: number, word: number): void {
     this.#words[pfn] = word;
+  }
+  word(pfn: number, offset: number): number {
+    onlyFirst(offset);
+    return this.firstWord(pfn);
+  }
+  setWord(pfn: number, offset: number, word: number): void {
+    onlyFirst(offset);
+    this.setFirstWord(pfn, word);
   }
 }
 
@@ -96,14 +115,28 @@ export class BytesContents implements FrameContents {
     return this.#pages[pfn] === 0 || this.words(pfn).every((word) => word === 0);
   }
   firstWord(pfn: number): number {
-    if (this.#pages[pfn] === 0) return 0;
-    const words = this.words(pfn);
-    return (words[0] as number) + (words[1] as number) * WORD;
+    return this.word(pfn, 0);
   }
   setFirstWord(pfn: number, word: number): void {
-    if (word === 0 && this.#pages[pfn] === 0) return;
-    const words = this.words(pfn);
-    words[0] = word % WORD;
-    words[1] = Math.floor(word / WORD);
+    this.setWord(pfn, 0, word);
+  }
+  word(pfn: number, offset: number): number {
+    const page = this.#pages[pfn] as ArenaPage;
+    if (page === 0) return 0;
+    const words = this.#arena.words(page);
+    const at = this.#arena.offset(page) + (offset >> 2);
+    return (words[at] as number) + (words[at + 1] as number) * WORD;
+  }
+  setWord(pfn: number, offset: number, word: number): void {
+    let page = this.#pages[pfn] as ArenaPage;
+    if (page === 0) {
+      if (word === 0) return;
+      page = this.#arena.allocate();
+      this.#pages[pfn] = page;
+    }
+    const words = this.#arena.words(page);
+    const at = this.#arena.offset(page) + (offset >> 2);
+    words[at] = word % WORD;
+    words[at + 1] = Math.floor(word / WORD);
   }
 }

@@ -51,11 +51,13 @@ export { figuresOf, type MemoryFigures, pssBytes } from './smaps.ts';
 export { smapsBlock, smapsRollupText, smapsText } from './smapsText.ts';
 export { statmText, statusText } from './statusText.ts';
 export { CountingTlb, type Tlb } from './tlb.ts';
+export { MISS, translate } from './translate.ts';
 export { getUnmappedArea, type PlaceRequest } from './unmappedArea.ts';
 export { INVARIANT_NAMES, verifyAnonVmas, verifyAround, verifyKernel, verifyMm } from './verify.ts';
 export { type FileObject, isAnonymousVma, isSharedMemory, type MappedFile, nrPagesOf, Vma } from './vma.ts';
 export { kernelVmFlags, permsOf, VM_LOCKED, VM_STICKY, vmFlagCodes, vmFlagsOfCodes } from './vmFlags.ts';
 export {
+  type ChargeSink,
   FACT,
   FAULTED,
   type FactName,

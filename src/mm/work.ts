@@ -292,6 +292,9 @@ const { pagesFreed, pteTablesAllocated, pteTablesFreed, upperTablesAllocated, up
 const HOT = PATH['fault-anon-hot'];
 const ANON = FAULTED.anon;
 
+/** Somebody who wants to know of each charge when it is made: a machine in which it takes time. */
+export type ChargeSink = (path: Path, calls: number, pages: number) => void;
+
 /** The counters of one kernel. Read through the arrays, which are indexed by FACT, FAULTED and PATH. */
 export class Work {
   /** By Fact. */
@@ -308,6 +311,8 @@ export class Work {
   peakTables = 0;
   /** On whose behalf faults come; set and put back by who populates. */
   origin: Origin = 'program';
+  /** Is told of charges as they are made; null saves the call. */
+  onCharge: ChargeSink | null = null;
   #warm = 0;
   #freedSeen = 0;
   #tablesSeen = 0;
@@ -367,6 +372,7 @@ export class Work {
   charge(path: Path, calls: number, pages = 0): void {
     this.calls[path] = (this.calls[path] as number) + calls;
     this.pages[path] = (this.pages[path] as number) + pages;
+    if (this.onCharge !== null) this.onCharge(path, calls, pages);
   }
 
   /** A system call ends: tables that it made are none that the next fault makes. */
@@ -382,7 +388,10 @@ export class Work {
     const counters = [this.facts, this.faults, this.calls, this.pages];
     const before = counters.map((each) => each.slice());
     const warm = this.#warm;
+    const { onCharge } = this;
+    this.onCharge = null;
     const result = fill();
+    this.onCharge = onCharge;
     for (const [i, each] of counters.entries()) each.set(before[i] as Float64Array);
     this.#warm = warm;
     this.#freedSeen = this.facts[pagesFreed] as number;

@@ -42,7 +42,7 @@ export class MmLocks {
   /** Ranges that faults and their like read just now. */
   readonly #reading: AddrRange[] = [];
   /** What the writer of mmap_lock has changed. */
-  #changed: AddrRange | null = null;
+  #changed: readonly AddrRange[] = [];
   readonly #drained: WaitQueue;
 
   constructor(scheduler: Scheduler, handoverNs: number) {
@@ -56,7 +56,7 @@ export class MmLocks {
    * @returns  whether it is had; `endRead` gives it up
    */
   tryReadVma(range: AddrRange): boolean {
-    if (this.#changed !== null && doOverlap(this.#changed, range)) {
+    if (this.#changed.some((other) => doOverlap(other, range))) {
       this.vmaStats.read.failedTries++;
       return false;
     }
@@ -70,16 +70,16 @@ export class MmLocks {
     if (this.#drained.length > 0) this.#drained.wakeAll();
   }
 
-  /** The writer of mmap_lock, `task`, changes the vmas of `range`: waits until nobody is in them. It owes nothing. */
-  *writeVmas(task: SchedTask, range: AddrRange): Running<void> {
-    this.#changed = range;
+  /** The writer of mmap_lock, `task`, changes the vmas of `ranges`: waits until nobody is in them. It owes nothing. */
+  *writeVmas(task: SchedTask, ranges: readonly AddrRange[]): Running<void> {
+    this.#changed = ranges;
     const sinceNs = this.#scheduler.nowNs;
-    while (this.#reading.some((other) => doOverlap(other, range)))
+    while (this.#reading.some((other) => ranges.some((range) => doOverlap(other, range))))
       yield* this.#drained.wait(task, { reason: VMA_LOCK, voluntary: false });
     this.vmaStats.write.took(this.#scheduler.nowNs - sinceNs);
   }
   /** The writer of mmap_lock gives up the vmas he has changed. */
   endWriteVmas(): void {
-    this.#changed = null;
+    this.#changed = [];
   }
 }

@@ -106,7 +106,7 @@ export function* waitAny(
   const startNs = scheduler.nowNs;
   const end = (woken: Woken) => () => endWait(scheduler, waiter, woken);
   if (how.timeoutNs !== undefined) waiter.timer = scheduler.events.at(startNs + how.timeoutNs, end('timeout'));
-  task.interrupt = end('interrupted');
+  if (how.voluntary) task.interrupt = end('interrupted');
   task.waitsFor = how.reason;
   yield 'park';
   if (how.voluntary) task.voluntaryNs += scheduler.nowNs - startNs;

@@ -1,0 +1,157 @@
+/**
+ * Under which lock a call does its work, and under which of its locks each of its charges is paid.
+ *
+ *   none        it takes no lock of the address space
+ *   read        mmap_lock for reading
+ *   vma         the lock of its vma for reading, if its range is in one vma; else mmap_lock for reading
+ *   write       mmap_lock for writing; what it populates comes after, under mmap_lock for reading
+ *   downgrade   mmap_lock for writing while vmas change, for reading while their pages are taken away
+ *
+ * Linux   mm/madvise.c: get_lock_mode(); mm/vma.c: vms_complete_munmap_vmas(); mm/mmap.c; mm/mlock.c; kernel/fork.c: dup_mmap()
+ */
+import {
+  CLONE_VM,
+  MADV_COLD,
+  MADV_COLLAPSE,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_REMOVE,
+  MADV_WILLNEED,
+  MREMAP_FIXED,
+} from '../../abi/mman.ts';
+import type { Addr } from '../../base/units.ts';
+import type { PathName } from '../../mm/work.ts';
+import type { Op, OpName } from '../op.ts';
+
+/** How a call locks the address space. */
+export type LockPlan = 'none' | 'read' | 'vma' | 'write' | 'downgrade';
+
+/** The plan of every call; `advice` and `clone` depend on their arguments. */
+const PLANS = {
+  mmap: 'write',
+  munmap: 'downgrade',
+  mprotect: 'write',
+  mremap: 'downgrade',
+  brk: 'downgrade',
+  madvise: 'advice',
+  process_madvise: 'advice',
+  process_vm: 'read',
+  mlock: 'write',
+  mlock2: 'write',
+  munlock: 'write',
+  mlockall: 'write',
+  munlockall: 'write',
+  mincore: 'read',
+  msync: 'read',
+  mseal: 'write',
+  mbind: 'write',
+  set_vma_name: 'write',
+  set_memory_merge: 'write',
+  set_mdwe: 'none',
+  set_thp_disable: 'write',
+  touch: 'none',
+  setrlimit: 'none',
+  set_uid: 'none',
+  clone: 'clone',
+  execve: 'none',
+  exit: 'none',
+  exit_group: 'none',
+  open: 'none',
+  memfd_create: 'none',
+  close: 'none',
+  close_range: 'none',
+  dup: 'none',
+  // The pages of a file are taken from whoever maps it by way of the reverse mapping.
+  ftruncate: 'none',
+  add_seals: 'none',
+  fallocate: 'none',
+  shmget: 'none',
+  shmat: 'write',
+  shmdt: 'downgrade',
+  userfaultfd: 'none',
+  uffd_register: 'write',
+  uffd_unregister: 'write',
+  io_setup: 'write',
+  migrate: 'none',
+  nop: 'none',
+} as const satisfies Readonly<Record<OpName, LockPlan | 'advice' | 'clone'>>;
+
+const BY_VMA: ReadonlySet<number> = new Set([
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
+]);
+const BY_READING: ReadonlySet<number> = new Set([
+  MADV_REMOVE,
+  MADV_WILLNEED,
+  MADV_COLD,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_COLLAPSE,
+]);
+
+/** Returns how `op` locks the address space. */
+export function lockPlanOf(op: Op): LockPlan {
+  const plan: LockPlan | 'advice' | 'clone' = PLANS[op.call];
+  // A move unmaps what it leaves and what it covers without giving way.
+  if (op.call === 'mremap') return op.newLen < op.oldLen && (op.flags & MREMAP_FIXED) === 0 ? 'downgrade' : 'write';
+  if (plan === 'clone') return op.call === 'clone' && (op.flags & CLONE_VM) === 0 ? 'write' : 'none';
+  if (plan !== 'advice') return plan;
+  if (op.call !== 'madvise' && op.call !== 'process_madvise') return 'read';
+  if (BY_VMA.has(op.advice)) return op.call === 'madvise' ? 'vma' : 'read';
+  return BY_READING.has(op.advice) ? 'read' : 'write';
+}
+
+/** Returns the range that a call is about, or null when it is about everything or nothing. */
+export function rangeOf(op: Op): { readonly start: Addr; readonly end: Addr } | null {
+  if (op.call === 'mremap') return { start: op.addr, end: op.addr + Math.max(op.oldLen, op.newLen) };
+  if (!('addr' in op) || !('len' in op) || op.len <= 0) return null;
+  return { start: op.addr, end: op.addr + op.len };
+}
+
+/** When in the course of a call a charge is paid. */
+export type Phase = 'before' | 'main' | 'anonVma' | 'late' | 'populate';
+
+const LATE: readonly PathName[] = [
+  'munmap-pages',
+  'zap-file',
+  'zap-zero',
+  'zap-swap',
+  'zap-shared',
+  'zap-huge',
+  'pmd-split',
+  'folio-split',
+];
+const ANON_VMA: readonly PathName[] = [
+  'split-written',
+  'merge-written',
+  'fork-written-vmas',
+  'exit-written-vmas',
+  'rehome',
+];
+const BEFORE: readonly PathName[] = ['syscall', 'fork', 'exit'];
+const isPopulating = (path: PathName): boolean =>
+  path.startsWith('populate-') || path.startsWith('fault-') || path === 'mlock-absent';
+
+/**
+ * Calls of whose price a part is late even if they meet no page: the walk over the tables of the range, and finishing it. Nobody has measured it apart;
+ * MADV_DONTNEED of memory without pages does that and little else.
+ */
+export const UNMAPPING: readonly PathName[] = ['munmap-whole', 'munmap-trim', 'munmap-split', 'mremap-shrink'];
+
+/** Returns when a charge of `path` is paid. */
+export function phaseOf(path: PathName): Phase {
+  if (LATE.includes(path)) return 'late';
+  if (ANON_VMA.includes(path)) return 'anonVma';
+  if (BEFORE.includes(path)) return 'before';
+  return isPopulating(path) ? 'populate' : 'main';
+}

@@ -1,0 +1,85 @@
+/**
+ * Prices of what only several tasks and CPUs have: switches, wake-ups, interrupts between processors, locks that change hands.
+ *
+ * Most are differences of two figures that differ in just that. Those that need another CPU (`CrossCpuPrices`) were measured in a virtual machine, where
+ * an interrupt to another CPU and the wake-up of an idle one leave the guest: a machine without that should be cheaper. So they are
+ * apart, and can be set. They were measured with two CPUs; for more they are a guess, and every report says so.
+ *
+ * Left out   what caches cost when a line moves from one CPU to another, but for a contended lock
+ */
+import type { Figures } from '../cost.ts';
+
+/** What needs a second CPU, nanoseconds. */
+export interface CrossCpuPrices {
+  /** From a wake-up until the woken task runs on another CPU that was idle. */
+  readonly wakeIdleNs: number;
+  /** What an interrupt of other CPUs to drop translations costs who asks for it. */
+  readonly shootdownNs: number;
+  /** What it costs each CPU that is interrupted. */
+  readonly shootdownTargetNs: number;
+  /** What it costs to take over a lock that another CPU held, when one was spinning for it. */
+  readonly lockHandoverNs: number;
+}
+
+/** What one CPU is enough for, nanoseconds. */
+export interface OneCpuPrices {
+  readonly syscallNs: number;
+  /** From one task to another. */
+  readonly switchNs: number;
+  /** A FUTEX_WAKE, or the part of a FUTEX_WAIT that is not the switch. */
+  readonly futexNs: number;
+  /** A read or a write of a pipe, and what else passes a message through a descriptor. */
+  readonly pipeNs: number;
+  /** A load or a store of a page that is there. */
+  readonly accessNs: number;
+  /** How long a fault holds the lock of its page table. */
+  readonly pteLockNs: number;
+  /** How long an ordinary task may run while others wait: a tick. */
+  readonly sliceNs: number;
+}
+
+/** All of them. */
+export type SmpPrices = OneCpuPrices & CrossCpuPrices;
+
+/** With how many CPUs the figures were measured. */
+export const CALIBRATED_CPUS = 2;
+
+/** A tick at 250 Hz: two tasks that share a CPU take turns of 4.0 ms on the machine the bundled figures come from. */
+const TICK_NS = 4_000_000;
+
+/**
+ * Of what a shootdown costs who asks for it, so much is lost by each CPU that is interrupted, where the calibration does not tell: on
+ * the machine of the bundled figures 5.4 to 7.0 µs, against 8.6 to 10.7.
+ */
+const TARGET_SHARE = 0.6;
+
+/** Makes the prices from the figures of a calibration. @param given  cross-CPU prices to take instead of the measured ones */
+export function smpPricesOf(from: Figures, given: Partial<CrossCpuPrices> = {}): SmpPrices {
+  const futexNs = from.figure('futex_wake_nobody');
+  // One way is a wake-up, the waiting of who woke, and the switch.
+  const switchNs = from.figure('switch_futex_same_cpu') - 2 * futexNs;
+  const shootdownNs = from.figure('tlb_dontneed_1_spinning') - from.figure('tlb_dontneed_1_alone');
+  const target = 'tlb_interrupted';
+  return {
+    syscallNs: from.figure('syscall_null'),
+    switchNs,
+    futexNs,
+    // One way is a write, the switch, and a read.
+    pipeNs: (from.figure('switch_pipe_same_cpu') - switchNs) / 2,
+    accessNs: from.figure('touch_resident'),
+    // The call that sets entries of the zero page, one after the other: the look-up of the entry under its lock, and little else.
+    pteLockNs: from.perPage('uffd_zeropage'),
+    sliceNs: TICK_NS,
+    wakeIdleNs: from.figure('switch_futex_cross_cpu') - futexNs,
+    shootdownNs,
+    shootdownTargetNs: from.hasFigure(target) ? from.figure(target) : TARGET_SHARE * shootdownNs,
+    lockHandoverNs: handoverOf(from),
+    ...given,
+  };
+}
+
+/** Two threads that change the protection of two vmas take turns: what a turn takes more than the call alone, without its entry. */
+function handoverOf(from: Figures): number {
+  const turn = (from.figure('thr_mprotect_2_a') + from.figure('thr_mprotect_2_b')) / 4;
+  return Math.max(0, turn - (from.figure('thr_mprotect_1') - from.figure('syscall_null')));
+}

@@ -1,0 +1,73 @@
+/**
+ * A page fault in virtual time.
+ *
+ *   1. The vma is looked up and its lock tried (features.perVmaLocks). Somebody who changes it, no vma, or the old way: mmap_lock for reading.
+ *      The first write of anonymous memory needs mmap_lock for a moment, to give the vma its anon_vma: tried, too. A stack that grows writes it.
+ *   2. The fault is served, at once (mm/fault.ts).
+ *   3. It pays: its path, the wait for the lock of its page table, interrupts of other CPUs.
+ *
+ * Two threads that fault on one page: the second one finds the page there when it has its lock, and has had a fault all the same.
+ *
+ * Linux   arch/x86/mm/fault.c: do_user_addr_fault(); mm/mmap_lock.c: lock_vma_under_rcu(); mm/memory.c: vmf_anon_prepare()
+ */
+import type { Addr } from '../../base/units.ts';
+import { accessPage, countFaults, type FaultAccess, type FaultResult } from '../../mm/fault.ts';
+import type { Mm } from '../../mm/mm.ts';
+import { isAnonymousVma, type Vma } from '../../mm/vma.ts';
+import { VM_GROWSDOWN } from '../../mm/vmFlags.ts';
+import type { AddrRange, MmLocks } from '../locks/mmLocks.ts';
+import type { Running } from '../sched/schedTask.ts';
+import type { Thread } from './thread.ts';
+import { usesVmaLocks } from './timedCall.ts';
+
+/** Serves an access of `thread` that needs a fault. It owes nothing. */
+export function* timedFault(thread: Thread, mm: Mm, addr: Addr, access: FaultAccess): Running<FaultResult> {
+  const { simulation, task } = thread;
+  const locks = simulation.locksOf(mm);
+  const vma = mm.vmas.firstEndingAbove(addr);
+  const range = usesVmaLocks(simulation) ? lockVma(locks, vma, addr, access) : null;
+  if (range !== null) {
+    const result = yield* serve(thread, mm, addr, access);
+    locks.endReadVma(range);
+    return result;
+  }
+  if (vma !== null && vma.start > addr && (vma.flags & VM_GROWSDOWN) !== 0) {
+    yield* locks.mmapLock.write(task);
+    const result = yield* serve(thread, mm, addr, access);
+    locks.mmapLock.releaseWrite(task);
+    return result;
+  }
+  yield* locks.mmapLock.read(task);
+  const result = yield* serve(thread, mm, addr, access);
+  locks.mmapLock.releaseRead();
+  return result;
+}
+
+/** Locks the vma of the access, if that is possible; returns its range. */
+function lockVma(locks: MmLocks, vma: Vma | null, addr: Addr, access: FaultAccess): AddrRange | null {
+  if (vma === null || vma.start > addr) return null;
+  if (access === 'write' && vma.anonVma === null && isAnonymousVma(vma)) {
+    if (!locks.mmapLock.tryRead()) return null;
+    locks.mmapLock.releaseRead();
+  }
+  const range = { start: vma.start, end: vma.end };
+  return locks.tryReadVma(range) ? range : null;
+}
+
+function* serve(thread: Thread, mm: Mm, addr: Addr, access: FaultAccess): Running<FaultResult> {
+  const { simulation, task } = thread;
+  const { ledger, prices, scheduler, kernel } = simulation;
+  ledger.begin();
+  kernel.opNr++;
+  const result = accessPage(mm, { addr, access, stamp: null });
+  if (result.kind === 'hit') countFaults(mm, 'spurious');
+  let ns = ledger.totalNs + ledger.shootdowns * prices.shootdownNs;
+  if (result.kind !== 'signal' && simulation.isShared(mm, task)) {
+    const lockNs = Math.min(ns, prices.pteLockNs);
+    const waitNs = simulation.locksOf(mm).ptes.fault(addr, scheduler.nowNs + ns - lockNs, lockNs);
+    task.debtSpinNs += waitNs;
+    ns += waitNs;
+  }
+  yield* thread.owe(ns);
+  return result;
+}
