@@ -10,7 +10,24 @@ export {
   type Price,
   type WorkTime,
 } from './cost.ts';
+export type { LockMode } from './locks/lockStats.ts';
 export { DONE, Machine, type Outcome } from './machine.ts';
 export type { Access, Chosen, FileKind, Op, OpenMode, OpName, OpRecord, Recorded } from './op.ts';
+export { type CrossCpuPrices, type SmpPrices, smpPricesOf } from './paid/smpPrices.ts';
 export { type Descriptor, FileTable, Process } from './process.ts';
 export { type Program, runProgram, type Step, type StepListener } from './program.ts';
+export type { Running } from './sched/schedTask.ts';
+export { type Pollable, WaitQueue, type Woken } from './sched/waitQueue.ts';
+export { Pipe } from './threads/pipe.ts';
+export { Simulation, type SimulationOptions } from './threads/simulation.ts';
+export { Barrier, Mutex } from './threads/sync.ts';
+export { type MapHow, Thread, type ThreadMain, type ThreadOptions } from './threads/thread.ts';
+export type { FaultSignal, SignalHandler, SignalInfo } from './threads/threadGroup.ts';
+export type {
+  CpuReport,
+  LockReport,
+  Quantiles,
+  ThreadReport,
+  Throughput,
+  TimeReport,
+} from './threads/timeReport.ts';

@@ -32,7 +32,10 @@ export interface FrameContents {
 /** Refuses the rest of a page of which only the first word is kept. */
 function onlyFirst(offset: number): void {
   if (offset !== 0)
-    throw new UsageError('only the first word of each page is kept', 'contents that keep whole pages (BytesContents)');
+    throw new UsageError(
+      'only the first word of each page is kept',
+      'contents that keep whole pages (BytesContents)',
+    );
 }
 
 /** One word a page: 8 bytes a frame. */

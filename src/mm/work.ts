@@ -11,6 +11,7 @@
  * Linux            vm_event_item, the tracepoints of mm/; no single place
  * Left out         who caused it: one Work serves all address spaces of a kernel
  */
+// Long because: the closed lists of all that is counted and priced stand here, once.
 
 /** Things that are counted, and what one of them is. */
 const FACT_NAMES = [

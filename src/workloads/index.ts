@@ -12,7 +12,9 @@ import { type ParamValue, settleParams, type Workload, type WorkloadSpec } from 
 
 export * from '../abi/mman.ts';
 export { PAGE_SIZE } from '../base/units.ts';
+export { Barrier, Mutex, Pipe, type Running, type Thread } from '../machine/index.ts';
 export { type Doing, type MapOptions, type RemapOptions, Task } from './task.ts';
+export { type Figures, runThreaded, type ThreadedRun, type ThreadedWorkload } from './threaded.ts';
 export {
   describeParam,
   FIRST_TASK,

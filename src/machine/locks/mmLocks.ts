@@ -75,7 +75,7 @@ export class MmLocks {
     this.#changed = ranges;
     const sinceNs = this.#scheduler.nowNs;
     while (this.#reading.some((other) => ranges.some((range) => doOverlap(other, range))))
-      yield* this.#drained.wait(task, { reason: VMA_LOCK, voluntary: false });
+      yield* this.#drained.wait(task, { reason: VMA_LOCK, voluntary: false, uninterruptible: true });
     this.vmaStats.write.took(this.#scheduler.nowNs - sinceNs);
   }
   /** The writer of mmap_lock gives up the vmas he has changed. */

@@ -53,8 +53,7 @@ export class PteLocks {
   }
 
   #forget(nowNs: number): void {
-    for (const [table, untilNs] of this.#heldUntilNs)
-      if (untilNs <= nowNs) this.#heldUntilNs.delete(table);
+    for (const [table, untilNs] of this.#heldUntilNs) if (untilNs <= nowNs) this.#heldUntilNs.delete(table);
   }
 }
 

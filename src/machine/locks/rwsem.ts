@@ -177,7 +177,10 @@ export class Rwsem implements OwnedLock {
   *#sleep(waiter: Waiter): Running<void> {
     waiter.task.waitsFor = this.name;
     yield 'park';
-    assert(waiter.granted || waiter.mode === 'write', '[rwsem-waits] a reader is woken when it holds the lock');
+    assert(
+      waiter.granted || waiter.mode === 'write',
+      '[rwsem-waits] a reader is woken when it holds the lock',
+    );
   }
 
   /** Spins for the lock if its owner is worth it. Returns whether it was had. Linux: rwsem_optimistic_spin(). */

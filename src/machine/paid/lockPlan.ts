@@ -103,7 +103,8 @@ const BY_READING: ReadonlySet<number> = new Set([
 export function lockPlanOf(op: Op): LockPlan {
   const plan: LockPlan | 'advice' | 'clone' = PLANS[op.call];
   // A move unmaps what it leaves and what it covers without giving way.
-  if (op.call === 'mremap') return op.newLen < op.oldLen && (op.flags & MREMAP_FIXED) === 0 ? 'downgrade' : 'write';
+  if (op.call === 'mremap')
+    return op.newLen < op.oldLen && (op.flags & MREMAP_FIXED) === 0 ? 'downgrade' : 'write';
   if (plan === 'clone') return op.call === 'clone' && (op.flags & CLONE_VM) === 0 ? 'write' : 'none';
   if (plan !== 'advice') return plan;
   if (op.call !== 'madvise' && op.call !== 'process_madvise') return 'read';
@@ -146,7 +147,12 @@ const isPopulating = (path: PathName): boolean =>
  * Calls of whose price a part is late even if they meet no page: the walk over the tables of the range, and finishing it. Nobody has measured it apart;
  * MADV_DONTNEED of memory without pages does that and little else.
  */
-export const UNMAPPING: readonly PathName[] = ['munmap-whole', 'munmap-trim', 'munmap-split', 'mremap-shrink'];
+export const UNMAPPING: readonly PathName[] = [
+  'munmap-whole',
+  'munmap-trim',
+  'munmap-split',
+  'mremap-shrink',
+];
 
 /** Returns when a charge of `path` is paid. */
 export function phaseOf(path: PathName): Phase {

@@ -241,8 +241,7 @@ export class Scheduler {
     if (cpu.event !== null) cpu.event.cancelled = true;
     cpu.event = null;
     const task = cpu.current as SchedTask;
-    const paidNs =
-      task.state === 'spinning' ? Number.POSITIVE_INFINITY : cpu.payingFromNs + task.debtNs;
+    const paidNs = task.state === 'spinning' ? Number.POSITIVE_INFINITY : cpu.payingFromNs + task.debtNs;
     const sliceNs =
       cpu.queue.length === 0 || task.realtime
         ? Number.POSITIVE_INFINITY

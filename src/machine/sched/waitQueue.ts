@@ -21,6 +21,8 @@ export interface Waiting {
   readonly reason: WaitReason;
   /** The program asked to wait (for a message, a time, another thread): such time is no stall. */
   readonly voluntary: boolean;
+  /** It has to wait to the end, even if its process is killed. */
+  readonly uninterruptible?: boolean;
   /** When to give up, counted from now; never when left out. */
   readonly timeoutNs?: number;
 }
@@ -105,8 +107,9 @@ export function* waitAny(
   for (const queue of queues) queue.add(waiter);
   const startNs = scheduler.nowNs;
   const end = (woken: Woken) => () => endWait(scheduler, waiter, woken);
-  if (how.timeoutNs !== undefined) waiter.timer = scheduler.events.at(startNs + how.timeoutNs, end('timeout'));
-  if (how.voluntary) task.interrupt = end('interrupted');
+  if (how.timeoutNs !== undefined)
+    waiter.timer = scheduler.events.at(startNs + how.timeoutNs, end('timeout'));
+  if (how.uninterruptible !== true) task.interrupt = end('interrupted');
   task.waitsFor = how.reason;
   yield 'park';
   if (how.voluntary) task.voluntaryNs += scheduler.nowNs - startNs;

@@ -59,6 +59,11 @@ export interface SimulationOptions {
   readonly contents?: 'bytes' | 'fingerprint';
   /** How far plain accesses may run ahead of the other CPUs, nanoseconds; 2000 unless told. */
   readonly quantumNs?: number;
+  /**
+   * Share by which each step takes longer or shorter, at random, while other CPUs run something; 0.1 unless told. Without, threads that do the same
+   * keep step, and meet at locks always or never.
+   */
+  readonly jitter?: number;
   /** Seed of everything random; 1 unless told. */
   readonly seed?: number;
 }
@@ -78,6 +83,8 @@ export class Simulation {
   /** Everything that was counted by `Thread.count`, by name. */
   readonly counters = new Map<string, number>();
   readonly groups: ThreadGroup[] = [];
+  readonly #jitter: number;
+  readonly #jitterPrng: Prng;
   readonly #mmLocks = new Map<Mm, MmLocks>();
   readonly #anonLocks = new Map<number, Rwsem>();
   readonly #mmOf = new Map<SchedTask, Process>();
@@ -92,6 +99,8 @@ export class Simulation {
     this.ledger = new Ledger(kernel.work, this.costs);
     this.prng = new Prng(options.seed ?? 1);
     this.quantumNs = options.quantumNs ?? 2000;
+    this.#jitter = options.jitter ?? 0.1;
+    this.#jitterPrng = new Prng((options.seed ?? 1) + 1);
     kernel.tlb = new Shootdowns({
       scheduler: this.scheduler,
       ledger: this.ledger,
@@ -145,7 +154,10 @@ export class Simulation {
       }
     if (stuck.length > 0) {
       const who = stuck.map(({ name, waitsFor }) => `${name} (${waitsFor})`).join(', ');
-      throw new UsageError(`nothing happens any more, and threads still wait: ${who}`, 'somebody who wakes them');
+      throw new UsageError(
+        `nothing happens any more, and threads still wait: ${who}`,
+        'somebody who wakes them',
+      );
     }
     return timeReport(this);
   }
@@ -181,6 +193,14 @@ export class Simulation {
   /** Returns the address space that `cpu` runs, or null. */
   mmOn(cpu: Cpu): Mm | null {
     return cpu.current === null ? null : (this.#mmOf.get(cpu.current)?.mm ?? null);
+  }
+  /** Returns how long a step of `ns` takes `task` this time. */
+  jittered(ns: number, task: SchedTask): number {
+    if (ns === 0 || this.#jitter === 0) return ns;
+    for (const cpu of this.scheduler.cpus)
+      if (cpu.id !== task.cpu && cpu.current !== null)
+        return ns * (1 + this.#jitter * (2 * this.#jitterPrng.unit() - 1));
+    return ns;
   }
   /** Tells whether another CPU than that of `task` runs `mm`. */
   isShared(mm: Mm, task: SchedTask): boolean {

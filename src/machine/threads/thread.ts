@@ -122,13 +122,18 @@ export class Thread {
   }
   /** Uses `ns` more and lets everything that it owes pass, if nothing else happens meanwhile; otherwise yield `pay`. */
   pays(ns: number): boolean {
-    this.task.debtNs += ns;
-    return this.simulation.scheduler.tryPay(this.task);
+    const { simulation, task } = this;
+    task.debtNs += simulation.jittered(ns, task);
+    return simulation.scheduler.tryPay(task);
   }
   /** Sleeps for `ns`. */
   *sleep(ns: number): Running<void> {
     yield* this.owe(this.simulation.prices.syscallNs);
-    yield* waitAny(this.simulation.scheduler, [], this.task, { reason: 'sleep', voluntary: true, timeoutNs: ns });
+    yield* waitAny(this.simulation.scheduler, [], this.task, {
+      reason: 'sleep',
+      voluntary: true,
+      timeoutNs: ns,
+    });
     yield* this.owe(0);
   }
   /** Counts `n` of something the program did; the report has it a second. */
@@ -177,7 +182,8 @@ export class Thread {
    */
   *expect(addr: Addr, word: number): Running<void> {
     const found = yield* this.read(addr);
-    if (found !== word) throw new ModelBug(`[memory] ${hex(addr)} holds ${found} and not ${word} (${this.name})`);
+    if (found !== word)
+      throw new ModelBug(`[memory] ${hex(addr)} holds ${found} and not ${word} (${this.name})`);
   }
 
   /** Makes an access that needs no waiting, and returns the frame. */
@@ -200,7 +206,8 @@ export class Thread {
     const startNs = simulation.scheduler.nowNs;
     const askedNs = task.voluntaryNs;
     const result = yield* timedFault(this, mm, addr, access);
-    if (result.kind === 'signal') yield* this.#signalled({ signal: result.signal, code: result.codeName, addr });
+    if (result.kind === 'signal')
+      yield* this.#signalled({ signal: result.signal, code: result.codeName, addr });
     task.noteStall(`${access} fault`, startNs, simulation.scheduler.nowNs, task.voluntaryNs - askedNs);
   }
 
@@ -289,7 +296,10 @@ export class Thread {
   /** Forks; the child, which has the handlers of this process, runs `main`. */
   *fork(name: string, main: ThreadMain, options: ThreadOptions = {}): Running<Thread> {
     const pid = yield* this.call({ call: 'clone', flags: 0, child: 0 });
-    const child = must(this.simulation.machine.process(pid), '[task-state] a fork that works makes a process');
+    const child = must(
+      this.simulation.machine.process(pid),
+      '[task-state] a fork that works makes a process',
+    );
     const thread = this.simulation.adopt(child, name, main, options);
     for (const [signal, handler] of this.group.handlers) thread.onSignal(signal, handler);
     return thread;
@@ -323,7 +333,8 @@ export class Thread {
     yield* this.owe(futexNs);
     const { mm } = this;
     const pfn = mm === null ? MISS : translate(mm, addr, 'read');
-    const word = pfn === MISS ? Number.NaN : this.simulation.kernel.frames.contents.word(pfn, addr & (PAGE_SIZE - 1));
+    const word =
+      pfn === MISS ? Number.NaN : this.simulation.kernel.frames.contents.word(pfn, addr & (PAGE_SIZE - 1));
     if (word !== expected) return 'changed';
     const how = { reason: 'futex', voluntary: true, ...(timeoutNs === undefined ? {} : { timeoutNs }) };
     const woken = yield* this.group.futex(addr).wait(this.task, how);
@@ -345,7 +356,11 @@ export class Thread {
       if (ready.length > 0 || this.nowNs >= endNs) return ready;
       const left = timeoutNs === undefined ? {} : { timeoutNs: endNs - this.nowNs };
       const queues = things.map(({ waiters }) => waiters);
-      yield* waitAny(this.simulation.scheduler, queues, this.task, { reason: 'poll', voluntary: true, ...left });
+      yield* waitAny(this.simulation.scheduler, queues, this.task, {
+        reason: 'poll',
+        voluntary: true,
+        ...left,
+      });
       yield* this.owe(0);
     }
   }
