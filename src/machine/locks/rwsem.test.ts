@@ -3,7 +3,7 @@ import type { Running, SchedTask } from '../sched/schedTask.ts';
 import { Scheduler } from '../sched/scheduler.ts';
 import { Rwsem } from './rwsem.ts';
 
-const PRICES = { switchNs: 0, wakeIdleNs: 100, sliceNs: 1e9 };
+const PRICES = { switchNs: 0, wakeIdleNs: 100, wakeCallNs: 0, sliceNs: 1e9 };
 const HANDOVER_NS = 7;
 
 /** One task: from when it wants the lock, how, for how long. */

@@ -79,6 +79,9 @@ const PLANS = {
   uffd_unregister: 'write',
   io_setup: 'write',
   migrate: 'none',
+  overcommit: 'none',
+  write_file: 'none',
+  fill_maps: 'none',
   nop: 'none',
 } as const satisfies Readonly<Record<OpName, LockPlan | 'advice' | 'clone'>>;
 

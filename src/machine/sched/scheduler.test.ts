@@ -3,7 +3,7 @@ import type { Running, SchedTask, TaskOptions } from './schedTask.ts';
 import { type SchedPrices, Scheduler } from './scheduler.ts';
 import { WaitQueue, waitAny } from './waitQueue.ts';
 
-const PRICES: SchedPrices = { switchNs: 10, wakeIdleNs: 100, sliceNs: 1000 };
+const PRICES: SchedPrices = { switchNs: 10, wakeIdleNs: 100, wakeCallNs: 0, sliceNs: 1000 };
 
 /** Computes for `ns`, and says when that was over. */
 function* computing(

@@ -27,6 +27,8 @@ export interface SchedPrices {
   readonly switchNs: number;
   /** From a wake-up on one CPU until the woken task runs on another that was idle. */
   readonly wakeIdleNs: number;
+  /** What such a wake-up costs who makes it. */
+  readonly wakeCallNs: number;
   /** How long an ordinary task may run while others wait for its CPU. */
   readonly sliceNs: number;
 }
@@ -93,7 +95,7 @@ export class Scheduler {
   }
 
   /**
-   * Wakes a parked task; others are left alone.
+   * Wakes a parked task; others are left alone. Who wakes may owe the price of that afterwards.
    * @param sync  the waker is about to wait itself: the woken task may have its CPU
    */
   wake(task: SchedTask, sync = false): void {
@@ -187,6 +189,7 @@ export class Scheduler {
     }
     const isRemote = waker !== null && waker !== cpu;
     cpu.isWaking = true;
+    if (isRemote && waker.current !== null) waker.current.debtNs += this.#prices.wakeCallNs;
     this.events.at(this.nowNs + (isRemote ? this.#prices.wakeIdleNs : 0), () => {
       cpu.isWaking = false;
       this.#dispatch(cpu, isRemote);

@@ -112,11 +112,10 @@ describe('two threads', () => {
   });
 
   it('that map and unmap as real-time threads fall asleep over the lock, and get far slower', () => {
-    const asleep = slowdown(MAPS, MAPS, { realtime: true });
-    expect(asleep).toBeGreaterThan(1.5 * slowdown(MAPS, MAPS));
-    // The figures, of real-time threads, are noisy: a factor of 5.0 to 5.5.
-    expect(asleep).toBeGreaterThan(2.5);
-    expect(asleep).toBeLessThan(6);
+    const asleep = slowdown(MAPS, MAPS, { realtime: true, windowNs: 20_000_000 });
+    // The figures of the calibration are of real-time threads.
+    expect(off(asleep, measuredSlowdown('thr_mmap_2_a', 'thr_mmap_1'))).toBeLessThan(0.25);
+    expect(asleep).toBeGreaterThan(2 * slowdown(MAPS, MAPS));
   });
 
   it('of which one faults and the other maps or changes protection elsewhere, leave each other nearly alone', () => {
@@ -159,8 +158,8 @@ describe('a reader of mmap_lock that hardly lets go, and a writer', () => {
     const [writer = 0, reader = 0] = contend([MAPS, READS], { windowNs });
     const [readerAlone = 0] = contend([READS], { windowNs });
     expect(reader / readerAlone).toBeGreaterThan(1.3);
-    expect(reader / readerAlone).toBeLessThan(4);
+    expect(reader / readerAlone).toBeLessThan(5);
     expect(writer).toBeGreaterThan(15_000);
-    expect(writer).toBeLessThan(80_000);
+    expect(writer).toBeLessThan(120_000);
   });
 });

@@ -198,7 +198,7 @@ export class Simulation {
   jittered(ns: number, task: SchedTask): number {
     if (ns === 0 || this.#jitter === 0) return ns;
     for (const cpu of this.scheduler.cpus)
-      if (cpu.id !== task.cpu && cpu.current !== null)
+      if (cpu.id !== task.cpu && !cpu.isIdle)
         return ns * (1 + this.#jitter * (2 * this.#jitterPrng.unit() - 1));
     return ns;
   }

@@ -69,6 +69,7 @@ export class Thread {
   readonly task: SchedTask;
   readonly tid: number;
   readonly #ended: WaitQueue;
+  #isDone = false;
   /** Signals whose handlers run just now. */
   readonly #handling = new Set<FaultSignal>();
 
@@ -89,6 +90,7 @@ export class Thread {
   *#run(main: ThreadMain): Running<void> {
     yield* main(this);
     yield* this.attempt({ call: 'exit' });
+    this.#isDone = true;
     this.#ended.wakeAll();
   }
 
@@ -206,6 +208,7 @@ export class Thread {
     const startNs = simulation.scheduler.nowNs;
     const askedNs = task.voluntaryNs;
     const result = yield* timedFault(this, mm, addr, access);
+    if (this.group.isOver) yield 'end';
     if (result.kind === 'signal')
       yield* this.#signalled({ signal: result.signal, code: result.codeName, addr });
     task.noteStall(`${access} fault`, startNs, simulation.scheduler.nowNs, task.voluntaryNs - askedNs);
@@ -307,7 +310,7 @@ export class Thread {
   /** Waits for the end of `thread`. */
   *join(thread: Thread): Running<void> {
     yield* this.owe(0);
-    while (thread.task.state !== 'ended' && !thread.group.isOver)
+    while (!thread.#isDone && !thread.group.isOver)
       yield* thread.#ended.wait(this.task, { reason: 'join', voluntary: true });
     yield* this.owe(0);
   }

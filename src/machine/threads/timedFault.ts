@@ -1,6 +1,7 @@
 /**
  * A page fault in virtual time.
  *
+ *   0. It enters the kernel: what a call pays for that, which is not under any lock, stands in for entry and exit.
  *   1. The vma is looked up and its lock tried (features.perVmaLocks). Somebody who changes it, no vma, or the old way: mmap_lock for reading.
  *      The first write of anonymous memory needs mmap_lock for a moment, to give the vma its anon_vma: tried, too. A stack that grows writes it.
  *   2. The fault is served, at once (mm/fault.ts).
@@ -20,9 +21,10 @@ import type { Running } from '../sched/schedTask.ts';
 import type { Thread } from './thread.ts';
 import { usesVmaLocks } from './timedCall.ts';
 
-/** Serves an access of `thread` that needs a fault. It owes nothing. */
+/** Serves an access of `thread` that needs a fault. */
 export function* timedFault(thread: Thread, mm: Mm, addr: Addr, access: FaultAccess): Running<FaultResult> {
   const { simulation, task } = thread;
+  if (!thread.pays(simulation.prices.syscallNs)) yield 'pay';
   const locks = simulation.locksOf(mm);
   const vma = mm.vmas.firstEndingAbove(addr);
   const range = usesVmaLocks(simulation) ? lockVma(locks, vma, addr, access) : null;
@@ -61,13 +63,13 @@ function* serve(thread: Thread, mm: Mm, addr: Addr, access: FaultAccess): Runnin
   kernel.opNr++;
   const result = accessPage(mm, { addr, access, stamp: null });
   if (result.kind === 'hit') countFaults(mm, 'spurious');
-  let ns = ledger.totalNs + ledger.shootdowns * prices.shootdownNs;
+  let ns = ledger.totalNs - prices.syscallNs + ledger.shootdowns * prices.shootdownNs;
   if (result.kind !== 'signal' && simulation.isShared(mm, task)) {
     const lockNs = Math.min(ns, prices.pteLockNs);
     const waitNs = simulation.locksOf(mm).ptes.fault(addr, scheduler.nowNs + ns - lockNs, lockNs);
     task.debtSpinNs += waitNs;
     ns += waitNs;
   }
-  yield* thread.owe(ns);
+  if (!thread.pays(ns)) yield 'pay';
   return result;
 }
