@@ -184,10 +184,8 @@ async function runCampaign(
   flags: Flags,
   leftOut: readonly string[],
 ): Promise<void> {
-  const files: string[] = [];
   const progress = new FuzzProgress(flags.quiet === true, () => campaign.standing);
   const campaign = new Campaign(options, (differing, path, isShort) => {
-    files.push(path);
     progress.clear();
     const text = foundText(differing, path, isShort, options.every);
     if (flags.json) note(text.trimEnd());
@@ -213,7 +211,7 @@ async function runCampaign(
     cpuSeconds: state.cpuSeconds,
     modes: modes.map((mode) => [mode, state.modes[mode]?.sums ?? NO_SUMS]),
     leftOut,
-    files,
+    folder: options.files.folder,
     isInterrupted: interrupts.count > 0,
   };
   print(flags.json ? `${JSON.stringify(reportJson(outcome))}\n` : reportText(outcome));

@@ -39,6 +39,8 @@ export type OnFound = (differing: Differing, path: string, isShort: boolean) => 
 /** Batches under way in a thread: one at the kernel, one at the model. */
 const LANES_PER_JOB = 2;
 const STATE_EVERY_MS = 3000;
+/** A timer takes no more: 24 days. */
+const MAX_MS = 2 ** 31 - 1;
 const REACHABLE_KEYS: ReadonlySet<string> = new Set(REACHABLE.map(({ key }) => key));
 
 /** One run. */
@@ -93,15 +95,15 @@ export class Campaign {
   /** Runs to the end. What a thread throws is thrown, after everything was written. */
   async run(): Promise<void> {
     const { jobs, seconds } = this.#options;
-    const timer = seconds === null ? null : setTimeout(() => this.stop(), seconds * 1000);
+    const timer = seconds === null ? null : setTimeout(() => this.stop(), Math.min(MAX_MS, seconds * 1000));
     const ended = await Promise.allSettled(Array.from({ length: jobs * LANES_PER_JOB }, () => this.#lane()));
     if (timer !== null) clearTimeout(timer);
     this.#endedAt = performance.now();
     await this.#pool.destroy();
-    await this.#findings.settle();
+    ended.push(...(await Promise.allSettled([this.#findings.settle()])));
     this.#writeState();
     this.#writeResults();
-    for (const lane of ended) if (lane.status === 'rejected') throw lane.reason;
+    for (const each of ended) if (each.status === 'rejected') throw each.reason;
   }
 
   /** Begins no batch any more. */

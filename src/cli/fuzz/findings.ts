@@ -31,6 +31,8 @@ export class Findings {
   /** Those that are being shrunk. */
   readonly #pending: Promise<void>[] = [];
   #isGivenUp = false;
+  /** What shrinking threw. */
+  #failure: unknown = null;
 
   /** @param every  how many operations lie between two snapshots of the run */
   constructor(setup: Setup, files: RunFiles, every: number, listener: FindingsListener) {
@@ -47,10 +49,11 @@ export class Findings {
     else this.#pending.push(this.#shrink(differing));
   }
 
-  /** Waits until all that were taken are told. */
+  /** Waits until all that were taken are told. Throws what went wrong with one of them. */
   async settle(): Promise<void> {
     await Promise.all(this.#pending);
     await this.#pool?.destroy();
+    if (this.#failure !== null) throw this.#failure;
   }
 
   /** Has what is not short yet told as it is. */
@@ -71,7 +74,7 @@ export class Findings {
     try {
       shrunk = await this.#pool.run(task, { name: 'shrink' });
     } catch (error) {
-      if (!this.#isGivenUp) throw error;
+      if (!this.#isGivenUp) this.#failure ??= error;
       this.#listener.found(differing, this.#write(differing), false);
       return;
     }

@@ -1,6 +1,7 @@
 /**
  * What a fuzzing run prints at its end: a table by mode, coverage by group with what was not reached, and the result in a sentence.
  */
+import { join } from 'node:path';
 import { COVERAGE_UNIVERSE, type CoverageGroup } from '../../fuzz/coverage.ts';
 import { counted, grouped } from '../../report/index.ts';
 import { styled } from '../output.ts';
@@ -19,8 +20,8 @@ export interface FuzzOutcome extends MachineFacts {
   readonly modes: readonly (readonly [mode: string, sums: Sums])[];
   /** Modes that were left out, each with its reason. */
   readonly leftOut: readonly string[];
-  /** Files of differences. */
-  readonly files: readonly string[];
+  /** Where files of differences are. */
+  readonly folder: string;
   readonly isInterrupted: boolean;
 }
 
@@ -64,7 +65,7 @@ export function reportText(outcome: FuzzOutcome): string {
 /** Returns the same as data. */
 export function reportJson(outcome: FuzzOutcome): object {
   const all = allSums(outcome);
-  const { kernel, config, mode, seed, every, seconds, cpuSeconds, leftOut, files, isInterrupted } = outcome;
+  const { kernel, config, mode, seed, every, seconds, cpuSeconds, leftOut, isInterrupted } = outcome;
   const numbers = (sums: Sums, cpu: number): object => {
     const { sequences, ops, compared, differing, unsteady } = sums;
     return { sequences, ops, compared, opsPerCoreSecond: rate(ops, cpu), differing, unsteady };
@@ -89,7 +90,7 @@ export function reportJson(outcome: FuzzOutcome): object {
       unreached: REACHABLE.filter(({ key }) => !reached.has(key)).map(({ key }) => key),
     },
     leftOut,
-    files,
+    files: filesOf(outcome),
     interrupted: isInterrupted,
   };
 }
@@ -160,12 +161,23 @@ function folded(text: string): string[] {
 const seedsText = ({ modes }: FuzzOutcome): string =>
   modes.flatMap(([mode, { unsteady }]) => unsteady.map((seed) => `${mode} ${seed}`)).join(', ');
 
+/** The files of all differences. */
+const filesOf = ({ folder, modes }: FuzzOutcome): string[] =>
+  modes.flatMap(([mode, { differing }]) => differing.map((seed) => join(folder, `${mode}-${seed}.ops`)));
+
+const MAX_FILES = 20;
+
+function listed(files: readonly string[]): string {
+  const more = files.length - MAX_FILES;
+  return `${files.slice(0, MAX_FILES).join(' ')}${more > 0 ? ` and ${grouped(more)} more` : ''}`;
+}
+
 function conclusion(outcome: FuzzOutcome, all: Sums): string {
   const { differing } = all;
   const how = `${counted(all.ops, 'operation')}, ${grouped(rate(all.ops, outcome.seconds))} a second: `;
   const what =
     differing.length === 0
       ? 'model and kernel agree'
-      : `${counted(differing.length, 'sequence differs', 'sequences differ')}: ${outcome.files.join(' ')}`;
+      : `${counted(differing.length, 'sequence differs', 'sequences differ')}: ${listed(filesOf(outcome))}`;
   return styled(differing.length === 0 ? 'green' : 'red', `${how}${what}`);
 }
