@@ -43,7 +43,7 @@ export const CALL_ERRORS: Readonly<Partial<Record<OpName, readonly string[]>>> =
   fallocate: ['EBADF', 'EFBIG', 'EINVAL', 'EOPNOTSUPP', 'EPERM'],
   add_seals: ['EBADF', 'EBUSY', 'EINVAL', 'EPERM'],
   shmget: ['EEXIST', 'EINVAL', 'ENOENT'],
-  shmat: ['EACCES', 'EINVAL', 'ENOMEM', 'EPERM'],
+  shmat: ['EACCES', 'EAGAIN', 'EINVAL', 'ENOMEM', 'EPERM'],
   shmdt: ['EINVAL'],
   uffd_register: ['EBADF', 'EBUSY', 'EINVAL', 'ENOMEM', 'ENOTTY', 'EPERM'],
   uffd_unregister: ['EBADF', 'EINVAL', 'ENOMEM', 'ENOTTY'],

@@ -138,6 +138,7 @@ export class Scene {
       `${hex(start)}, ${bytes + 1}`,
       `${hex(start + 2048)}, ${bytes}`,
       `${hex(start)}, 0`,
+      `${hex(start + 2048)}, 0`,
       // The end is below the start: nothing may reach what the program itself has mapped.
       `${hex(start)}, 0xfffffffffffff000`,
       `0x7ffffffff000, ${bytes}`,

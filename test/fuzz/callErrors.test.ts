@@ -77,6 +77,7 @@ const TURNED: readonly (readonly [call: OpName, errnos: readonly string[], why: 
   ['mlock2', ['EFAULT', 'EAGAIN'], 'as mlock'],
   ['mlockall', ['EFAULT'], 'what cannot be populated does not matter'],
   ['touch', ['ENOMEM', 'EPERM'], 'a stack that may not grow is a SIGSEGV'],
+  ['shmat', ['EFAULT'], 'what cannot be populated does not matter'],
   ['shmdt', ['ENOMEM', 'EPERM'], 'what cannot be unmapped stays; whole vmas need no split'],
   ['io_setup', ['EACCES', 'EINVAL', 'EPERM'], 'the ring is not executable, and goes where nothing is'],
 ];

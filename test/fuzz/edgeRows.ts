@@ -89,6 +89,8 @@ const allocate = (fd: number, offset: number, len: number, mode = FALLOC_FL_KEEP
 const write = (fd: number, offset: number): Op => ({ call: 'write_file', fd, offset, len: PG, stamp: 1 });
 const ring: Op = { call: 'io_setup', nrEvents: 8 };
 
+const named = (page: number, name: string | null): Op => ({ call: 'set_vma_name', ...at(page, 1), name });
+
 const row = (
   title: string,
   gives: string,
@@ -290,6 +292,32 @@ const FILES: readonly EdgeRow[] = [
   row('a write to what is not open', 'EBADF', write(9, 0)),
   row('a write before the beginning', 'EINVAL', memfd(), write(3, -PG)),
   row('seals for what is not open', 'EBADF', { call: 'add_seals', fd: 9, seals: 8 }),
+  row('fallocate in an unknown mode', 'EOPNOTSUPP', memfd(), allocate(3, 0, PG, 0x80)),
+  row('seals for a file on a disk', 'EINVAL', open('/f', 'read-write', 'regular'), {
+    call: 'add_seals',
+    fd: 3,
+    seals: 8,
+  }),
+  row('seals for what may get none', 'EPERM', memfd(0), { call: 'add_seals', fd: 3, seals: 8 }),
+  row(
+    'a write to a file that is sealed',
+    'EPERM',
+    memfd(),
+    truncate(3, PG),
+    { call: 'add_seals', fd: 3, seals: 8 },
+    write(3, 0),
+  ),
+  row('a segment at an odd address', 'EINVAL', shmget(IPC_PRIVATE, PG, 0), shmat(B + 1)),
+  row(
+    'a segment that would be locked, beyond RLIMIT_MEMLOCK',
+    'EAGAIN',
+    shmget(IPC_PRIVATE, 4 * PG, 0),
+    { call: 'mlockall', flags: mman.MCL_FUTURE },
+    limit(mman.RLIMIT_MEMLOCK, PG),
+    nobody,
+    shmat(B),
+  ),
+  row('shmdt where no segment is', 'EINVAL', map(0, 1), { call: 'shmdt', addr: B }),
   row('a segment that there is', 'EEXIST', shmget(5, PG, IPC_CREAT), shmget(5, PG, IPC_CREAT | IPC_EXCL)),
   row('a segment that is smaller', 'EINVAL', shmget(5, PG, IPC_CREAT), shmget(5, 2 * PG, 0)),
   row('a segment that there is not', 'ENOENT', shmget(5, PG, 0)),
@@ -324,12 +352,18 @@ const SETTINGS: readonly EdgeRow[] = [
   row('PR_SET_MDWE with a flag that needs another', 'EINVAL', { call: 'set_mdwe', flags: 2 }),
   row('PR_SET_MDWE taken back', 'EPERM', { call: 'set_mdwe', flags: 1 }, { call: 'set_mdwe', flags: 0 }),
   row('PR_SET_THP_DISABLE off with a flag', 'EINVAL', { call: 'set_thp_disable', on: false, flags: 2 }),
+  row('a name where names are not configured', 'EINVAL', map(0, 1), named(0, 'a')),
+  row('a soft limit above the hard one', 'EINVAL', {
+    call: 'setrlimit',
+    resource: mman.RLIMIT_AS,
+    soft: 2,
+    hard: 1,
+  }),
   row('nobody becomes root', 'EPERM', nobody, { call: 'set_uid', uid: 0 }),
   row('more mappings than RLIMIT_AS has room for', 'ENOMEM', limit(mman.RLIMIT_AS, 2 ** 20), full),
   row('a third way to overcommit', 'EINVAL', { call: 'overcommit', mode: 3 }),
 ];
 
-const named = (page: number, name: string | null): Op => ({ call: 'set_vma_name', ...at(page, 1), name });
 const adviseOwn = (page: number, advice: number): Op => ({ call: 'madvise', ...at(page, 1), advice });
 const moveAway = (flags: number): Op => ({
   call: 'mremap',
