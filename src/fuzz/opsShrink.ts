@@ -120,6 +120,14 @@ class OpsShrinker {
     });
   }
 
+  /** Does the same for many candidates; for those that there is no time for there is no answer. */
+  #each(candidates: readonly (readonly Step[])[]): (Found | null)[] {
+    const found: (Found | null)[] = [];
+    for (let at = 0; at < candidates.length && !this.isOver; at += BATCH)
+      found.push(...this.#differing(candidates.slice(at, at + BATCH)));
+    return found;
+  }
+
   /** Returns a candidate cut off behind its difference, run anew, if it still differs. */
   confirm(found: Found, snapshots = this.#snapshots): Found | null {
     return this.#differing([found.steps], snapshots)[0] ?? null;
@@ -154,8 +162,8 @@ class OpsShrinker {
       const groups = Array.from({ length: Math.ceil(steps.length / size) }, (_, i) => i);
       const keep = (dropped: ReadonlySet<number>): Step[] =>
         steps.filter((_, i) => !dropped.has(Math.floor(i / size)));
-      const alone = this.#differing(groups.map((group) => keep(new Set([group]))));
-      const droppable = groups.filter((group) => alone[group] !== null);
+      const alone = this.#each(groups.map((group) => keep(new Set([group]))));
+      const droppable = groups.filter((group) => (alone[group] ?? null) !== null);
       // What can go alone can go together, most often.
       const together = [droppable, droppable.slice(droppable.length >> 1), droppable.slice(-1)];
       const found = droppable.length === 0 ? null : this.first(together.map((some) => keep(new Set(some))));

@@ -19,7 +19,7 @@ const BATCHES: readonly (readonly [mode: FuzzModeName, nr: number, ops: number, 
   ['thp', 20, 200, 25],
   ['limits', 10, 200, 25],
   ['files', 15, 200, 25],
-  ['all', 3, 1000, 100],
+  ['all', 6, 400, 50],
 ];
 
 const shift = Number(process.env['FAULTLINE_SEED'] ?? '0');
