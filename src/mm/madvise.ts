@@ -8,6 +8,7 @@
  * Left out   HWPOISON, SOFT_OFFLINE; reclaim behind COLD and PAGEOUT beyond swap entries
  */
 import { EACCES, EAGAIN, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from '../abi/fcntl.ts';
 import {
   MADV_COLD,
   MADV_COLLAPSE,
@@ -267,6 +268,7 @@ function removeAdvice(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }): SysR
   if ((vma.flags & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE))
     return refused(EACCES, 'not-shared');
   if (vma.file.object.kind === 'device') return refused(EOPNOTSUPP, 'not-mappable');
+  if (vma.file.object.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) return refused(EPERM, 'sealed');
   return punchHole(mm, vma, range);
 }
 
@@ -313,8 +315,11 @@ export function processMadvise(
   if ('ret' in ranges) return ranges;
   if (how.remote && !REMOTE_ADVICE.has(how.advice)) return refused(EINVAL, 'bad-advice');
   if (how.remote && how.mayAdvise === false) return refused(EPERM, 'not-permitted');
+  // Nobody looks at the advice when all ranges are empty; behind the first one, empty ranges are passed over.
+  if (ranges.every(({ len }) => len === 0)) return { ret: 0, why: 'ok' };
   let bytes = 0;
-  for (const { addr, len } of ranges) {
+  for (const [i, { addr, len }] of ranges.entries()) {
+    if (len === 0 && i > 0) continue;
     const result = madvise(mm, addr, len, how.advice);
     if (result.why !== 'ok') return bytes > 0 ? { ret: bytes, why: 'ok' } : result;
     bytes += len;

@@ -336,18 +336,14 @@ export class PageTable {
   }
   #visitTable(from: Addr, to: Addr, each: (addr: Addr, low: number, high: number) => void): void {
     const table = this.#storedTable(from);
-    const words = this.#tables.arena.words(table);
-    const first = this.#tables.arena.offset(table) + pteWord(from);
+    const { arena } = this.#tables;
+    const [words, first] = [arena.words(table), arena.offset(table) + pteWord(from)];
     const stop = first + (to - from) / (PAGE_SIZE / 2);
-    let unseen = this.#tables.used(table);
-    for (let at = first; at < stop && unseen > 0; at += 2) {
-      const low = words[at] as number;
-      if (low === NONE) continue;
-      unseen--;
-      each(from + (at - first) * (PAGE_SIZE / 2), low, words[at + 1] as number);
+    for (let at = first, unseen = this.#tables.used(table); at < stop && unseen > 0; at += 2) {
+      if (words[at] === NONE || unseen-- === 0) continue;
+      each(from + (at - first) * (PAGE_SIZE / 2), words[at] as number, words[at + 1] as number);
     }
   }
-
   /**
    * Calls `each` with word 1 of the entries from `addr` on, up to `end` and within one table, that hold `bits` under `mask`; ends at the first that
    * does not. Returns how many there were.

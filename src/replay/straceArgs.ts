@@ -22,7 +22,6 @@ const [BLANK, QUOTE, OPEN, CLOSE, STAR, COMMA, MINUS, SLASH, ZERO, LESS, GREATER
   32, 34, 40, 41, 42, 44, 45, 47, 48, 60, 62, 63,
 ];
 const [OPEN_SQUARE, CLOSE_SQUARE, OPEN_CURLY, PIPE, CLOSE_CURLY, LOWER_X] = [91, 93, 123, 124, 125, 120];
-const [LOWER_A, LOWER_Z] = [97, 122];
 const FLAG_CACHE_MAX = 4096;
 
 /** What to do with a name that is in none of our tables. */
@@ -85,8 +84,7 @@ export class CallText {
 
   /** Where it is. */
   get place(): Place {
-    const { file, line } = this.#at;
-    return { file, line, column: 0 };
+    return { file: this.#at.file, line: this.#at.line, column: 0 };
   }
 
   /** Returns the text of argument `i`. */
@@ -97,9 +95,7 @@ export class CallText {
 
   /** Tells whether argument `i` begins with a small letter, which no number and no constant does. */
   startsWithLetter(i: number): boolean {
-    this.#need(i);
-    const code = this.#text.charCodeAt(this.#from[i]!);
-    return code >= LOWER_A && code <= LOWER_Z;
+    return (this.#text[this.#from[i]!] ?? '') >= 'a';
   }
 
   /** Tells whether argument `i` is NULL (or 0). */
