@@ -4,6 +4,7 @@
  * A row is a few operations of one process (and the children it makes) and what the last one gives: 0 (or any value), or the error. That is
  * what man pages say and Linux 6.18 does.
  */
+// Long because: it is one table of rows.
 import { FALLOC_FL_KEEP_SIZE } from '../../src/abi/fcntl.ts';
 import { IPC_CREAT, IPC_EXCL, IPC_PRIVATE, SHM_EXEC } from '../../src/abi/ipc.ts';
 import * as mman from '../../src/abi/mman.ts';

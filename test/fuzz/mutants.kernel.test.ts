@@ -18,7 +18,7 @@ const QUICK: ReadonlySet<string> = new Set([
   'populate-none',
   'dont-fork',
   'collapse-guard',
-  'map-count-mmap',
+  'limit-data',
   'remove-private',
 ]);
 

@@ -4,6 +4,7 @@
  * A mutant is a replacement in one source file; what it replaces stands there once (mutants.test.ts). It is named after what is lost. The mode is
  * the one that a person would look for such a bug with, not the one that finds it soonest. docs/mutants.md tells how to add one.
  */
+// Long because: it is one table of mutants.
 import type { FuzzModeName } from '../../../src/fuzz/index.ts';
 
 /** One wrong model. */
