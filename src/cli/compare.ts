@@ -25,6 +25,7 @@ import { expandInputs, skippedLines } from './input/inputTree.ts';
 import { openInput, reading } from './inputs.ts';
 import {
   calibrationOption,
+  cpusOption,
   EXIT_TEXT,
   INPUT_TEXT,
   jsonOption,
@@ -35,6 +36,7 @@ import {
   verifyOption,
 } from './options.ts';
 import { note, print, styled } from './output.ts';
+import { openThreaded, printRuns, runColumn, type ThreadedInput } from './threads.ts';
 import { KERNEL_MODELLED, packageVersion } from './version.ts';
 
 interface Flags {
@@ -45,6 +47,7 @@ interface Flags {
   readonly seed: number;
   readonly verify: VerifyWhen;
   readonly calibration?: string;
+  readonly cpus?: number;
   readonly json?: true;
   readonly markdown?: true;
   readonly quiet?: true;
@@ -92,6 +95,7 @@ export function registerCompareCommand(program: Command): void {
     .addOption(profileOption('--baseline <name>', 'The row of `faultline features` to start from'))
     .option('--as <rule>', `Change calls on their way: ${rules}.`, readRule, [])
     .addOption(seedOption())
+    .addOption(cpusOption())
     .addOption(verifyOption())
     .addOption(calibrationOption())
     .addOption(jsonOption())
@@ -128,11 +132,11 @@ function compare(texts: readonly string[], flags: Flags): void {
   const failed: string[] = [];
   let status = DONE;
   for (const input of inputs) {
-    const result = compareOne(input, asked, flags);
+    const result = compareOne(input, asked, costs, flags);
     if (typeof result === 'number') {
       status = Math.max(status, result);
       failed.push(input);
-    } else results.push(result);
+    } else if (result !== null) results.push(result);
   }
   if (results.length > 0) printReport(results, costs, flags);
   for (const line of skippedLines(skipped)) note(line);
@@ -142,10 +146,17 @@ function compare(texts: readonly string[], flags: Flags): void {
   finish(status);
 }
 
-/** Returns what came of one input, or the status that its failure, which is told at once, leads to. */
-function compareOne(text: string, asked: readonly Configuration[], flags: Flags): RunResult | number {
+/** Returns what came of one input, or the status that its failure, which is told at once, leads to; null if it was printed. */
+function compareOne(
+  text: string,
+  asked: readonly Configuration[],
+  costs: CostTable,
+  flags: Flags,
+): RunResult | number | null {
   const quiet = flags.quiet === true;
   try {
+    const threaded = openThreaded(text);
+    if (threaded !== null) return compareThreads(threaded, costs, flags);
     const input = openInput(text, { quiet, seed: flags.seed });
     refuseWithoutCalls(input);
     const result = reading(input, () => runInput(input, asked, { verify: flags.verify }));
@@ -157,6 +168,21 @@ function compareOne(text: string, asked: readonly Configuration[], flags: Flags)
     note(failureText(failure));
     return failure.status;
   }
+}
+
+/** Runs a workload of several threads in each configuration; with and without locks of single vmas when nothing is asked for. */
+function compareThreads(input: ThreadedInput, costs: CostTable, flags: Flags): null {
+  const isBare = flags.set.length + flags.as.length + flags.vary.length === 0;
+  const asked = configurations({
+    base: PROFILES[flags.baseline] ?? LINUX_6_18,
+    settings: isBare ? [{ name: 'perVmaLocks', value: 'off' }] : flags.set,
+    rewrites: flags.as,
+    vary: flags.vary,
+  });
+  const options = { ...flags, costs };
+  const runs = asked.map((configuration) => runColumn(input, configuration, options));
+  printRuns(input, runs, options);
+  return null;
 }
 
 function printReport(results: readonly RunResult[], costs: CostTable, flags: Flags): void {

@@ -70,6 +70,17 @@ export const seedOption = (): Option =>
     .default(DEFAULT_SEED)
     .argParser(wholeNumber);
 
+/** Makes `--cpus`. */
+export const cpusOption = (): Option =>
+  new Option(
+    '--cpus <number>',
+    'Virtual CPUs of workloads of several threads. Defaults to 2, with which the prices were measured.',
+  ).argParser((text) => {
+    const cpus = wholeNumber(text);
+    if (cpus < 1 || cpus > 64) throw new InvalidArgumentError('It is not from 1 to 64.');
+    return cpus;
+  });
+
 /** Makes `--calibration`. */
 export const calibrationOption = (): Option =>
   new Option(

@@ -12,6 +12,7 @@ import { type CliInput, openInput, reading } from './inputs.ts';
 import {
   addFeatureOptions,
   calibrationOption,
+  cpusOption,
   EXIT_TEXT,
   type FeatureFlags,
   featuresOf,
@@ -27,6 +28,7 @@ import { factsJson, factsText } from './run/facts.ts';
 import { type Playback, type PlaybackOptions, playInput } from './run/playback.ts';
 import { Stepper } from './run/steps.ts';
 import { lackOf, VIEWS, type View, viewText, type Window } from './run/views.ts';
+import { openThreaded, printRuns, runColumn, type ThreadedInput } from './threads.ts';
 
 interface Flags extends FeatureFlags {
   readonly print?: View | 'events';
@@ -37,6 +39,7 @@ interface Flags extends FeatureFlags {
   readonly seed: number;
   readonly quiet?: true;
   readonly calibration?: string;
+  readonly cpus?: number;
 }
 
 const DESCRIPTION = `Play one input in one configuration and print the facts: operations, vmas, merges and why not, refusals.
@@ -65,6 +68,7 @@ export function registerRunCommand(program: Command): void {
     .addOption(verifyOption())
     .addOption(calibrationOption())
     .addOption(seedOption())
+    .addOption(cpusOption())
     .addOption(jsonOption())
     .addOption(quietOption())
     .addHelpText('after', EXIT_TEXT)
@@ -75,6 +79,11 @@ function run(text: string, flags: Flags): void {
   if (flags.step && (flags.json || flags.print))
     throw new UsageError('--step prints operations, and --json and --print something else', 'one of them');
   try {
+    const threaded = openThreaded(text);
+    if (threaded !== null) {
+      runThreads(threaded, flags);
+      return;
+    }
     const quiet = flags.quiet === true || flags.step === true;
     const input = openInput(text, { quiet, seed: flags.seed });
     reading(input, () => runOpened(input, text, flags));
@@ -83,6 +92,20 @@ function run(text: string, flags: Flags): void {
     if (failure !== null) print(`${JSON.stringify({ input: text, error: failureJson(failure) })}\n`);
     throw error;
   }
+}
+
+/** A workload of several threads: a table of where its time went. */
+function runThreads(input: ThreadedInput, flags: Flags): void {
+  if (flags.step || flags.print)
+    throw new UsageError(
+      `${input.name} has several threads: its steps and views are not printed`,
+      'neither --step nor --print',
+    );
+  const options = { ...flags, costs: loadCosts(flags.calibration) };
+  const set = flags.set.map(({ name, value }) => `${name}=${value}`);
+  const label = [flags.profile, ...set].join(' ');
+  const configuration = { label, features: featuresOf(flags), changes: set, rewrites: [], params: {} };
+  printRuns(input, [runColumn(input, configuration, options)], options);
 }
 
 function runOpened(input: CliInput, text: string, flags: Flags): void {

@@ -2,7 +2,7 @@
  * `faultline workloads`: the workloads there are and their parameters.
  */
 import type { Command } from 'commander';
-import { type Param, WORKLOADS } from '../workloads/index.ts';
+import { type Param, THREADED_WORKLOADS, WORKLOADS } from '../workloads/index.ts';
 import { EXIT_TEXT, jsonOption } from './options.ts';
 import { print, styled } from './output.ts';
 
@@ -19,11 +19,14 @@ export function registerWorkloadsCommand(program: Command): void {
     .action(({ json }: { json?: true }) => print(json ? `${JSON.stringify(rows())}\n` : listText()));
 }
 
-const rows = () => WORKLOADS.map(({ name, title, text, params }) => ({ name, title, text, params }));
+/** All workloads; those of several threads run in virtual time. */
+const ALL = [...WORKLOADS, ...THREADED_WORKLOADS];
+
+const rows = () => ALL.map(({ name, title, text, params }) => ({ name, title, text, params }));
 
 function listText(): string {
   const lines: string[] = [];
-  for (const { name, title, text, params } of WORKLOADS) {
+  for (const { name, title, text, params } of ALL) {
     lines.push(`${styled('bold', `workload:${name}`)}  ${title}`, ...folded(text));
     for (const [key, param] of Object.entries(params)) {
       lines.push(`    ${`${key}=${param.default}`.padEnd(18)}  ${param.text}${possible(param)}`);

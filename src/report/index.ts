@@ -44,6 +44,7 @@ export {
   type Table,
   textTable,
 } from './table.ts';
+export { type TimedRun, type TimeMetric, timeMetrics, timeTable } from './timeMetrics.ts';
 export { type AvMerge, avMergeOf, eventText, type TraceVerdict, traceLine, traceVerdict } from './trace.ts';
 export {
   type VisibleBlocker,

@@ -4,11 +4,13 @@
  * A workload of yours is an object like these, exported by a module: examples/workloads/.
  */
 import { UsageError } from '../base/assert.ts';
+import { CONTENTION } from './contention.ts';
 import { FORK_SERVER } from './forkServer.ts';
 import { REALLOC } from './realloc.ts';
 import { RESERVE_COMMIT } from './reserveCommit.ts';
 import { SLIDE } from './slide.ts';
-import { type ParamValue, settleParams, type Workload, type WorkloadSpec } from './workload.ts';
+import type { ThreadedWorkload } from './threaded.ts';
+import { type Params, type ParamValue, settleParams, type Workload, type WorkloadSpec } from './workload.ts';
 
 export * from '../abi/mman.ts';
 export { PAGE_SIZE } from '../base/units.ts';
@@ -38,18 +40,41 @@ export const WORKLOADS: readonly Workload[] = [RESERVE_COMMIT, REALLOC, SLIDE, F
 export const findWorkload = (name: string): Workload | null =>
   WORKLOADS.find((workload) => workload.name === name) ?? null;
 
+/** Every workload of several threads, in the order in which they are listed. */
+export const THREADED_WORKLOADS: readonly ThreadedWorkload[] = [CONTENTION];
+
+/** A threaded workload with a value for every parameter. */
+export interface ThreadedSpec {
+  readonly workload: ThreadedWorkload;
+  readonly params: Params;
+}
+
+/** Reads `workload:NAME[,key=value…]` if NAME is one of several threads; null if it is not. @throws UsageError as `parseWorkloadSpec` */
+export function parseThreadedSpec(text: string): ThreadedSpec | null {
+  const [name, settings] = splitSpec(text);
+  const workload = THREADED_WORKLOADS.find((each) => each.name === name);
+  if (workload === undefined) return null;
+  return { workload, params: settleParams(workload, parseSettings(name, settings)) };
+}
+
 const PREFIX = 'workload:';
+
+/** Splits `workload:NAME,key=value,…` into the name and the settings. */
+function splitSpec(text: string): [name: string, settings: string[]] {
+  const bare = text.startsWith(PREFIX) ? text.slice(PREFIX.length) : text;
+  const [name = '', ...settings] = bare.split(',');
+  return [name, settings];
+}
 
 /**
  * Reads `workload:NAME[,key=value…]`.
  * @throws UsageError for a name, a parameter or a value that is not possible, with what would be
  */
 export function parseWorkloadSpec(text: string): WorkloadSpec {
-  const bare = text.startsWith(PREFIX) ? text.slice(PREFIX.length) : text;
-  const [name = '', ...settings] = bare.split(',');
+  const [name, settings] = splitSpec(text);
   const workload = findWorkload(name);
   if (workload === null) {
-    const names = WORKLOADS.map((each) => each.name).join(', ');
+    const names = [...WORKLOADS, ...THREADED_WORKLOADS].map((each) => each.name).join(', ');
     throw new UsageError(`there is no workload '${name}'`, `one of ${names}; see faultline workloads`);
   }
   return { workload, params: settleParams(workload, parseSettings(workload.name, settings)) };

@@ -117,7 +117,13 @@ describe('workloads', () => {
     const [rows] = jsonLines<{ name: string; params: Record<string, { default: number | string }> }[]>(
       faultline(['workloads', '--json']).stdout,
     );
-    expect(rows?.map(({ name }) => name)).toEqual(['reserve-commit', 'realloc', 'slide', 'fork-server']);
+    expect(rows?.map(({ name }) => name)).toEqual([
+      'reserve-commit',
+      'realloc',
+      'slide',
+      'fork-server',
+      'contention',
+    ]);
     expect(rows?.[0]?.params['pages']?.default).toBe(1000);
   });
 });

@@ -7,10 +7,10 @@
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { UsageError } from '../../base/assert.ts';
-import type { Workload } from '../../workloads/index.ts';
+import type { ThreadedWorkload, Workload } from '../../workloads/index.ts';
 
 const WANTED =
-  'a module with `export default { name, title, text, params, *program(params, prng) { … } }`; see examples/workloads';
+  'a module with `export default { name, title, text, params, *program(params, prng) { … } }`, or of several threads with `*main(t, params, prng) { … }`; see examples/workloads';
 
 /** Tells whether an argument names a module. */
 export const isModule = (path: string): boolean => /\.[cm]?[jt]s$/.test(path);
@@ -25,6 +25,11 @@ export function loadWorkload(path: string): Workload {
     throw new UsageError(`${path} exports several workloads: ${names}`, 'a module that exports one');
   }
   return workload;
+}
+
+/** Loads a module that exports a workload of several threads; null if it exports none. */
+export function loadThreaded(path: string): ThreadedWorkload | null {
+  return Object.values(load(path)).find(isThreaded) ?? null;
 }
 
 function load(path: string): Record<string, unknown> {
@@ -46,9 +51,14 @@ function load(path: string): Record<string, unknown> {
   }
 }
 
-function isWorkload(value: unknown): value is Workload {
+const isWorkload = (value: unknown): value is Workload => isNamed(value, 'program');
+const isThreaded = (value: unknown): value is ThreadedWorkload => isNamed(value, 'main');
+
+/** Tells whether `value` has a name, parameters, and a function called `body`. */
+function isNamed(value: unknown, body: 'program' | 'main'): boolean {
   if (typeof value !== 'object' || value === null) return false;
-  const { name, params, program } = value as Partial<Workload>;
-  const hasParams = typeof params === 'object' && params !== null;
-  return typeof name === 'string' && hasParams && typeof program === 'function';
+  const { name, params, [body]: run } = value as Record<string, unknown>;
+  return (
+    typeof name === 'string' && typeof params === 'object' && params !== null && typeof run === 'function'
+  );
 }

@@ -89,7 +89,8 @@ export class Thread {
 
   *#run(main: ThreadMain): Running<void> {
     yield* main(this);
-    yield* this.attempt({ call: 'exit' });
+    // Nobody waits for what it does last.
+    yield* timedCall(this, { call: 'exit' });
     this.#isDone = true;
     this.#ended.wakeAll();
   }

@@ -1,0 +1,111 @@
+/**
+ * Workloads of several threads as inputs of `run` and `compare`: opened, run once for each configuration, printed as one table.
+ *
+ * They run by themselves, one configuration after the other: time decides the order of their operations, so there are no steps that two
+ * configurations could take together.
+ */
+import { UsageError } from '../base/assert.ts';
+import type { CostTable } from '../machine/index.ts';
+import { markdownTable, type TimedRun, textTable, timeMetrics, timeTable } from '../report/index.ts';
+import type { Configuration } from '../whatif/configurations.ts';
+import { parseThreadedSpec, runThreaded, settleParams, type ThreadedSpec } from '../workloads/index.ts';
+import { isModule, loadThreaded } from './input/workloadModule.ts';
+import { isWorkloadName } from './inputs.ts';
+import { note, print, styled } from './output.ts';
+import { KERNEL_MODELLED, packageVersion } from './version.ts';
+
+/** An input whose threads run in virtual time. */
+export interface ThreadedInput {
+  /** As the user gave it. */
+  readonly name: string;
+  readonly spec: ThreadedSpec;
+}
+
+/** How to run it. */
+export interface ThreadedOptions {
+  readonly costs: CostTable;
+  readonly seed: number;
+  /** Virtual CPUs; what the workload says, or two, when left out. */
+  readonly cpus?: number | undefined;
+}
+
+/** How to print it. */
+export interface PrintOptions {
+  readonly json?: true | undefined;
+  readonly markdown?: true | undefined;
+  readonly quiet?: true | undefined;
+}
+
+/** Opens a workload of several threads; null if `text` is another input. */
+export function openThreaded(text: string): ThreadedInput | null {
+  if (isWorkloadName(text)) {
+    const spec = parseThreadedSpec(text);
+    return spec === null ? null : { name: text, spec };
+  }
+  const workload = isModule(text) ? loadThreaded(text) : null;
+  return workload === null ? null : { name: text, spec: { workload, params: settleParams(workload) } };
+}
+
+/** Runs `input` in one configuration. */
+export function runColumn(
+  { name, spec }: ThreadedInput,
+  configuration: Configuration,
+  options: ThreadedOptions,
+): TimedRun {
+  if (configuration.rewrites.length > 0)
+    throw new UsageError(`${name} runs by itself, so no call is changed on its way`, 'inputs without --as');
+  const { features, params, label } = configuration;
+  const { costs, seed, cpus } = options;
+  const settled = settleParams(spec.workload, { ...spec.params, ...params });
+  const settings = {
+    calibration: costs.calibration,
+    features,
+    seed,
+    ...(cpus === undefined ? {} : { cpus }),
+  };
+  const { report, figures } = runThreaded({ workload: spec.workload, params: settled }, settings);
+  return { label, report, figures };
+}
+
+/** Prints the runs of one input side by side. */
+export function printRuns(
+  { name }: ThreadedInput,
+  runs: readonly TimedRun[],
+  options: ThreadedOptions & PrintOptions,
+): void {
+  const notes = [...new Set(runs.flatMap(({ report }) => report.notes))];
+  if (options.json) {
+    print(`${JSON.stringify(runsJson(name, runs, options.seed))}\n`);
+    return;
+  }
+  const table = timeTable(name, runs);
+  const { name: calibration, measured } = options.costs.calibration;
+  const footer = `faultline ${packageVersion()}, model of ${KERNEL_MODELLED}, seed ${options.seed}, times modelled with calibration ${calibration}, measured ${measured}`;
+  if (options.markdown) print(`${markdownTable(table)}\n\n${[footer, ...notes].join('  \n')}\n`);
+  else {
+    const lines = textTable(table)
+      .split('\n')
+      .map((line, i) => (i === 0 || !line.startsWith(' ') ? styled('bold', line) : line));
+    print(`${lines.join('\n')}\n\n${styled('dim', footer)}\n`);
+    if (!options.quiet) for (const each of notes) note(each);
+  }
+}
+
+/** The same numbers, under the same names; and the whole report. */
+const runsJson = (input: string, runs: readonly TimedRun[], seed: number): object => ({
+  input,
+  seed,
+  configurations: runs.map((run) => ({
+    label: run.label,
+    metrics: timeMetrics(run),
+    figures: run.figures,
+    notes: run.report.notes,
+    report: {
+      ...run.report,
+      threads: run.report.threads.map((thread) => ({
+        ...thread,
+        times: { ...thread.times, parkedNs: Object.fromEntries(thread.times.parkedNs) },
+      })),
+    },
+  })),
+});

@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import { faultline } from './program.ts';
+
+const CONTENTION = 'workload:contention,window=1000000';
+
+describe('run of a workload of several threads', () => {
+  it('prints where the time went, and says what the times are not', () => {
+    const { status, stdout, stderr } = faultline(['run', CONTENTION]);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(
+      /^workload:contention,window=1000000 +linux-6\.18\ntime\n {2}elapsed, µs +[\d,]+\n/,
+    );
+    for (const word of ['first: ns an operation', 'CPU 1 busy, %', 'fault-anon-hot'])
+      expect(stdout).toContain(word);
+    expect(stderr).toContain('times are modelled');
+    expect(stderr).not.toContain('uncalibrated');
+  });
+
+  it('is the same twice, and says that four CPUs are uncalibrated', () => {
+    const args = ['run', CONTENTION, '--cpus', '4', '--seed', '3'];
+    const [a, b] = [faultline(args), faultline(args)];
+    expect(a.stdout).toBe(b.stdout);
+    expect(a.stderr).toContain('uncalibrated: 4 CPUs');
+  });
+
+  it('has no steps and no views to print', () => {
+    const { status, stderr } = faultline(['run', CONTENTION, '--print', 'maps']);
+    expect(status).toBe(2);
+    expect(stderr).toContain('has several threads');
+  });
+
+  it('takes the examples', () => {
+    const { status, stdout } = faultline(['run', 'examples/workloads/page-server.ts', '--quiet']);
+    expect(status).toBe(0);
+    expect(stdout).toContain('requests');
+  });
+});
+
+describe('compare of a workload of several threads', () => {
+  it('has a column for each value of a parameter', () => {
+    const args = [
+      'compare',
+      'examples/workloads/arena-threads.ts',
+      '--vary',
+      'allocator=mmap,arena',
+      '--json',
+    ];
+    const { status, stdout } = faultline(args);
+    expect(status).toBe(0);
+    const { configurations } = JSON.parse(stdout);
+    const labels = configurations.map(({ label }: { label: string }) => label);
+    expect(labels).toEqual(['allocator=mmap', 'allocator=arena']);
+    const elapsed = configurations.map((each: { report: { elapsedNs: number } }) => each.report.elapsedNs);
+    expect(elapsed[1]).toBeLessThan(elapsed[0]);
+  });
+
+  it('takes locks of single vmas away when nothing is asked for', () => {
+    const { status, stdout } = faultline(['compare', CONTENTION, '--markdown', '--quiet']);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/\| baseline \| perVmaLocks=off \|/);
+  });
+
+  it('refuses what would change calls on their way, and parameters that there are not', () => {
+    const rewritten = faultline(['compare', CONTENTION, '--as', 'dontneed=free', '--quiet']);
+    expect([rewritten.status, rewritten.stderr.includes('--as')]).toEqual([2, true]);
+    const unknown = faultline(['compare', CONTENTION, '--vary', 'third=faults', '--quiet']);
+    expect([unknown.status, unknown.stderr.includes("no parameter 'third'")]).toEqual([2, true]);
+  });
+});
