@@ -279,6 +279,7 @@ static long plain_page_call(const struct step *s)
 int page_step(const struct step *s)
 {
 	if (s->op < OP_SETTLE) return 0;
+	if (uffd_step(s)) return 1;
 	switch (s->op) {
 	case OP_SETTLE: settle(); break;
 	case OP_VMPTE: ask(ASK_STATUS, 0, 0, 0, ""); break;

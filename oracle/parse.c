@@ -96,6 +96,20 @@ static const struct { const char *name; int at_least, at_most; } ops[NR_OPS] = {
 	[OP_UFFDMOVE] = { "uffdmove", 3, 3 },     /* to from len */
 	[OP_UFFDCONT] = { "uffdcont", 2, 2 },     /* addr len */
 	[OP_RACE] = { "race", 3, 3 },             /* addr pages times */
+	[OP_UOPEN] = { "uopen", 3, 3 },           /* context flags features; all ones: no handshake */
+	[OP_UAPI] = { "uapi", 3, 3 },             /* context api features */
+	[OP_UREG] = { "ureg", 5, 5 },             /* context addr len mode; the structure: 0 writable, 1 read-only, 2 not there */
+	[OP_UUNREG] = { "uunreg", 3, 3 },         /* context addr len */
+	[OP_UFILL] = { "ufill", 8, 8 },           /* context what dst, source: kind and address, len mode structure */
+	[OP_UWP] = { "uwp", 4, 4 },               /* context addr len mode */
+	[OP_UWAKE] = { "uwake", 3, 3 },           /* context addr len */
+	[OP_UCLOSE] = { "uclose", 1, 1 },         /* context */
+	[OP_UREAD] = { "uread", 3, 3 },           /* context reads bytes */
+	[OP_UCOUNT] = { "ucount", 1, 1 },         /* context */
+	[OP_UPOLL] = { "upoll", 1, 1 },           /* context */
+	[OP_SCAN] = { "scan", 11, 11 },           /* start end size flags vec vec_len max_pages and the four masks */
+	[OP_BG] = { "bg", 2, MAX_ARGS },          /* thread what and its arguments, as uffdSteps.c numbers them */
+	[OP_JOIN] = { "join", 1, 1 },             /* thread */
 };
 
 int step_parse(char *line, struct step *step, const char **why)

@@ -46,6 +46,8 @@ static int to_observer, at; /* `at`: the step being made */
 int fds[NR_FDS] = { -1, -1, -1 }, uffd = -1;
 static int shm_ids[NR_FDS];
 static unsigned long brk0;
+static const struct step *all_steps;
+static int nr_all;
 static int me; /* number of this process among the held ones */
 
 /* ---- talking ---- */
@@ -118,6 +120,7 @@ static void *volatile trap_address;
 static void on_trap(int sig, siginfo_t *info, void *context)
 {
 	(void)context;
+	if (thread_trapped(sig, info)) return;
 	trap_signal = sig, trap_code = info->si_code, trap_address = info->si_addr;
 	siglongjmp(trapped, 1);
 }
@@ -364,6 +367,7 @@ static int fork_and_hold(void)
 	pid_t child = fork();
 	if (child == 0) {
 		me = number;
+		threads_are_gone();
 		settle_child();
 		return wait_for_turn();
 	}
@@ -372,6 +376,19 @@ static int fork_and_hold(void)
 	if (child < 0) say_result(-1);
 	else say("{child alive}");
 	return at + 1;
+}
+static void go_on_from(int next) __attribute__((noreturn));
+/* The same, but nobody is told: the system call may sleep. */
+void fork_in_thread(void)
+{
+	int number = ++shared->nr_held;
+	pid_t child = syscall(SYS_fork);
+
+	if (child != 0) { shared->held[number] = child; return; }
+	me = number;
+	threads_are_gone();
+	settle_child();
+	go_on_from(wait_for_turn());
 }
 static int hand_over(int to)
 {
@@ -511,8 +528,15 @@ void case_run(const struct step *steps, int nr_steps, int fd)
 	touch_stack();
 	sigaction(SIGSEGV, &trap, NULL);
 	sigaction(SIGBUS, &trap, NULL);
-	while (at < nr_steps) {
-		struct step step = steps[at];
+	all_steps = steps, nr_all = nr_steps;
+	go_on_from(0);
+}
+
+static void go_on_from(int next)
+{
+	at = next;
+	while (at < nr_all) {
+		struct step step = all_steps[at];
 		for (int i = 0; i < step.nr_args; i++)
 			if (step.from_brk & 1u << i) {
 				if (!brk0) brk0 = syscall(SYS_brk, 0);

@@ -5,6 +5,8 @@
 
 #include "case.h"
 
+#include <signal.h>
+
 extern int fds[NR_FDS], uffd;
 
 /* One line to the observer, put together piece by piece. */
@@ -22,6 +24,14 @@ extern volatile int trap_signal;
 
 /* Makes the step if it is one of pageSteps.c; returns 0 if it is not. */
 int page_step(const struct step *s);
+/* Makes the step if it is one of uffdSteps.c; returns 0 if it is not. */
+int uffd_step(const struct step *s);
+/* A trap of one of its threads: goes on in that thread. Returns 0 if it was none of them. */
+int thread_trapped(int signal, const siginfo_t *info);
+/* This process is a new one: the threads are in its parent. */
+void threads_are_gone(void);
+/* Leaves a child behind, as the step forkhold does, from a thread. */
+void fork_in_thread(void);
 /* Faults charged to this thread so far. */
 long charged_faults(void);
 /*

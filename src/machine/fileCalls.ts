@@ -14,6 +14,7 @@ import {
 } from '../abi/fcntl.ts';
 import { Unmodelled } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
+import { UffdContext } from '../mm/uffdContext.ts';
 import type { FileObject, MappedFile } from '../mm/vma.ts';
 import { fileSizeCall } from './fileSize.ts';
 import { DONE, failure, type Machine, type Outcome } from './machine.ts';
@@ -164,8 +165,11 @@ function memfdCreate(
 
 /** userfaultfd(2): a context. */
 function userfaultfdCreate(process: Process, chosen: Chosen): Outcome {
+  if (process.mm === null) return { kind: 'unknown-memory' };
   const fd = chosen.handle ?? process.files.lowestFree();
-  process.files.set(fd, { kind: 'uffd', context: { id: fd, eventRemap: false, eventFork: false } });
+  // What it was asked for is not among the operations: it is taken as if it had asked for nothing.
+  const context = new UffdContext(process.mm, 0, 0);
+  process.files.set(fd, { kind: 'uffd', context });
   return value(fd);
 }
 

@@ -225,9 +225,10 @@ function registerUffd(
   if (descriptor.kind !== 'uffd') return failure(ENOTTY, 'bad-fd');
   if (op.addr !== pageFloor(op.addr)) return failure(EINVAL, 'unaligned');
   const { context } = descriptor;
+  const range = { start: op.addr, len: op.len };
   return outcomeOf(
     op.call === 'uffd_register'
-      ? uffdRegister(caller.mm, context, op, op.mode)
-      : uffdUnregister(caller.mm, context, op),
+      ? uffdRegister(context, { ...range, mode: op.mode })
+      : uffdUnregister(context, range),
   );
 }

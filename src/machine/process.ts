@@ -6,7 +6,8 @@
  */
 
 import type { Mm } from '../mm/mm.ts';
-import type { FileObject, MappedFile, UffdContext } from '../mm/vma.ts';
+import type { UffdContext } from '../mm/uffdContext.ts';
+import type { FileObject, MappedFile } from '../mm/vma.ts';
 
 /** What a descriptor leads to. */
 export type Descriptor =

@@ -8,7 +8,7 @@
  * Linux   mm/khugepaged.c: madvise_collapse, collapse_huge_page, collapse_file, retract_page_tables, collapse_pte_mapped_thp
  * Left out   khugepaged itself, which would do the same in the background
  */
-import { EINVAL } from '../abi/errno.ts';
+import { EBUSY, EINVAL } from '../abi/errno.ts';
 import { type Addr, ceilTo, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import {
   FRAME_ANON,
@@ -29,16 +29,21 @@ import {
   HUGE,
   isGuard,
   KIND_MASK,
+  MARKER,
+  MARKER_POISON,
+  MARKER_UFFD_WP,
   NONE,
   PRESENT,
   SWAP,
+  UFFD_WP,
   WRITE,
   YOUNG,
+  ZERO_PAGE,
 } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex, releaseEntry } from './rmap.ts';
-import { type FileObject, isAnonymousVma, isSharedMemory, type Vma } from './vma.ts';
-import { VM_NOHUGEPAGE, VM_WRITE } from './vmFlags.ts';
+import { type FileObject, isAnonymousVma, isSharedMemory, nrPagesOf, type Vma } from './vma.ts';
+import { VM_NOHUGEPAGE, VM_UFFD_MISSING, VM_UFFD_WP, VM_WRITE } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
 /**
@@ -58,8 +63,8 @@ function isCollapsible(vma: Vma): boolean {
 /** Shared memory comes out of it dirty, whatever it was. */
 const COLLAPSED_SHMEM = FRAME_CACHED | FRAME_SHMEM | FRAME_SWAPBACKED | FRAME_DIRTY;
 
-/** What came of a window: a huge page, or not, and then whether the windows after it are still tried. */
-type Collapse = 'collapsed' | 'skipped' | 'stops';
+/** What came of a window: a huge page, or not, and then whether the windows after it are still tried; `busy` stops with another error. */
+type Collapse = 'collapsed' | 'skipped' | 'stops' | 'busy';
 
 /** MADV_COLLAPSE: every whole 2 MiB window of the range becomes one huge page. The first that cannot ends it, but for guards in files. */
 export function collapseRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
@@ -71,6 +76,7 @@ export function collapseRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
   let skipped = false;
   for (let base = first; base < last; base += PMD_SIZE) {
     const came = isAnonymousVma(vma) ? collapseWindow(mm, vma, base) : collapseFileWindow(mm, vma, base);
+    if (came === 'busy') return refused(EBUSY, 'no-huge-page');
     if (came === 'stops') return refused(EINVAL, 'no-huge-page');
     if (came === 'collapsed') mm.kernel.work.count(FACT.windowsCollapsed);
     skipped ||= came === 'skipped';
@@ -84,7 +90,10 @@ function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   const { frames, swap, work } = kernel;
   if (pages.pmd(base) & HUGE) return 'collapsed';
   if (!pages.hasPmdPage(base)) return 'skipped';
-  if (!pages.hasTable(base) || hasGuard(mm, base)) return 'stops';
+  if (!pages.hasTable(base)) return 'stops';
+  const asked = userfaultVerdict(mm, vma, base);
+  if (asked !== null) return asked;
+  if (hasGuard(mm, base)) return 'stops';
   const flags = FRAME_ANON | FRAME_SWAPBACKED;
   const head = frames.allocateLarge(flags, vma.anonVma?.id ?? 0, linearIndex(vma, base));
   work.count(FACT.pagesAllocated, HUGE_PAGES);
@@ -107,10 +116,23 @@ function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   return 'collapsed';
 }
 
+/** Tells what userfaultfd has against collapsing: a page that user space would be asked for, or one that is protected; the first one decides. Linux: hpage_collapse_scan_pmd() */
+function userfaultVerdict(mm: Mm, vma: Vma, base: Addr): 'busy' | 'skipped' | null {
+  const { pages } = mm;
+  for (let addr = base; addr < base + PMD_SIZE; addr += PAGE_SIZE) {
+    const low = pages.low(addr);
+    const kind = low & KIND_MASK;
+    if (vma.uffd !== null && (kind === NONE || kind === ZERO_PAGE)) return 'busy';
+    if (low & UFFD_WP || (kind === MARKER && pages.high(addr) === MARKER_UFFD_WP)) return 'skipped';
+  }
+  return null;
+}
+
+/** Guards and poison. */
 function hasGuard(mm: Mm, base: Addr): boolean {
   let found = false;
   mm.pages.transform(base, base + PMD_SIZE, (low, high) => {
-    found ||= isGuard(low, high);
+    found ||= isGuard(low, high) || ((low & KIND_MASK) === MARKER && high === MARKER_POISON);
     return low;
   });
   return found;
@@ -122,13 +144,33 @@ function collapseFileWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   const first = linearIndex(vma, base);
   const before = mm.pages.pmd(base);
   if (before & HUGE) return 'collapsed';
+  if (hasMissingAsked(mm, object, first)) return 'busy';
   if (!collapseObject(mm, object, first)) return 'stops';
+  // The table stays where protection is kept in it.
+  if (vma.flags & VM_UFFD_WP) return 'skipped';
   const inTheWay = whatIsInTheWay(mm, base);
   if (inTheWay !== null) return inTheWay;
   if ((mm.pages.pmd(base) & KIND_MASK) === EMPTY_TABLE) mm.pages.freeTable(base);
   const head = mm.kernel.findCached(object, first);
   if (head !== null) mapHugeFile(mm, vma, base, head, false);
   return 'collapsed';
+}
+
+/** Tells whether a page of the window is missing in the file, and user space is to be asked for missing pages of it. */
+function hasMissingAsked(mm: Mm, object: FileObject, first: number): boolean {
+  const { kernel } = mm;
+  const isAsked = [...object.vmas].some(
+    (other) =>
+      (other.flags & VM_UFFD_MISSING) !== 0 &&
+      other.pgoff < first + HUGE_PAGES &&
+      other.pgoff + nrPagesOf(other) > first,
+  );
+  return (
+    isAsked &&
+    !Array.from({ length: HUGE_PAGES }, (_, i) => i).every(
+      (i) => kernel.isCached(object, first + i) || kernel.swappedSlot(object, first + i) !== null,
+    )
+  );
 }
 
 /** A guard lets the next window be tried, a page of the program's own does not. */
@@ -170,7 +212,7 @@ function collapseObject(mm: Mm, object: FileObject, first: number): boolean {
 function retractTables(object: FileObject, first: number): void {
   for (const vma of object.vmas) {
     const { mm } = vma;
-    if (mm === null || vma.anonVma !== null) continue;
+    if (mm === null || vma.anonVma !== null || vma.flags & VM_UFFD_WP) continue;
     const base = vma.start + (first - vma.pgoff) * PAGE_SIZE;
     if (base % PMD_SIZE !== 0 || base < vma.start || base + PMD_SIZE > vma.end) continue;
     if ((mm.pages.pmd(base) & KIND_MASK) === EMPTY_TABLE) mm.pages.freeTable(base);

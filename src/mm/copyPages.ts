@@ -35,17 +35,21 @@ import { FACT } from './work.ts';
 /** Where `copyEntries` wants the copy of an entry: beside what the entry becomes. */
 const COPY = 16;
 
-/** Copies the entries of `vma`, which belongs to `parent`, into `child`. */
-export function copyPages(parent: Mm, child: Mm, vma: Vma): void {
+/**
+ * Copies the entries of `vma`, which belongs to `parent`, into `child`.
+ * @param keepsWp  the child's vma is registered for write-protection too: bits and markers of userfaultfd are copied
+ */
+export function copyPages(parent: Mm, child: Mm, vma: Vma, keepsWp: boolean): void {
   copyUpperLevels(parent, child, vma);
   parent.pages.forEachSlot(vma.start, vma.end, (base, pmd) => {
-    if (pmd & HUGE) copyHuge(parent, child, base);
+    if (pmd & HUGE) copyHuge(parent, child, base, keepsWp);
     else {
       child.pages.makeTable(base);
       copyTable(parent, child, {
         vma,
         start: Math.max(base, vma.start),
         end: Math.min(base + PMD_SIZE, vma.end),
+        keepsWp,
       });
     }
   });
@@ -66,13 +70,14 @@ function copyUpperLevels(parent: Mm, child: Mm, vma: Vma): void {
 function copyTable(
   parent: Mm,
   child: Mm,
-  what: { readonly vma: Vma; readonly start: Addr; readonly end: Addr },
+  what: { readonly vma: Vma; readonly start: Addr; readonly end: Addr; readonly keepsWp: boolean },
 ): void {
   const { frames, swap, work } = parent.kernel;
   const shared = (what.vma.flags & VM_SHARED) !== 0;
   const { id } = child;
   let [anon, shmem, file, swapped] = [0, 0, 0, 0];
   let protectedPtes = 0;
+  const dropped = what.keepsWp ? 0 : UFFD_WP;
   const copied = parent.pages.copyEntries(child.pages, what.start, what.end, (low, high) => {
     if (holdsFrame(low)) {
       const flags = frames.addPte(high, id);
@@ -80,18 +85,19 @@ function copyTable(
       else if (flags & FRAME_SHMEM) shmem++;
       else file++;
       // A shared mapping's copy begins clean: its file knows that the page is dirty.
-      if (shared) return low | ((low & ~(UFFD_WP | DIRTY | YOUNG)) << COPY);
+      if (shared) return low | ((low & ~(dropped | DIRTY | YOUNG)) << COPY);
       if (low & WRITE) protectedPtes++;
-      return (low & ~(WRITE | EXCLUSIVE)) | ((low & ~(UFFD_WP | WRITE | EXCLUSIVE | YOUNG)) << COPY);
+      return (low & ~(WRITE | EXCLUSIVE)) | ((low & ~(dropped | WRITE | EXCLUSIVE | YOUNG)) << COPY);
     }
     const kind = low & KIND_MASK;
     if (kind === SWAP) {
       swap.dup(high);
       swapped++;
-      return (low & ~EXCLUSIVE) | ((low & ~(UFFD_WP | EXCLUSIVE)) << COPY);
+      return (low & ~EXCLUSIVE) | ((low & ~(dropped | EXCLUSIVE)) << COPY);
     }
-    if (kind === MARKER && high === MARKER_UFFD_WP) return low;
-    return low | ((low & ~UFFD_WP) << COPY);
+    if (kind !== MARKER) return low | ((low & ~dropped) << COPY);
+    // Of a marker the mark alone is copied.
+    return high === MARKER_UFFD_WP && !what.keepsWp ? low : low | (MARKER << COPY);
   });
   child.rssAnon += anon;
   child.rssShmem += shmem;
@@ -102,18 +108,18 @@ function copyTable(
 }
 
 /** Copies 2 MiB that are mapped at once, with a table of its own put aside. Those of files come back by a fault. */
-function copyHuge(parent: Mm, child: Mm, base: Addr): void {
+function copyHuge(parent: Mm, child: Mm, base: Addr, keepsWp: boolean): void {
   const pmd = parent.pages.pmd(base);
   if (pmd & NO_DEPOSIT) return;
   parent.kernel.work.count(FACT.pmdsCopied);
   const head = parent.pages.pmdHigh(base);
   if ((pmd & KIND_MASK) === ZERO_PAGE) {
-    child.pages.setHuge(base, ZERO_PAGE, 0);
+    child.pages.setHuge(base, ZERO_PAGE | (keepsWp ? pmd & UFFD_WP : 0), 0);
     return;
   }
   const { frames } = parent.kernel;
   frames.addEntire(head, child.id);
   child.rssAnon += HUGE_PAGES;
   parent.pages.setHugeLow(base, pmd & ~(WRITE | EXCLUSIVE));
-  child.pages.setHuge(base, pmd & ~(WRITE | EXCLUSIVE | YOUNG | UFFD_WP), head);
+  child.pages.setHuge(base, pmd & ~(WRITE | EXCLUSIVE | YOUNG | (keepsWp ? 0 : UFFD_WP)), head);
 }

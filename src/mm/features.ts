@@ -22,6 +22,12 @@ export interface Features {
   readonly mremapManyVmas: 'off' | 'on';
   /** The successor of 004 (2025, not merged): MREMAP_RELOCATE_ANON and MREMAP_MUST_RELOCATE_ANON. */
   readonly mremapRelocateAnon: 'off' | 'on';
+  /** 000 option A: pages change their place by an ioctl of userfaultfd. `remap` has the rules of the older UFFDIO_REMAP. */
+  readonly uffdMove: 'off' | 'move' | 'remap';
+  /** 001: pages that are not there can be write-protected; by markers in ptes, or by mapping the zero page (the patch's first version). */
+  readonly wpUnpopulated: 'off' | 'pteMarkers' | 'populateZero';
+  /** Writes to protected pages are let through and noted for PAGEMAP_SCAN. */
+  readonly wpAsync: 'off' | 'on';
   /** CONFIG_ANON_VMA_NAME: prctl(PR_SET_VMA_ANON_NAME) works. */
   readonly anonVmaName: 'off' | 'on';
   /** Mainline since 6.4: faults, and discarding pages, lock one vma and not the whole address space. Read by the machine. */
@@ -80,6 +86,21 @@ export const FEATURES: {
     seed: '004 (successor)',
     text: 'mremap knows MREMAP_RELOCATE_ANON (8) and MREMAP_MUST_RELOCATE_ANON (16): move pages to a new anon_vma and offset',
   },
+  uffdMove: {
+    values: ['off', 'move', 'remap'],
+    seed: '000 option A (6.8)',
+    text: 'UFFDIO_MOVE moves pages within an address space without copying; remap: by the rules of the older UFFDIO_REMAP',
+  },
+  wpUnpopulated: {
+    values: ['off', 'pteMarkers', 'populateZero'],
+    seed: '001 (6.4)',
+    text: 'userfaultfd write-protects anonymous pages that are not there: by markers in page tables, or by mapping the zero page',
+  },
+  wpAsync: {
+    values: ['off', 'on'],
+    seed: '001 (6.7)',
+    text: 'userfaultfd notes writes to protected pages without stopping anybody, and PAGEMAP_SCAN tells of them',
+  },
   anonVmaName: {
     values: ['off', 'on'],
     seed: '– (config)',
@@ -106,6 +127,9 @@ export const LINUX_6_18: Features = {
   mergeFaultedWithUnfaulted: 'on',
   mremapManyVmas: 'on',
   mremapRelocateAnon: 'off',
+  uffdMove: 'move',
+  wpUnpopulated: 'pteMarkers',
+  wpAsync: 'on',
   anonVmaName: 'off',
   perVmaLocks: 'on',
   thp: 'madvise',
@@ -116,6 +140,9 @@ const AS_5_18: Features = {
   mergeAfterResize: 'off',
   mergeFaultedWithUnfaulted: 'off',
   mremapManyVmas: 'off',
+  uffdMove: 'off',
+  wpUnpopulated: 'off',
+  wpAsync: 'off',
   perVmaLocks: 'off',
 };
 

@@ -19,7 +19,7 @@ import { DIRTY, EXCLUSIVE, NONE, WRITE, YOUNG, ZERO_PAGE } from './pte.ts';
 import { linearIndex, mapFrame, mapNewAnon } from './rmap.ts';
 import { type FileObject, isSharedMemory, nrPagesOf, type Vma } from './vma.ts';
 import { isSharedWritable } from './vmaAccess.ts';
-import { VM_MAYSHARE, VM_PFNMAP, VM_SHARED } from './vmFlags.ts';
+import { VM_MAYSHARE, VM_PFNMAP, VM_SHARED, VM_UFFD_MINOR, VM_UFFD_MISSING, VM_UFFD_WP } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
 
 /** Pages that a load of a file brings at most. /sys/kernel/debug/fault_around_bytes is 64 KiB. */
@@ -29,11 +29,21 @@ const FAULT_AROUND = 16;
 const isBeyondEnd = (object: FileObject, pgoff: number): boolean =>
   object.size !== null && pgoff * PAGE_SIZE >= object.size;
 
+/** What else may come of a fault: SIGBUS, or userfaultfd is to be asked, because the page is not in the file, or because it is. */
+export type Unserved = 'beyond-end' | 'ask-missing' | 'ask-minor';
+
 /**
  * Serves an access to `page`, whose entry is none, in a vma of a file that allows it.
- * @returns  how, or `beyond-end` (SIGBUS)
+ * @param wp  UFFD_WP where a marker says that the page is to come protected
+ * @returns   how, or why not
  */
-export function fileFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultName | 'beyond-end' {
+export function fileFault(
+  mm: Mm,
+  vma: Vma,
+  page: Addr,
+  request: AccessRequest,
+  wp = 0,
+): FaultName | Unserved {
   if (vma.flags & VM_PFNMAP) return mapWithoutFrame(mm, page);
   const { kernel } = mm;
   const object = vma.file?.object ?? kernel.image;
@@ -45,7 +55,8 @@ export function fileFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest):
   const shmem = isSharedMemory(object);
   // Segments of System V answer for one page at a time: shm_vm_ops has no map_pages.
   const isKnown = (shmem && object.kind !== 'sysv') || object.isInMemory;
-  if (!write && isKnown && mapAround(mm, vma, page, object)) return shmem ? 'shmem-around' : 'file';
+  if (!write && isKnown && mayFaultAround(vma) && mapAround(mm, vma, page, object))
+    return shmem ? 'shmem-around' : 'file';
   if (isBeyondEnd(object, pgoff)) {
     // The tables above the entry were made on the way, that of the entry itself was not.
     mm.pages.makePmdPage(page);
@@ -54,19 +65,23 @@ export function fileFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest):
   const slot = kernel.swappedSlot(object, pgoff);
   const isRead = slot !== null && kernel.swap.cached(slot) === 0;
   const isNew = shmem && slot === null && !kernel.isCached(object, pgoff);
+  if (shmem && vma.flags & (isNew ? VM_UFFD_MISSING : VM_UFFD_MINOR)) {
+    mm.pages.makePmdPage(page);
+    return isNew ? 'ask-missing' : 'ask-minor';
+  }
   const pfn = kernel.cachedPage(object, pgoff);
   if (isNew) kernel.work.count(FACT.pagesZeroed);
   if (write && !shared) {
-    copyIntoPrivate(mm, vma, page, { pfn, stamp: request.stamp });
+    copyIntoPrivate(mm, vma, page, { pfn, stamp: request.stamp, wp });
     if (isRead) return 'swap-in';
     return shmem ? 'shmem-cow' : 'file-cow';
   }
   if (mayMapWholeFolio(mm, vma, page, pfn)) mapHugeFile(mm, vma, page, headOf(pfn), write);
-  else if (write) mapForStore(mm, vma, page, pfn);
-  else mapFrame(mm, page, YOUNG | sharedWrite(vma), pfn);
+  else if (write && wp === 0) mapForStore(mm, vma, page, pfn);
+  else mapFrame(mm, page, bitsFor(vma, write, wp), pfn);
   if (write) {
     kernel.frames.setFlags(pfn, FRAME_DIRTY);
-    if (request.stamp !== null) kernel.frames.setStamp(pfn, request.stamp);
+    if (request.stamp !== null && wp === 0) kernel.frames.setStamp(pfn, request.stamp);
   }
   if (!shmem) return 'file';
   if (isRead) return 'swap-in';
@@ -80,19 +95,28 @@ function mapWithoutFrame(mm: Mm, page: Addr): FaultName {
   return 'file';
 }
 
+/** Tells whether a load may bring neighbours along: not where userfaultfd wants to know of each page. Linux: uffd_disable_fault_around() */
+const mayFaultAround = (vma: Vma): boolean => (vma.flags & (VM_UFFD_WP | VM_UFFD_MINOR)) === 0;
+
+/** The bits of the entry of a page of the page cache. */
+function bitsFor(vma: Vma, write: boolean, wp: number): number {
+  const access = write ? WRITE | DIRTY : sharedWrite(vma);
+  return YOUNG | (wp === 0 ? access : (access & ~WRITE) | wp);
+}
+
 const sharedWrite = (vma: Vma): number => (isSharedWritable(vma) ? WRITE : 0);
 
 function copyIntoPrivate(
   mm: Mm,
   vma: Vma,
   page: Addr,
-  from: { readonly pfn: Pfn; readonly stamp: number | null },
+  from: { readonly pfn: Pfn; readonly stamp: number | null; readonly wp: number },
 ): void {
   const { frames, work } = mm.kernel;
-  const copy = mapNewAnon(mm, vma, page, WRITE | DIRTY | YOUNG | EXCLUSIVE);
+  const copy = mapNewAnon(mm, vma, page, (from.wp === 0 ? WRITE : from.wp) | DIRTY | YOUNG | EXCLUSIVE);
   frames.contents.copy(from.pfn, copy);
   work.count(FACT.pagesCopied);
-  if (from.stamp !== null) frames.setStamp(copy, from.stamp);
+  if (from.stamp !== null && from.wp === 0) frames.setStamp(copy, from.stamp);
 }
 
 /** Tells whether the huge folio of the page cache that `pfn` is part of lies whole, and aligned, in the vma around `page`. */

@@ -2,7 +2,7 @@
  * fork and exit of an address space.
  *
  * Each vma of the parent, ascending: DONTCOPY ones are left out; the copy is unlocked, loses its userfaultfd registration (unless the context
- * asked for fork events), and gets an anon_vma of its own under the parent's. Nothing merges, no map limit is asked. Tables are copied only
+ * asked for fork events; then it gets one of its own, and the fork has to be announced), and gets an anon_vma of its own under the parent's. Nothing merges, no map limit is asked. Tables are copied only
  * where something would be lost otherwise; elsewhere the child faults anew.
  *
  * Linux   mm/mmap.c: dup_mmap, exit_mmap; mm/memory.c: vma_needs_copy; spec/vma.md 13
@@ -14,6 +14,7 @@ import { copyPages } from './copyPages.ts';
 import { accountVm, countRemoved, duplicateVma, linkVma, Mm, mayCommit, unlinkVma } from './mm.ts';
 import { refused, type SysResult } from './result.ts';
 import { TlbGather } from './tlb.ts';
+import { announceFork, type ForkedContexts, forkContext } from './uffdEvents.ts';
 import { nrPagesOf, type Vma } from './vma.ts';
 import {
   VM_ACCOUNT,
@@ -22,18 +23,15 @@ import {
   VM_MAYBE_GUARD,
   VM_MIXEDMAP,
   VM_PFNMAP,
-  VM_UFFD_MASK,
   VM_UFFD_WP,
   VM_WIPEONFORK,
 } from './vmFlags.ts';
 import { FACT } from './work.ts';
 import { UNMAP, zapInto } from './zap.ts';
 
-/** Tells whether page tables of `vma` are copied. Linux: vma_needs_copy(). */
-const isTableCopied = (vma: Vma): boolean =>
-  vma.anonVma !== null ||
-  (vma.flags & (VM_PFNMAP | VM_MIXEDMAP | VM_MAYBE_GUARD)) !== 0 ||
-  (vma.uffd !== null && (vma.flags & VM_UFFD_WP) !== 0);
+/** Tells whether page tables of `vma` are copied into `copy`, whose registration may differ. Linux: vma_needs_copy(). */
+const isTableCopied = (vma: Vma, copy: Vma): boolean =>
+  vma.anonVma !== null || (copy.flags & (VM_PFNMAP | VM_MIXEDMAP | VM_MAYBE_GUARD | VM_UFFD_WP)) !== 0;
 
 /**
  * Copies the address space `parent`.
@@ -44,19 +42,22 @@ export function forkMm(parent: Mm): Mm | SysResult {
   const { kernel } = parent;
   const child = new Mm(kernel);
   copySettings(parent, child);
+  const forked: ForkedContexts = new Map();
   for (const vma of parent.vmas) {
     if (vma.flags & VM_DONTCOPY) continue;
     if (vma.flags & VM_ACCOUNT) {
       if (!mayCommit(parent, nrPagesOf(vma))) {
         kernel.tlb.flushAll(parent);
+        announceFork(parent, forked, false);
         exitMm(child);
         return refused(ENOMEM, 'overcommit');
       }
       kernel.commit(nrPagesOf(vma));
     }
-    copyForChild(parent, child, vma);
+    copyForChild(parent, child, vma, forked);
   }
   kernel.tlb.flushAll(parent);
+  announceFork(parent, forked, true);
   // Peaks are its own.
   child.hiwaterVm = child.totalVm;
   child.hiwaterRss = child.rssAnon + child.rssFile + child.rssShmem;
@@ -80,18 +81,15 @@ function copySettings(parent: Mm, child: Mm): void {
   child.privileged = parent.privileged;
 }
 
-function copyForChild(parent: Mm, child: Mm, vma: Vma): void {
+function copyForChild(parent: Mm, child: Mm, vma: Vma, forked: ForkedContexts): void {
   const copy = duplicateVma(child.kernel, vma);
   copy.flags &= ~VM_LOCKED_MASK;
-  if (copy.uffd !== null && !copy.uffd.eventFork) {
-    copy.uffd = null;
-    copy.flags &= ~VM_UFFD_MASK;
-  }
+  forkContext(child, copy, forked);
   linkVma(child, copy, 'fork', vma);
   const wiped = (vma.flags & VM_WIPEONFORK) !== 0;
   if (!wiped) forkAnonVma(child.kernel, copy, vma);
   accountVm(child, copy.flags, nrPagesOf(copy));
-  if (!wiped && isTableCopied(vma)) copyPages(parent, child, vma);
+  if (!wiped && isTableCopied(vma, copy)) copyPages(parent, child, vma, (copy.flags & VM_UFFD_WP) !== 0);
   const { work } = child.kernel;
   work.count(FACT.vmasCopied);
   if (copy.anonVma !== null) work.count(FACT.writtenVmasCopied);
@@ -113,4 +111,5 @@ export function exitMm(mm: Mm): void {
   tlb.finish();
   mm.lockedVm = 0;
   mm.lockedLeak = 0;
+  mm.gone = true;
 }

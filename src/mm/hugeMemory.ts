@@ -149,7 +149,7 @@ export function splitPmd(mm: Mm, vma: Vma, base: Addr): void {
   }
   pages.withdrawDeposit(base);
   const zero = (pmd & KIND_MASK) === ZERO_PAGE;
-  const low = zero ? ZERO_PAGE | YOUNG : PRESENT | (pmd & COMMON);
+  const low = zero ? ZERO_PAGE | YOUNG | (pmd & UFFD_WP) : PRESENT | (pmd & COMMON);
   for (let i = 0; i < HUGE_PAGES; i++) pages.set(base + i * PAGE_SIZE, low, zero ? 0 : head + i);
   if (!zero) kernel.frames.splitEntire(head, mm.id);
 }

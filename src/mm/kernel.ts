@@ -14,6 +14,7 @@ import { FRAME_CACHED, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, Frames, type 
 import { type Slot, Swap } from './swap.ts';
 import { TablePages } from './tablePages.ts';
 import { CountingTlb, type Tlb } from './tlb.ts';
+import type { UffdWait } from './uffdContext.ts';
 import { type FileObject, isSharedMemory, type MappedFile } from './vma.ts';
 import { FACT, Work } from './work.ts';
 
@@ -107,6 +108,8 @@ export class Kernel {
   opNr = 0;
   /** Who listens to events; null saves making them. */
   emit: EventSink | null = null;
+  /** Who is told that somebody need not wait in userfaultfd any more; null: nobody, the wait itself says it. */
+  onWake: ((wait: UffdWait) => void) | null = null;
   /** Pages promised to accountable mappings (Committed_AS). */
   committedPages = 0;
   /** Of these, what nobody will give back: growth of GROWSDOWN memory that is not VM_ACCOUNT. */
@@ -115,6 +118,7 @@ export class Kernel {
   #nextAnonVma = 1;
   #nextFile = 1;
   #nextMm = 1;
+  #nextUffd = 1;
 
   /** @param features  the switches; @param config  sysctl values and sizes, by default those of the measured machine; @param storage  where tables and contents go */
   constructor(
@@ -145,6 +149,10 @@ export class Kernel {
   /** Returns an id no anon_vma had before. */
   nextAnonVmaId(): number {
     return this.#nextAnonVma++;
+  }
+  /** Returns an id no userfaultfd context had before. */
+  nextUffdId(): number {
+    return this.#nextUffd++;
   }
   /** Returns an id no address space had before. */
   nextMmId(): number {

@@ -2,7 +2,7 @@
  * MADV_FREE: pages that may be dropped when memory gets short, unless they are written before.
  *
  * Entries become clean and old and stay as they are otherwise, writable too, so a store takes no fault and makes the page count again. Swap slots
- * are freed at once. Guard markers stay; poison goes.
+ * are freed at once. Of markers only poison goes.
  *
  * Cost    linear in the touched entries
  * Linux   mm/madvise.c: madvise_free_pte_range; mm/huge_memory.c: madvise_free_huge_pmd; spec/pt-reclaim.md 2 (never frees a table)

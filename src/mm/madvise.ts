@@ -53,10 +53,12 @@ import {
 } from './madvisePages.ts';
 import type { Mm } from './mm.ts';
 import { readFile } from './pageCache.ts';
-import { madvisePopulate } from './populate.ts';
+import { MadvisePopulate } from './populate.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex } from './rmap.ts';
 import { readAhead } from './swapFault.ts';
+import { finished, isWait, type UffdWait } from './uffdContext.ts';
+import { announceRemove } from './uffdEvents.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { modifyVma } from './vmaMerge.ts';
 import {
@@ -108,6 +110,11 @@ const KNOWN = new Set([
   MADV_GUARD_INSTALL,
   MADV_GUARD_REMOVE,
 ]);
+/** Advice that brings pages in. */
+const POPULATES: ReadonlyMap<number, 'read' | 'write'> = new Map([
+  [MADV_POPULATE_READ, 'read'],
+  [MADV_POPULATE_WRITE, 'write'],
+]);
 /** Advice that throws data away; on sealed memory it needs write access or a file. */
 const DISCARDS = new Set([
   MADV_FREE,
@@ -140,32 +147,79 @@ function checkRange(addr: Addr, len: number, advice: number): { end: Addr } | Sy
  *                EAGAIN map-count · EPERM sealed · EACCES not-shared · EFAULT populate-failed
  * Events         vmaMerge, vmaSplit, flags
  */
-export function madvise(mm: Mm, addr: Addr, len: number, advice: number): SysResult {
-  const range = checkRange(addr, len, advice);
-  if ('why' in range) return range;
-  if (advice === MADV_POPULATE_READ) return madvisePopulate(mm, addr, range.end, 'read');
-  if (advice === MADV_POPULATE_WRITE) return madvisePopulate(mm, addr, range.end, 'write');
-  if (advice === MADV_HWPOISON || advice === MADV_SOFT_OFFLINE)
-    throw new Unmodelled('MADV_HWPOISON', 'docs/scope.md#hwpoison');
-  return adviseWalk(mm, addr, range.end, advice);
+export const madvise = (mm: Mm, addr: Addr, len: number, advice: number): SysResult =>
+  finished(new Madvise(mm, { addr, len, advice }).step());
+
+/** The arguments of madvise. */
+export interface MadviseRequest {
+  readonly addr: Addr;
+  readonly len: number;
+  readonly advice: number;
+  readonly tid?: number;
 }
 
-function adviseWalk(mm: Mm, start: Addr, end: Addr, advice: number): SysResult {
-  let hole = false;
-  for (let from = start; from < end; ) {
-    const vma = mm.vmas.firstEndingAbove(from);
-    if (vma === null) return refused(ENOMEM, 'hole');
-    if (vma.start > from) {
-      hole = true;
-      from = vma.start;
-      if (from >= end) break;
-    }
-    const stop = Math.min(vma.end, end);
-    const covered = adviseVma(mm, vma, { start: from, end: stop }, advice);
-    if ('why' in covered) return covered;
-    from = Math.max(stop, covered.end);
+/** One call of madvise, under way: stepped again where it had to wait for userfaultfd. */
+export class Madvise {
+  readonly #mm: Mm;
+  readonly #advice: number;
+  readonly #end: Addr;
+  readonly #checked: SysResult | null;
+  readonly #populate: MadvisePopulate | null;
+  #from: Addr;
+  #hole = false;
+  /** Where the piece ends that was announced as about to be removed; 0: none was. */
+  #announcedTo: Addr = 0;
+
+  constructor(mm: Mm, request: MadviseRequest) {
+    const { addr, len, advice } = request;
+    const range = checkRange(addr, len, advice);
+    this.#mm = mm;
+    this.#advice = advice;
+    this.#from = addr;
+    this.#checked = 'why' in range ? range : null;
+    this.#end = 'why' in range ? 0 : range.end;
+    const access = POPULATES.get(advice);
+    this.#populate =
+      access === undefined
+        ? null
+        : new MadvisePopulate(mm, { start: addr, end: this.#end }, access, request.tid);
   }
-  return hole ? refused(ENOMEM, 'hole') : OK;
+
+  /** Goes on. Returns the result, or what to wait for. */
+  step(): SysResult | UffdWait {
+    if (this.#checked !== null) return this.#checked;
+    if (this.#populate !== null) return this.#populate.step();
+    if (this.#advice === MADV_HWPOISON || this.#advice === MADV_SOFT_OFFLINE)
+      throw new Unmodelled('MADV_HWPOISON', 'docs/scope.md#hwpoison');
+    return this.#walk();
+  }
+
+  #walk(): SysResult | UffdWait {
+    const mm = this.#mm;
+    const end = this.#end;
+    while (this.#from < end) {
+      const announced = this.#announcedTo;
+      this.#announcedTo = 0;
+      const vma = mm.vmas.firstEndingAbove(this.#from);
+      if (vma === null) return refused(ENOMEM, 'hole');
+      if (vma.start > this.#from) {
+        // What was there when it was announced is gone.
+        if (announced > 0) return refused(ENOMEM, 'hole');
+        this.#hole = true;
+        this.#from = vma.start;
+        if (this.#from >= end) break;
+      }
+      const range = { start: this.#from, end: Math.min(vma.end, announced > 0 ? announced : end) };
+      const covered = adviseVma(mm, vma, range, { advice: this.#advice, isAnnounced: announced > 0 });
+      if (isWait(covered)) {
+        this.#announcedTo = range.end;
+        return covered;
+      }
+      if ('why' in covered) return covered;
+      this.#from = Math.max(range.end, covered.end);
+    }
+    return this.#hole ? refused(ENOMEM, 'hole') : OK;
+  }
 }
 
 /** Tells whether the seal of `vma` allows this advice. */
@@ -175,12 +229,25 @@ const isAllowedBySeal = (vma: Vma, advice: number): boolean =>
   !isAnonymousVma(vma) ||
   (vma.flags & VM_WRITE) !== 0;
 
-/** Applies the advice to [start, end) of `vma`. Returns the vma that covers it afterwards, or the refusal. */
-function adviseVma(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, advice: number): Vma | SysResult {
+/** The advice, and whether userfaultfd was told that the pages of this piece are about to be removed. */
+interface Advice {
+  readonly advice: number;
+  readonly isAnnounced: boolean;
+}
+
+/** Applies the advice to [start, end) of `vma`. Returns the vma that covers it afterwards, the refusal, or what to wait for. */
+function adviseVma(
+  mm: Mm,
+  vma: Vma,
+  range: { start: Addr; end: Addr },
+  what: Advice,
+): Vma | SysResult | UffdWait {
+  const { advice } = what;
   if (!isAllowedBySeal(vma, advice)) return refused(EPERM, 'sealed');
   const flags = newFlags(vma, advice);
   if (flags === null) {
-    const done = advisePages(mm, vma, range, advice);
+    const done = advisePages(mm, vma, range, what);
+    if (isWait(done)) return done;
     return done.why === 'ok' ? vma : done;
   }
   if (typeof flags !== 'number') return flags;
@@ -228,23 +295,31 @@ function newFlags(vma: Vma, advice: number): number | SysResult | null {
 }
 
 /** Applies advice about pages to [start, end) of `vma`. */
-function advisePages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, advice: number): SysResult {
+function advisePages(
+  mm: Mm,
+  vma: Vma,
+  range: { start: Addr; end: Addr },
+  { advice, isAnnounced }: Advice,
+): SysResult | UffdWait {
   const { flags } = vma;
+  const announced = (): UffdWait | null => (isAnnounced ? null : announceRemove(vma, range.start, range.end));
   switch (advice) {
     case MADV_DONTNEED:
     case MADV_DONTNEED_LOCKED:
       if (flags & VM_PFNMAP || (advice === MADV_DONTNEED && flags & VM_LOCKED))
         return refused(EINVAL, 'locked');
-      return discardRange(mm, vma, range);
+      return announced() ?? discardRange(mm, vma, range);
     case MADV_FREE:
       if (flags & (VM_PFNMAP | VM_LOCKED)) return refused(EINVAL, 'locked');
-      return isAnonymousVma(vma) ? lazyFreeRange(mm, range) : refused(EINVAL, 'not-anonymous');
+      return (
+        announced() ?? (isAnonymousVma(vma) ? lazyFreeRange(mm, range) : refused(EINVAL, 'not-anonymous'))
+      );
     case MADV_COLD:
       return flags & (VM_LOCKED | VM_PFNMAP) ? refused(EINVAL, 'locked') : coldRange(mm, range);
     case MADV_PAGEOUT:
       return flags & (VM_LOCKED | VM_PFNMAP) ? refused(EINVAL, 'locked') : pageOutRange(mm, vma, range);
     case MADV_REMOVE:
-      return removeAdvice(mm, vma, range);
+      return removeAdvice(mm, vma, range, announced);
     case MADV_GUARD_INSTALL:
       if (flags & VM_LOCKED) return refused(EINVAL, 'locked');
       return flags & VM_SPECIAL ? refused(EINVAL, 'special') : installGuards(mm, vma, range);
@@ -262,12 +337,19 @@ function advisePages(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, advice
   }
 }
 
-function removeAdvice(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }): SysResult {
+function removeAdvice(
+  mm: Mm,
+  vma: Vma,
+  range: { start: Addr; end: Addr },
+  announced: () => UffdWait | null,
+): SysResult | UffdWait {
   if (vma.flags & VM_LOCKED) return refused(EINVAL, 'locked');
   if (vma.file === null) return refused(EINVAL, 'not-shared');
   if ((vma.flags & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE))
     return refused(EACCES, 'not-shared');
   if (vma.file.object.kind === 'device') return refused(EOPNOTSUPP, 'not-mappable');
+  const waiting = announced();
+  if (waiting !== null) return waiting;
   if (vma.file.object.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) return refused(EPERM, 'sealed');
   return punchHole(mm, vma, range);
 }

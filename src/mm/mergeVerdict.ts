@@ -14,7 +14,8 @@ import type { Cause } from './events.ts';
 import type { Features } from './features.ts';
 import type { Mm } from './mm.ts';
 import { hasSharedPage } from './pages.ts';
-import { type MappedFile, nrPagesOf, type UffdContext, type Vma } from './vma.ts';
+import type { UffdContext } from './uffdContext.ts';
+import { type MappedFile, nrPagesOf, type Vma } from './vma.ts';
 import { VM_SPECIAL, VM_STICKY } from './vmFlags.ts';
 
 /**

@@ -8,9 +8,10 @@ import { EAGAIN, EINVAL, ENOMEM, EPERM } from '../abi/errno.ts';
 import { MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT } from '../abi/mman.ts';
 import { type Addr, nrPagesIn, PAGE_SIZE, pageCeil, pageFloor, TASK_SIZE } from '../base/units.ts';
 import { countLocked, type Mm, mayLock } from './mm.ts';
-import { populateRange } from './populate.ts';
+import { Populating, populateRange } from './populate.ts';
 import { KIND_MASK, PRESENT } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
+import { finished, isWait, type UffdWait } from './uffdContext.ts';
 import type { Vma } from './vma.ts';
 import { modifyVma } from './vmaMerge.ts';
 import { VM_DROPPABLE, VM_LOCKED, VM_LOCKED_MASK, VM_LOCKONFAULT, VM_SPECIAL } from './vmFlags.ts';
@@ -79,7 +80,37 @@ const wraps = (range: { end: Addr }): boolean => range.end >= 2 ** 64;
  * Refusals      EINVAL bad-flags, wraps · EPERM may-not-lock · ENOMEM locked-limit, hole, map-count, populate-failed · EAGAIN
  * Source        spec/vma.md 9
  */
-export function mlock(mm: Mm, addr: Addr, len: number, flags = 0): SysResult {
+export const mlock = (mm: Mm, addr: Addr, len: number, flags = 0): SysResult =>
+  finished(new Mlock(mm, { addr, len, flags }).step());
+
+/** The arguments of mlock2. */
+export interface MlockRequest {
+  readonly addr: Addr;
+  readonly len: number;
+  readonly flags: number;
+  readonly tid?: number;
+}
+
+/** One call of mlock, under way: stepped again where it had to wait for userfaultfd. */
+export class Mlock {
+  readonly #begun: SysResult | Populating;
+
+  /** Locks; what is left is populating. */
+  constructor(mm: Mm, request: MlockRequest) {
+    this.#begun = lockThenPopulate(mm, request);
+  }
+
+  /** Goes on. Returns the result, or what to wait for. EFAULT becomes ENOMEM; ENOMEM (a page could not be had) becomes EAGAIN. */
+  step(): SysResult | UffdWait {
+    if (!(this.#begun instanceof Populating)) return this.#begun;
+    const populated = this.#begun.step();
+    if (isWait(populated) || populated.why === 'ok') return populated;
+    return populated.ret === -ENOMEM ? refused(EAGAIN, populated.why) : refused(ENOMEM, populated.why);
+  }
+}
+
+/** Sets the lock bits. Returns what is to be populated then, or the answer. */
+function lockThenPopulate(mm: Mm, { addr, len, flags, tid }: MlockRequest): SysResult | Populating {
   if (flags & ~MLOCK_ONFAULT) return refused(EINVAL, 'bad-flags');
   if (!mayLock(mm)) return refused(EPERM, 'may-not-lock');
   const range = lockRange(addr, len);
@@ -92,10 +123,8 @@ export function mlock(mm: Mm, addr: Addr, len: number, flags = 0): SysResult {
   if (wraps(range)) return refused(EINVAL, 'wraps');
   const walked = lockWalk(mm, start, end, VM_LOCKED | (flags & MLOCK_ONFAULT ? VM_LOCKONFAULT : 0));
   if (walked.why !== 'ok') return walked;
-  const populated = populateRange(mm, start, end, { ignoreErrors: false, origin: 'mlock' });
-  // EFAULT becomes ENOMEM; ENOMEM (a page could not be had) would become EAGAIN.
-  if (populated.why === 'ok') return OK;
-  return populated.ret === -ENOMEM ? refused(EAGAIN, populated.why) : refused(ENOMEM, populated.why);
+  const how = { ignoreErrors: false, origin: 'mlock' } as const;
+  return new Populating(mm, { start, end, ...how, ...(tid === undefined ? {} : { tid }) });
 }
 
 /** munlock(2). Refusals: EINVAL wraps · ENOMEM hole, map-count. */

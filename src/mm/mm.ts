@@ -14,6 +14,7 @@ import { type Addr, nrPagesIn, PAGE_SIZE } from '../base/units.ts';
 import type { Cause } from './events.ts';
 import type { Kernel } from './kernel.ts';
 import { PageTable } from './pageTable.ts';
+import type { Announcement } from './uffdEvents.ts';
 import { type FileObject, nrPagesOf, Vma } from './vma.ts';
 import {
   VM_EXEC,
@@ -95,6 +96,10 @@ export class Mm {
   /** Where top-down searches begin. */
   mmapBase: Addr = 0x7fff_f7ff_f000;
   limits: Rlimits = defaultRlimits();
+  /** Its last user is gone: only userfaultfd contexts still refer to it. Linux: mm_users is 0 */
+  gone = false;
+  /** Changes that userfaultfd contexts are to be told of once the call that made them is over, in order (uffdEvents.ts). */
+  readonly announcements: Announcement[] = [];
   /** The process has CAP_IPC_LOCK, CAP_SYS_ADMIN and so on. */
   privileged = true;
 

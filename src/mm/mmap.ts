@@ -231,6 +231,24 @@ function mmapHugetlb(mm: Mm, request: MmapRequest): SysResult {
  * Events          placement, vmaMerge, vmaCreate, vmaSplit, vmaRemove
  */
 export function mmap(mm: Mm, request: MmapRequest): SysResult {
+  const { result, populate } = mapWithoutPages(mm, request);
+  if (populate !== null) populateRange(mm, populate.start, populate.end, { ignoreErrors: true });
+  return result;
+}
+
+/** A mapping that was made, and what is to be populated of it. */
+export interface NewMapping {
+  readonly result: SysResult;
+  readonly populate: { readonly start: Addr; readonly end: Addr } | null;
+}
+
+/** Does what `mmap` does but for populating, which may have to wait. */
+export function mapWithoutPages(mm: Mm, request: MmapRequest): NewMapping {
+  const mapped = mapNow(mm, request);
+  return 'result' in mapped ? mapped : { result: mapped, populate: null };
+}
+
+function mapNow(mm: Mm, request: MmapRequest): SysResult | NewMapping {
   const { flags, file } = request;
   if (!isPageAligned(request.offset)) return refused(EINVAL, 'bad-offset');
   const anonymous = (flags & MAP_ANONYMOUS) !== 0;
@@ -253,15 +271,10 @@ export function mmap(mm: Mm, request: MmapRequest): SysResult {
     file: anonymous ? null : file,
     pgoff: anonymous ? anonymousPgoff(placed.addr) : nrPagesIn(request.offset),
   });
-  if (mapped.why === 'ok') populateAfter(mm, placed.addr, len, { vmFlags, flags });
-  return mapped;
-}
-
-/** Populates what MAP_POPULATE or a lock asks for; failures do not matter to mmap. */
-function populateAfter(mm: Mm, start: Addr, len: number, what: { vmFlags: number; flags: number }): void {
-  const populate = (what.flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE;
-  // Whether it waits for faults is asked of the vma itself.
-  if (populate || what.vmFlags & VM_LOCKED) populateRange(mm, start, start + len, { ignoreErrors: true });
+  // MAP_POPULATE or a lock; failures do not matter to mmap. Whether a lock waits for faults is asked of the vma itself.
+  const isPopulated = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE || (vmFlags & VM_LOCKED) !== 0;
+  if (mapped.why !== 'ok' || !isPopulated) return mapped;
+  return { result: mapped, populate: { start: placed.addr, end: placed.addr + len } };
 }
 
 /** What mapRegion needs. */

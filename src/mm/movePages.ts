@@ -16,7 +16,7 @@ import { type Addr, PMD_SIZE } from '../base/units.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { PUD_SIZE } from './pageTable.ts';
-import { HUGE, NONE } from './pte.ts';
+import { HUGE, KIND_MASK, MARKER, MARKER_UFFD_WP, NONE, UFFD_WP } from './pte.ts';
 import type { Vma } from './vma.ts';
 import { FACT } from './work.ts';
 
@@ -42,12 +42,28 @@ export function movePages(mm: Mm, move: PageMove): void {
   const end = move.from + move.len;
   const wasBlank = mm.pages.isBlank(from, end);
   const start = from;
+  const unprotects = isUnprotectedByMove(move.source);
   while (from < end) {
     const step = moveStep(mm, move, { from, to, end });
+    if (unprotects) dropProtection(mm, to, to + step);
     from += step;
     to += step;
   }
   if (!wasBlank) mm.kernel.tlb.flush(mm, start, end, false);
+}
+
+/** Tells whether protection by userfaultfd does not come along: nobody asked to be told of moves. Linux: vma_has_uffd_without_event_remap() */
+const isUnprotectedByMove = (vma: Vma): boolean => vma.uffd !== null && !vma.uffd.eventRemap;
+
+/** Takes bits and markers of protection away where something was moved to. */
+function dropProtection(mm: Mm, start: Addr, end: Addr): void {
+  const { pages } = mm;
+  pages.forEachSlot(start, end, (base, pmd) => {
+    if (pmd & HUGE) pages.setHugeLow(base, pmd & ~UFFD_WP);
+  });
+  pages.transform(start, end, (low, high) =>
+    (low & KIND_MASK) === MARKER && high === MARKER_UFFD_WP ? NONE : low & ~UFFD_WP,
+  );
 }
 
 /** Tells whether `vma` starts at `start` and nothing is mapped in the `bytes` below. Linux: can_align_down(). */
@@ -83,7 +99,7 @@ function moveStep(mm: Mm, move: PageMove, at: Step): number {
   const big = extent(PUD_SIZE, at);
   if (!pages.hasPmdPage(from)) return big;
   pages.makePudPage(to);
-  const allTables = move.byEntry !== true;
+  const allTables = move.byEntry !== true && !isUnprotectedByMove(move.source);
   if (allTables && big === PUD_SIZE && !pages.hasPmdPage(to)) {
     pages.forEachSlot(from, from + PUD_SIZE, () => kernel.work.count(FACT.tablesMoved));
     pages.movePud(from, to);

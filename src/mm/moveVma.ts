@@ -23,9 +23,10 @@ import { gatherVmas, removeVmas } from './munmap.ts';
 import { hasSharedPage, rehomePages } from './pages.ts';
 import { ok, refused, type SysResult } from './result.ts';
 import { linearIndex } from './rmap.ts';
+import { prepareRemapEvent } from './uffdEvents.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { canMergeNewRange, insertVma, mergeNewRange } from './vmaMerge.ts';
-import { VM_ACCOUNT, VM_LOCKED, VM_LOCKED_MASK, VM_UFFD_MASK } from './vmFlags.ts';
+import { VM_ACCOUNT, VM_LOCKED, VM_LOCKED_MASK } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
 const isRelocationAsked = (remap: Remap): boolean =>
@@ -87,7 +88,7 @@ export function moveVma(mm: Mm, remap: Remap, vma: Vma): SysResult {
   });
   if (isRewritten || sourceAnonVma !== moved.anonVma) rehomeMoved(mm, remap, moved, sourceAnonVma);
   mm.kernel.work.count(FACT.vmasMoved);
-  dropUffd(moved);
+  prepareRemapEvent(mm, moved, remap);
   // For a moment both places count, which is no peak.
   const { hiwaterVm } = mm;
   accountVm(mm, flags, nrPagesIn(remap.newLen));
@@ -96,13 +97,6 @@ export function moveVma(mm: Mm, remap: Remap, vma: Vma): SysResult {
   else unmapSource(mm, remap);
   mm.hiwaterVm = hiwaterVm;
   return ok(remap.newAddr);
-}
-
-/** A moved vma leaves its userfaultfd registration behind unless the context asked for remap events. */
-function dropUffd(vma: Vma): void {
-  if (vma.uffd === null || vma.uffd.eventRemap) return;
-  vma.uffd = null;
-  vma.flags &= ~VM_UFFD_MASK;
 }
 
 /** Makes (or finds by merging) the vma at the new place. */

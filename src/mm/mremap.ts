@@ -23,6 +23,7 @@ import {
 } from '../abi/mman.ts';
 import { type Addr, isPageAligned, nrPagesIn, pageCeil, TASK_SIZE } from '../base/units.ts';
 import { accountVm, exceededLimit, type Mm, mayCommit, mayLockMore } from './mm.ts';
+import type { NewMapping } from './mmap.ts';
 import { moveVma } from './moveVma.ts';
 import { unmapRange } from './munmap.ts';
 import { settlePlacement } from './placement.ts';
@@ -61,6 +62,8 @@ export interface Remap {
   oldLen: number;
   newLen: number;
   newAddr: Addr;
+  /** Announcements about what was in the way at the new address: the move is announced after them. */
+  earlyEvents: number;
 }
 
 const impliesNewAddr = (remap: Remap): boolean => (remap.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0;
@@ -118,6 +121,13 @@ function checkVma(mm: Mm, remap: Remap, vma: Vma | null): SysResult {
  * Events          vmaMove, vmaMerge, pgoffMerge, vmaCreate, vmaSplit, vmaRemove, vmaResize, placement
  */
 export function mremap(mm: Mm, request: MremapRequest): SysResult {
+  const { result, populate } = remapWithoutPages(mm, request);
+  if (populate !== null) populateRange(mm, populate.start, populate.end, { ignoreErrors: true });
+  return result;
+}
+
+/** Does what `mremap` does but for populating what locked memory grew by, which may have to wait. */
+export function remapWithoutPages(mm: Mm, request: MremapRequest): NewMapping {
   const remap: Remap = {
     flags: request.flags,
     chosen: request.chosen,
@@ -125,19 +135,21 @@ export function mremap(mm: Mm, request: MremapRequest): SysResult {
     oldLen: pageCeil(request.oldLen) % 2 ** 64,
     newLen: pageCeil(request.newLen) % 2 ** 64,
     newAddr: request.newAddr,
+    earlyEvents: 0,
   };
   const parameters = checkParameters(mm, remap);
-  if (parameters.why !== 'ok') return parameters;
-  if (remap.flags & MREMAP_FIXED && remap.oldLen === remap.newLen) return moveMany(mm, remap);
+  if (parameters.why !== 'ok') return { result: parameters, populate: null };
+  if (remap.flags & MREMAP_FIXED && remap.oldLen === remap.newLen)
+    return { result: moveMany(mm, remap), populate: null };
   const vma = mm.vmas.at(remap.addr);
   const allowed = checkVma(mm, remap, vma);
-  if (allowed.why !== 'ok' || vma === null) return allowed;
+  if (allowed.why !== 'ok' || vma === null) return { result: allowed, populate: null };
   const grows = remap.newLen > remap.oldLen && (vma.flags & (VM_LOCKED | VM_LOCKONFAULT)) === VM_LOCKED;
   const { oldLen, newLen } = remap;
   const result = impliesNewAddr(remap) ? moveTo(mm, remap) : resizeAt(mm, remap, vma);
-  if (result.why === 'ok' && grows)
-    populateRange(mm, result.ret + oldLen, result.ret + newLen, { ignoreErrors: true });
-  return result;
+  const isPopulated = result.why === 'ok' && grows;
+  const populate = isPopulated ? { start: result.ret + oldLen, end: result.ret + newLen } : null;
+  return { result, populate };
 }
 
 /** Tells whether a move of several vmas may begin: the switch, nothing registered with userfaultfd, no file that places its mappings itself. */
@@ -181,6 +193,7 @@ function moveTo(mm: Mm, remap: Remap): SysResult {
     const cleared = unmapRange(mm, remap.newAddr, remap.newAddr + remap.newLen, 'mremap');
     if (cleared.why !== 'ok') return cleared;
     if (mm.vmas.at(remap.addr) === null) return refused(EFAULT, 'not-mapped');
+    remap.earlyEvents = mm.announcements.length;
   }
   if (remap.newLen < remap.oldLen) {
     const cut = cutTail(mm, remap);

@@ -18,6 +18,7 @@ import type { Cause } from './events.ts';
 import { accountVm, countRemoved, type Mm, unlinkVma } from './mm.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { TlbGather } from './tlb.ts';
+import { prepareUnmapEvent } from './uffdEvents.ts';
 import { nrPagesOf, type Vma } from './vma.ts';
 import { maySplit, splitVma } from './vmaMerge.ts';
 import { VM_ACCOUNT, VM_LOCKED, VM_SEALED } from './vmFlags.ts';
@@ -54,6 +55,7 @@ export function gatherVmas(mm: Mm, start: Addr, end: Addr, cause: Cause): Gather
     if (vma.end > end && vma.special !== null) return refused(EINVAL, 'special');
     if (vma.end > end) splitVma(mm, vma, end, cause);
     vmas.push(vma);
+    prepareUnmapEvent(mm, vma, start, end);
     nrPages += nrPagesOf(vma);
     if (vma.flags & VM_ACCOUNT) nrAccounted += nrPagesOf(vma);
   }

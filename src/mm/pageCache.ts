@@ -22,7 +22,7 @@ export function unmapObject(object: FileObject, first: Pgoff, end: Pgoff, copies
     if (mm === null) continue;
     const from = Math.max(vma.start, vma.start + (first - vma.pgoff) * PAGE_SIZE);
     const to = Math.min(vma.end, vma.start + (end - vma.pgoff) * PAGE_SIZE);
-    zapRange(mm, vma, from, to, { dropGuards: false, reclaimTables: false, keepAnon: !copiesToo });
+    zapRange(mm, vma, from, to, { dropMarkers: false, reclaimTables: false, keepAnon: !copiesToo });
   }
 }
 

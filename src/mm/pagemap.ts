@@ -107,7 +107,7 @@ export function entryState(mm: Mm, vma: Vma | null, low: number, high: number): 
     case SWAP:
       return PAGE_STATE.swap | uffdWp | (vma !== null && isShared(vma) ? PAGE_STATE.file : 0);
     case MARKER:
-      if (high & MARKER_GUARD) return PAGE_STATE.swap | PAGE_STATE.guard;
+      if (high & MARKER_GUARD) return PAGE_STATE.swap | PAGE_STATE.guard | uffdWp;
       return PAGE_STATE.swap | (high & MARKER_POISON ? uffdWp : PAGE_STATE.uffdWp);
     case MIGRATION:
       return PAGE_STATE.swap;

@@ -10,7 +10,7 @@
  */
 import { EFAULT } from '../abi/errno.ts';
 import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE, pageFloor } from '../base/units.ts';
-import { countFaults, faultIn } from './fault.ts';
+import { type AccessRequest, countFaults, faultIn } from './fault.ts';
 import { FRAME_DIRTY } from './frames.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
@@ -18,6 +18,7 @@ import { pageAt } from './pageState.ts';
 import { markPinned } from './populate.ts';
 import { EXCLUSIVE, HUGE, KIND_MASK, PRESENT } from './pte.ts';
 import { ok, refused, type SysResult } from './result.ts';
+import { finished, isWait, type UffdWait } from './uffdContext.ts';
 import type { Vma } from './vma.ts';
 import { VM_IO, VM_PFNMAP, VM_READ, VM_WRITE } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
@@ -32,63 +33,97 @@ export interface ProcessVm {
   readonly write: boolean;
   /** What a write leaves in the first word of each page that it fills from its first byte; null leaves it. */
   readonly stamp: number | null;
+  /** Thread that calls. */
+  readonly tid?: number;
 }
 
 /**
- * Copies from or to memory of `target` on behalf of `caller`.
+ * Copies from or to memory of `target` on behalf of `caller`, where nothing has to be waited for.
  * @returns  bytes copied, up to the first page that cannot be had; EFAULT not-mapped if that is the first one
  */
-export function processVm(caller: Mm, target: Mm, call: ProcessVm): SysResult {
-  const { minFlt, majFlt } = target;
-  const { work } = target.kernel;
-  // No exception is taken: the kernel brings the pages in by itself.
-  work.origin = 'populate';
-  let bytes = 0;
-  for (const { addr, len } of call.ranges) {
-    const wanted = Math.min(len, call.max - bytes);
-    const copied = copyRange(target, { addr, len: wanted }, call);
-    bytes += copied;
-    if (copied < wanted) break;
-  }
-  work.origin = 'program';
-  if (caller !== target) {
-    caller.minFlt += target.minFlt - minFlt;
-    caller.majFlt += target.majFlt - majFlt;
-    target.minFlt = minFlt;
-    target.majFlt = majFlt;
-  }
-  const nothingAsked = call.max === 0 || call.ranges.every(({ len }) => len === 0);
-  return bytes > 0 || nothingAsked ? ok(bytes) : refused(EFAULT, 'not-mapped');
-}
+export const processVm = (caller: Mm, target: Mm, call: ProcessVm): SysResult =>
+  finished(new ProcessVmCopy(caller, target, call).step());
 
-function copyRange(
-  target: Mm,
-  range: { readonly addr: Addr; readonly len: number },
-  call: ProcessVm,
-): number {
-  const end = range.addr + range.len;
-  for (let page = pageFloor(range.addr); page < end; page += PAGE_SIZE) {
-    if (!pinPage(target, page, call.write)) return Math.max(0, page - range.addr);
-    if (call.write) writePage(target, page, page >= range.addr ? call.stamp : null);
-    target.kernel.work.count(FACT.pagesCopiedByKernel);
-  }
-  return range.len;
-}
+/** One such copy, under way: stepped again where it had to wait for userfaultfd. */
+export class ProcessVmCopy {
+  readonly #caller: Mm;
+  readonly #target: Mm;
+  readonly #call: ProcessVm;
+  /** Which range it is at, the page it comes to next (null: its first), bytes copied before that range. */
+  #range = 0;
+  #page: Addr | null = null;
+  #bytes = 0;
+  #again: AccessRequest | null = null;
 
-/** Brings a page in and makes sure that it is the target's own. Returns whether it can be had. */
-function pinPage(target: Mm, page: Addr, write: boolean): boolean {
-  const vma = target.vmas.at(page);
-  if (vma === null || vma.flags & (VM_IO | VM_PFNMAP)) return false;
-  if ((vma.flags & (write ? VM_WRITE : VM_READ)) === 0) return false;
-  const access = write ? 'write' : 'read';
-  const came = faultIn(target, vma, { addr: page, access, stamp: null, byKernel: true });
-  if (came.kind === 'signal') return false;
-  if (!write) {
-    const unshared = unshare(target, vma, page);
+  constructor(caller: Mm, target: Mm, call: ProcessVm) {
+    this.#caller = caller;
+    this.#target = target;
+    this.#call = call;
+  }
+
+  /** Goes on. Returns the result, or what to wait for. */
+  step(): SysResult | UffdWait {
+    const target = this.#target;
+    const { minFlt, majFlt } = target;
+    const { work } = target.kernel;
+    // No exception is taken: the kernel brings the pages in by itself.
+    work.origin = 'populate';
+    const result = this.#copy();
+    work.origin = 'program';
+    const caller = this.#caller;
+    if (caller !== target) {
+      caller.minFlt += target.minFlt - minFlt;
+      caller.majFlt += target.majFlt - majFlt;
+      target.minFlt = minFlt;
+      target.majFlt = majFlt;
+    }
+    return result;
+  }
+  #copy(): SysResult | UffdWait {
+    const { ranges, max } = this.#call;
+    for (; this.#range < ranges.length; this.#range++) {
+      const { addr, len } = ranges[this.#range] as { addr: Addr; len: number };
+      const wanted = Math.min(len, max - this.#bytes);
+      const copied = this.#copyRange(addr, wanted);
+      if (isWait(copied)) return copied;
+      this.#bytes += copied;
+      this.#page = null;
+      if (copied < wanted) break;
+    }
+    const nothingAsked = max === 0 || ranges.every(({ len }) => len === 0);
+    return this.#bytes > 0 || nothingAsked ? ok(this.#bytes) : refused(EFAULT, 'not-mapped');
+  }
+  #copyRange(addr: Addr, len: number): number | UffdWait {
+    const target = this.#target;
+    const { write, stamp } = this.#call;
+    for (let page = this.#page ?? pageFloor(addr); page < addr + len; page += PAGE_SIZE) {
+      this.#page = page;
+      const had = this.#pin(page);
+      if (isWait(had)) return had;
+      if (!had) return Math.max(0, page - addr);
+      if (write) writePage(target, page, page >= addr ? stamp : null);
+      target.kernel.work.count(FACT.pagesCopiedByKernel);
+    }
+    return len;
+  }
+  /** Brings a page in and makes sure that it is the target's own. Returns whether it can be had, or what to wait for. */
+  #pin(page: Addr): boolean | UffdWait {
+    const target = this.#target;
+    const { write, tid } = this.#call;
+    const vma = target.vmas.at(page);
+    if (vma === null || vma.flags & (VM_IO | VM_PFNMAP)) return false;
+    if ((vma.flags & (write ? VM_WRITE : VM_READ)) === 0) return false;
+    const who = tid === undefined ? {} : { tid };
+    const first = { addr: page, access: write ? 'write' : 'read', stamp: null, by: 'gup', ...who } as const;
+    const came = faultIn(target, vma, this.#again ?? first);
+    this.#again = came.kind === 'userfault' ? came.again : null;
+    if (came.kind === 'userfault') return came.wait;
+    if (came.kind === 'signal') return false;
+    const unshared = write ? null : unshare(target, vma, page);
     if (unshared !== null) countFaults(target, unshared);
+    markPinned(target, page);
+    return true;
   }
-  markPinned(target, page);
-  return true;
 }
 
 function unshare(target: Mm, vma: Vma, page: Addr): FaultName | null {

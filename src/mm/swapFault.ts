@@ -10,17 +10,16 @@
  */
 import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
-import type { AccessRequest } from './fault.ts';
 import { FRAME_SWAPBACKED, type Pfn } from './frames.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
-import { DIRTY, EXCLUSIVE, KIND_MASK, PRESENT, SWAP, WRITE, YOUNG } from './pte.ts';
+import { isProtected } from './protectPages.ts';
+import { DIRTY, EXCLUSIVE, KIND_MASK, PRESENT, SWAP, UFFD_WP, WRITE, YOUNG } from './pte.ts';
 import { anonFlags, linearIndex } from './rmap.ts';
 import type { Slot } from './swap.ts';
 import { isAnonymousVma, isSharedMemory, type Vma } from './vma.ts';
 import { VM_LOCKED, VM_WRITE } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
-import { writeFault } from './writeFault.ts';
 
 /** Takes a frame that belongs to nobody yet and reads `slot` into it. */
 function readSlot(kernel: Kernel, slot: Slot): Pfn {
@@ -47,11 +46,14 @@ function frameOf(mm: Mm, vma: Vma, page: Addr, slot: Slot): Pfn {
   return pfn;
 }
 
-/** Serves an access to `page`, whose entry holds a swap slot. */
-export function swapIn(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultName {
+/**
+ * Brings in the page at `page`, whose entry holds a swap slot. Protection by userfaultfd stays.
+ * @param write  for a store: where the entry may be written at once, it is dirty
+ * @returns      how: read from swap, or found in the swap cache
+ */
+export function swapIn(mm: Mm, vma: Vma, page: Addr, write: boolean): FaultName {
   const { kernel, pages } = mm;
   const { frames, swap } = kernel;
-  const write = request.access === 'write';
   const low = pages.low(page);
   const slot = pages.high(page);
   prepareAnonVma(kernel, vma);
@@ -64,11 +66,9 @@ export function swapIn(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): Fa
   swap.drop(frames, slot);
   if ((write && alone) || vma.flags & VM_LOCKED || swap.isShort) swap.release(frames, pfn);
   const own = (low & EXCLUSIVE) !== 0 || (alone && swap.slotOf(pfn) === null);
-  const writable = own && (vma.flags & VM_WRITE) !== 0;
+  const writable = own && (vma.flags & VM_WRITE) !== 0 && !isProtected(vma, low);
   const bits = (own ? EXCLUSIVE : 0) | (writable ? WRITE : 0) | (writable && write ? DIRTY : 0);
-  pages.set(page, PRESENT | YOUNG | bits, pfn);
-  if (write && !writable) writeFault(mm, vma, page, request.stamp);
-  else if (write && request.stamp !== null) frames.setStamp(pfn, request.stamp);
+  pages.set(page, PRESENT | YOUNG | bits | (low & UFFD_WP), pfn);
   return isRead ? 'swap-in' : 'swap-cached';
 }
 

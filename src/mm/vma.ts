@@ -11,6 +11,7 @@ import type { Leaf, Span } from '../base/gapTree.ts';
 import { type Addr, nrPagesIn, type Pgoff } from '../base/units.ts';
 import type { AnonVma } from './anonVma.ts';
 import type { Mm } from './mm.ts';
+import type { UffdContext } from './uffdContext.ts';
 
 /** What is mapped: an inode. Several open files may lead to one. */
 export interface FileObject {
@@ -50,15 +51,6 @@ export interface MappedFile {
   readonly writable: boolean;
 }
 
-/** A userfaultfd context as far as vmas need it: an identity that is compared. */
-export interface UffdContext {
-  readonly id: number;
-  /** UFFD_FEATURE_EVENT_REMAP: a moved vma keeps its registration. */
-  readonly eventRemap: boolean;
-  /** UFFD_FEATURE_EVENT_FORK: a child keeps it. */
-  readonly eventFork: boolean;
-}
-
 /** The chain of every unfaulted vma: most vmas never need one of their own. */
 export const NO_CHAIN: readonly AnonVma[] = [];
 
@@ -75,6 +67,7 @@ export class Vma implements Span<Vma> {
   anonVma: AnonVma | null = null;
   /** Every anon_vma its pages may belong to, oldest first; empty while unfaulted. Vmas split from one another share the array. */
   chain: readonly AnonVma[] = NO_CHAIN;
+  /** The userfaultfd context that it is registered with. */
   uffd: UffdContext | null = null;
   /** Name given by prctl. */
   name: string | null = null;

@@ -32,7 +32,8 @@ import {
 import { duplicateVma, joinVma, linkVma, type Mm } from './mm.ts';
 import { rehomePages } from './pages.ts';
 import { linearIndex } from './rmap.ts';
-import type { MappedFile, UffdContext, Vma } from './vma.ts';
+import type { UffdContext } from './uffdContext.ts';
+import type { MappedFile, Vma } from './vma.ts';
 import { VM_SPECIAL, VM_STICKY } from './vmFlags.ts';
 import { FACT } from './work.ts';
 

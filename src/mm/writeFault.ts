@@ -11,7 +11,7 @@ import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { FRAME_DIRTY, type Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
-import { DIRTY, EXCLUSIVE, KIND_MASK, PRESENT, WRITE, YOUNG } from './pte.ts';
+import { DIRTY, EXCLUSIVE, KIND_MASK, PRESENT, UFFD_WP, WRITE, YOUNG } from './pte.ts';
 import { deferSplit, linearIndex, mapNewAnon, releaseEntry } from './rmap.ts';
 import { isSharedMemory, type Vma } from './vma.ts';
 import { VM_MAYSHARE, VM_SHARED } from './vmFlags.ts';
@@ -114,6 +114,6 @@ export function unshareForPin(mm: Mm, vma: Vma, page: Addr): FaultName | null {
     return 'reuse';
   }
   copyPage(mm, vma, page, null);
-  pages.setLow(page, pages.low(page) & ~(WRITE | DIRTY));
+  pages.setLow(page, (pages.low(page) & ~(WRITE | DIRTY)) | (low & UFFD_WP));
   return 'cow';
 }

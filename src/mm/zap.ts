@@ -1,7 +1,8 @@
 /**
  * Taking pages away from a range: munmap, DONTNEED, holes punched into files, exit.
  *
- * Guard markers survive unless the mapping itself goes. A call of MADV_DONTNEED that leaves a table empty over whole 2 MiB frees it (PT_RECLAIM);
+ * Guard markers survive unless the mapping itself goes. So does protection by userfaultfd in memory of files, where the page may come back: a marker
+ * takes the place of a protected page. A call of MADV_DONTNEED that leaves a table empty over whole 2 MiB frees it (PT_RECLAIM);
  * nothing else does, and upper levels go only with the mapping.
  *
  * Cost    linear in the touched entries and tables of the range
@@ -14,26 +15,29 @@ import type { Mm } from './mm.ts';
 import {
   EMPTY_TABLE,
   HUGE,
-  isGuard,
   KIND_MASK,
   MARKER,
+  MARKER_GUARD,
+  MARKER_POISON,
+  MARKER_UFFD_WP,
   NO_DEPOSIT,
   NONE,
   PRESENT,
   TABLE,
+  UFFD_WP,
   YOUNG,
   ZERO_PAGE,
 } from './pte.ts';
 import { deferSplit, Release } from './rmap.ts';
 import { TlbGather } from './tlb.ts';
-import type { Vma } from './vma.ts';
-import { VM_RAND_READ, VM_SEQ_READ } from './vmFlags.ts';
+import { isAnonymousVma, type Vma } from './vma.ts';
+import { VM_RAND_READ, VM_SEQ_READ, VM_UFFD_WP } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
 /** What a zap leaves in place. */
 export interface ZapOptions {
-  /** Guard markers go too: the mapping itself does (munmap, exit). */
-  readonly dropGuards: boolean;
+  /** Guard markers, and those of userfaultfd, go too: the mapping itself does (munmap, exit). Linux: ZAP_FLAG_DROP_MARKER */
+  readonly dropMarkers: boolean;
   /** Tables that are empty afterwards, and lie whole in the range, are freed (MADV_DONTNEED). */
   readonly reclaimTables: boolean;
   /** Pages of the program's own stay: only those of the file go (a hole is punched). */
@@ -41,9 +45,9 @@ export interface ZapOptions {
 }
 
 /** The mapping goes. */
-export const UNMAP: ZapOptions = { dropGuards: true, reclaimTables: false };
+export const UNMAP: ZapOptions = { dropMarkers: true, reclaimTables: false };
 /** The mapping stays, its pages go. */
-export const DISCARD: ZapOptions = { dropGuards: false, reclaimTables: true };
+export const DISCARD: ZapOptions = { dropMarkers: false, reclaimTables: true };
 
 /** Tells whether a table that a zap left empty is freed. Linux: can_reclaim_pt, try_to_free_pte(). */
 const shouldFreeTable = (options: ZapOptions, slotIsWhole: boolean, pmd: number): boolean =>
@@ -95,6 +99,16 @@ export function zapInto(mm: Mm, vma: Vma, target: ZapTarget, options: ZapOptions
   });
 }
 
+/** Tells whether protection by userfaultfd outlives the pages of `vma`. Linux: pte_install_uffd_wp_if_needed() */
+export const isProtectionKept = (vma: Vma): boolean => !isAnonymousVma(vma) && (vma.flags & VM_UFFD_WP) !== 0;
+
+/** Tells whether a marker stays when the pages around it go. Linux: zap_nonpresent_ptes() */
+function isMarkerKept(vma: Vma, marker: number, options: ZapOptions): boolean {
+  if (marker === MARKER_POISON) return options.keepAnon === true;
+  if (options.dropMarkers) return false;
+  return marker === MARKER_GUARD || !isAnonymousVma(vma);
+}
+
 /** Empties entries of the table at `base`. */
 function zapEntries(
   mm: Mm,
@@ -103,9 +117,12 @@ function zapEntries(
   options: ZapOptions,
 ): void {
   const { frames, work } = mm.kernel;
-  const { dropGuards, keepAnon = false } = options;
-  const isRecent = hasRecency(target.vma);
+  const { keepAnon = false } = options;
+  const { vma } = target;
+  const isRecent = hasRecency(vma);
   const release = new Release(mm);
+  const keepsProtection = !options.dropMarkers && isProtectionKept(vma);
+  const protectedPages: Addr[] = [];
   // Told once all of the range is gone: what goes whole never was partly mapped.
   let large: Set<Pfn> | null = null;
   let [first, last] = [-1, -1];
@@ -113,11 +130,9 @@ function zapEntries(
   mm.pages.transformTable(target.start, target.end, (low, high, index) => {
     const kind = low & KIND_MASK;
     if (kind === MARKER) {
-      if (isGuard(low, high) && !dropGuards) return low;
+      if (isMarkerKept(vma, high, options)) return low;
       markers++;
-      return NONE;
-    }
-    if (kind === PRESENT) {
+    } else if (kind === PRESENT) {
       const flags = frames.flags(high);
       if (keepAnon && flags & FRAME_ANON) return low;
       if (isRecent && low & YOUNG && (flags & FRAME_ANON) === 0) frames.markAccessed(high);
@@ -128,14 +143,14 @@ function zapEntries(
       release.entry(low, high);
     } else if (kind === ZERO_PAGE) zeros++;
     else if (keepAnon) return low;
-    else {
-      release.entry(low, high);
-      return NONE;
-    }
+    else release.entry(low, high);
+    if (keepsProtection && low & UFFD_WP) protectedPages.push(base + index * PAGE_SIZE);
+    if (kind !== PRESENT && kind !== ZERO_PAGE) return NONE;
     if (first < 0) first = index;
     last = index;
     return NONE;
   });
+  for (const addr of protectedPages) mm.pages.set(addr, MARKER, MARKER_UFFD_WP);
   release.done();
   if (zeros > 0) work.count(FACT.zeroPtesZapped, zeros);
   if (markers > 0) work.count(FACT.markersZapped, markers);

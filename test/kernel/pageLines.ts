@@ -2,7 +2,9 @@
  * Steps about pages as the lines that the oracle reads (oracle/parse.c).
  */
 import type { CaseAddress } from '../spec/operands.ts';
-import { FIGURES, type PageStep, STATUS_LINES } from '../spec/pageStep.ts';
+import { FIGURES, type PageStep, type PlainPageStep, STATUS_LINES } from '../spec/pageStep.ts';
+import { isUffdStep } from '../spec/uffdStep.ts';
+import { uffdLine } from './uffdLines.ts';
 
 /** A number as the oracle reads it. */
 export const hex = (n: bigint | number): string => `0x${n.toString(16)}`;
@@ -11,7 +13,7 @@ const FROM = { zero: '', brk0: 'brk+', last: 'last+' } as const;
 export const address = (a: CaseAddress): string => `${FROM[a.from]}${hex(a.bytes)}`;
 
 /** The words of a line after its operation. */
-function operandsOf(step: PageStep): readonly (string | number | bigint)[] {
+function operandsOf(step: PlainPageStep): readonly (string | number | bigint)[] {
   switch (step.op) {
     case 'vmpte':
     case 'faults':
@@ -62,4 +64,5 @@ function operandsOf(step: PageStep): readonly (string | number | bigint)[] {
 }
 
 /** Writes a step about pages in the protocol of the oracle. */
-export const pageLine = (step: PageStep): string => [step.op, ...operandsOf(step)].join(' ');
+export const pageLine = (step: PageStep): string =>
+  isUffdStep(step) ? uffdLine(step, address) : [step.op, ...operandsOf(step)].join(' ');

@@ -42,8 +42,9 @@ const JOINS = `
   mremap   7..8 to 2
 `;
 
-/** Switches that change events; the other ones change times only. */
-const ROWS: Readonly<Record<Exclude<FeatureName, 'perVmaLocks'>, Row>> = {
+/** Switches about pages or times alone, of which no event tells. */
+type OtherSwitch = 'uffdMove' | 'wpUnpopulated' | 'wpAsync' | 'perVmaLocks';
+const ROWS: Readonly<Record<Exclude<FeatureName, OtherSwitch>, Row>> = {
   mergePgoffOnMove: { off: { mergePgoffOnMove: 'off' }, on: { mergePgoffOnMove: 'on' }, script: MOVES },
   mergeAcrossAnonVma: { off: { mergeAcrossAnonVma: 'off' }, on: { mergeAcrossAnonVma: 'on' }, script: JOINS },
   mergeSharingCheck: {

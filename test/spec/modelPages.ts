@@ -4,6 +4,7 @@
  * write(2) and read(2) are no operations of the machine: they are put together from what the kernel does to both sides, the page cache and the
  * memory of the caller.
  */
+import { errnoName } from '../../src/abi/errno.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../src/abi/fcntl.ts';
 import { must } from '../../src/base/assert.ts';
 import type { Machine, Op, Outcome, Process } from '../../src/machine/index.ts';
@@ -17,11 +18,18 @@ import {
   pagemapWord,
   pssBytes,
 } from '../../src/mm/index.ts';
+import type { SysResult } from '../../src/mm/result.ts';
+import { finished, type UffdContext } from '../../src/mm/uffdContext.ts';
+import { type FillKind, UffdFill } from '../../src/mm/uffdFill.ts';
+import { uffdMove } from '../../src/mm/uffdMove.ts';
+import { uffdWriteProtect } from '../../src/mm/uffdProtect.ts';
 import type { OpScene } from './caseOps.ts';
 import type { CallResult } from './caseTarget.ts';
+import { ModelUffd } from './modelUffd.ts';
 import { type CaseAddress, PAGE } from './operands.ts';
 import type { Figure, StatusLine } from './pageStep.ts';
 import type { PageCallStep, PageEntry, PageTarget } from './pageTarget.ts';
+import type { UffdStep } from './uffdStep.ts';
 
 const PG = Number(PAGE);
 const KB = 1024;
@@ -33,6 +41,12 @@ export interface ModelScene extends OpScene {
   readonly machine: Machine;
   /** The process that makes the steps. */
   current(): Process;
+  /** Opens the userfaultfd context that has no number. */
+  setUffd(fd: number): void;
+  /** Leaves a child behind. */
+  forkHold(): void;
+  /** The first byte of a page of a file; null beyond its end. */
+  fileValue(slot: number, page: number): number | null;
 }
 
 const KINDS = {
@@ -83,15 +97,20 @@ const STATUS_NAMES = Object.keys(STATUS) as StatusLine[];
 /** Not counted from the start of the case. */
 const ABSOLUTE: ReadonlySet<StatusLine> = new Set(['VmSwap', 'VmLck']);
 
+const answerOf = (result: SysResult): CallResult =>
+  result.ret < 0 ? { errno: errnoName(-result.ret) } : { ret: result.ret };
+
 /** The pages of the model, for one case. */
 export class ModelPages implements PageTarget {
   readonly #scene: ModelScene;
   /** Faults that were told, by process. */
   readonly #told = new Map<number, number>();
   #atStart = new Map<StatusLine, number>();
+  readonly #uffd: ModelUffd;
 
   constructor(scene: ModelScene) {
     this.#scene = scene;
+    this.#uffd = new ModelUffd(scene);
   }
 
   /** From here on is counted. */
@@ -146,7 +165,12 @@ export class ModelPages implements PageTarget {
     return STATUS[line](this.#mm) - (ABSOLUTE.has(line) ? 0 : (this.#atStart.get(line) ?? 0));
   }
 
+  uffd(step: UffdStep, at: (a: CaseAddress) => number): string {
+    return this.#uffd.step(step, at);
+  }
+
   call(step: PageCallStep, at: (a: CaseAddress) => number): CallResult {
+    if (step.op.startsWith('uffd')) return this.#uffdCall(step, at);
     switch (step.op) {
       case 'swap':
         return { ret: 0 };
@@ -174,6 +198,55 @@ export class ModelPages implements PageTarget {
       default:
         throw new Error(`${step.op} does not run on the model`);
     }
+  }
+
+  /** Steps about the one context that has no number. */
+  #uffdCall(step: PageCallStep, at: (a: CaseAddress) => number): CallResult {
+    if (step.op === 'uffdopen') {
+      const outcome = this.#apply({ call: 'userfaultfd', flags: 0 });
+      if (outcome.kind !== 'value') return { errno: 'EPERM' };
+      this.#scene.setUffd(outcome.value);
+      const { context } = this.#uffdDescriptor();
+      context.features = null;
+      return answerOf(context.handshake(0xaa, step.features, true));
+    }
+    const { context } = this.#uffdDescriptor();
+    const fill = (
+      kind: FillKind,
+      from: CaseAddress,
+      len: number,
+      rest: { mode?: number; source?: number } = {},
+    ): CallResult => {
+      const request = { start: at(from), len, mode: 0, ...rest };
+      return answerOf(finished(new UffdFill(context, kind, request, { mm: this.#mm }).step()));
+    };
+    switch (step.op) {
+      case 'uffdwp': {
+        const request = { start: at(step.addr), len: Number(step.len), mode: step.on ? 1 : 0 };
+        return answerOf(uffdWriteProtect(context, request));
+      }
+      case 'uffdpoison':
+        return fill('poison', step.addr, Number(step.len));
+      case 'uffdzero':
+        return fill('zeropage', step.addr, Number(step.len));
+      case 'uffdcont':
+        return fill('continue', step.addr, Number(step.len));
+      case 'uffdcopy': {
+        const source = this.#uffd.source({ kind: 'buf', addr: { from: 'zero', bytes: 0n } }, at);
+        return fill('copy', step.addr, step.nrPages * PG, { mode: step.wp ? 2 : 0, source });
+      }
+      case 'uffdmove': {
+        const request = { start: at(step.to), source: at(step.from), len: Number(step.len), mode: 0 };
+        return answerOf(uffdMove(context, request, this.#mm));
+      }
+      default:
+        throw new Error(`${step.op} is no step about userfaultfd`);
+    }
+  }
+  #uffdDescriptor(): { readonly context: UffdContext } {
+    const descriptor = this.#scene.current().files.get(this.#scene.uffd());
+    if (descriptor?.kind !== 'uffd') throw new Error('no context was opened');
+    return descriptor;
   }
 
   #adviseEach(step: Extract<PageCallStep, { op: 'adveach' }>, addr: number): CallResult {

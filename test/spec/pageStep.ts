@@ -10,6 +10,7 @@ import {
   parseInteger,
   parseLength,
 } from './operands.ts';
+import { isUffdStep, UFFD_ANSWERS, UFFD_GRAMMAR, type UffdStep } from './uffdStep.ts';
 
 /** The figures of smaps, in its order; those whose value no operation changes are left out. */
 export const FIGURES = [
@@ -64,8 +65,11 @@ type Each<Op extends string, Operands> = Op extends unknown
   ? { readonly op: Op } & Readonly<Operands>
   : never;
 
+/** One operation about pages or userfaultfd with its operands. */
+export type PageStep = PlainPageStep | UffdStep;
+
 /** One operation about pages with its operands. */
-export type PageStep =
+export type PlainPageStep =
   | Each<'vmpte' | 'faults' | 'swap', object>
   | Each<'pm' | 'folio' | 'sum', { addr: CaseAddress; nrPages: number }>
   | { readonly op: 'word'; readonly addr: CaseAddress }
@@ -110,7 +114,7 @@ const features = (word: string): number => {
   return word.split('|').reduce((bits, name) => bits | UFFD_FEATURES[oneOf(names, name)], 0);
 };
 
-const rules: Readonly<{ [Op in PageStep['op']]: PageRule }> = {
+const rules: Readonly<{ [Op in PlainPageStep['op']]: PageRule }> = {
   vmpte: { min: 0, max: 0, read: () => ({ op: 'vmpte' }) },
   faults: { min: 0, max: 0, read: () => ({ op: 'faults' }) },
   swap: { min: 0, max: 0, read: () => ({ op: 'swap' }) },
@@ -204,7 +208,10 @@ function transfer(a: readonly string[]): { slot: number; page: number; addr: Cas
 }
 
 /** The operations about pages by name. */
-export const PAGE_GRAMMAR: ReadonlyMap<string, PageRule> = new Map(Object.entries(rules));
+export const PAGE_GRAMMAR: ReadonlyMap<string, PageRule> = new Map<string, PageRule>([
+  ...Object.entries(rules),
+  ...UFFD_GRAMMAR,
+]);
 
 const PAGE_WORD = '(?:-|guardw?|poisonw?|wp|sw?|[azf]h?w?!?)';
 const RUNS = (word: string): RegExp => new RegExp(String.raw`^${word}(?:\*\d+)?(?: ${word}(?:\*\d+)?)*$`);
@@ -219,7 +226,9 @@ export const PAGE_ANSWERS: Readonly<Record<string, RegExp>> = {
   figures: /^(\d+( \d+)*|[A-Z]\w+ \d+( [A-Z]\w+ \d+)*)$/,
   status: /^-?\d+$/,
   fval: /^(\d+|-)( (\d+|-))*$/,
+  ...UFFD_ANSWERS,
 };
 
 /** Tells whether a step is one of those about pages. */
-export const isPageStep = (step: { readonly op: string }): step is PageStep => PAGE_GRAMMAR.has(step.op);
+export const isPageStep = (step: { readonly op: string }): step is PageStep =>
+  PAGE_GRAMMAR.has(step.op) || isUffdStep(step);

@@ -7,7 +7,8 @@
 import type { CallResult, Loaded } from './caseTarget.ts';
 import type { Expectation } from './expectation.ts';
 import { type CaseAddress, PAGE } from './operands.ts';
-import { FIGURES, type Figure, type PageStep, type StatusLine } from './pageStep.ts';
+import { FIGURES, type Figure, type PageStep, type PlainPageStep, type StatusLine } from './pageStep.ts';
+import { isUffdStep, type UffdStep } from './uffdStep.ts';
 
 /** What pagemap, kpageflags and PAGEMAP_SCAN say of one page. */
 export interface PageEntry {
@@ -20,7 +21,7 @@ export interface PageEntry {
 
 /** Steps that are one call, whose result is a number or an error. */
 export type PageCallStep = Exclude<
-  PageStep,
+  PlainPageStep,
   { op: 'vmpte' | 'faults' | 'pm' | 'folio' | 'sum' | 'word' | 'figures' | 'status' | 'fval' }
 >;
 
@@ -38,6 +39,8 @@ export interface PageTarget {
   /** kB; VmSwap and VmLck as they are, the others counted from the start of the case. */
   status(line: StatusLine): number;
   call(step: PageCallStep, at: (a: CaseAddress) => number): CallResult;
+  /** Makes a step about userfaultfd; returns the answer in the notation of uffd.cases. */
+  uffd(step: UffdStep, at: (a: CaseAddress) => number): string;
   /** The first byte of a page of a file; null beyond its end. */
   fileValue(slot: number, page: number): number | null;
 }
@@ -119,6 +122,7 @@ export function observePages(
     runsOf(Array.from({ length: nrPages }, (_, i) => word(at(from) + i * PG)));
   const folio = (addr: number): string => ({ null: '-', true: 'L', false: 's' })[`${target.isLarge(addr)}`];
   const text = (): string => {
+    if (isUffdStep(step)) return target.uffd(step, at);
     switch (step.op) {
       case 'vmpte':
         return String(target.status('VmPTE'));

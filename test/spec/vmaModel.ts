@@ -130,6 +130,11 @@ export class VmaModel implements CaseTarget {
       fd: (slot) => this.#fds[slot] ?? -1,
       segment: (slot) => this.#segments[slot] ?? -1,
       uffd: () => this.#uffd,
+      setUffd: (fd) => {
+        this.#uffd = fd;
+      },
+      forkHold: () => this.forkHold(),
+      fileValue: (slot, page) => this.pages.fileValue(slot, page),
     };
     this.pages = new ModelPages(this.#scene);
     const first = this.#machine.spawn();

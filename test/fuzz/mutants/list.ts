@@ -133,10 +133,10 @@ const VMA: readonly Mutant[] = [
   ]),
   mutant('vma', 'hole-stops', 'Advice stops at the first hole.', [
     'mm/madvise.ts',
-    `hole = true;
-      from`,
+    `this.#hole = true;
+        this.#from`,
     `return refused(ENOMEM, 'hole');
-      from`,
+        this.#from`,
   ]),
   mutant('vma', 'overlap-order', 'mremap looks for the vma before it compares the two ranges.', [
     'mm/mremap.ts',
@@ -182,7 +182,7 @@ const FAULT: readonly Mutant[] = [
   mutant('fault', 'table-free', 'MADV_DONTNEED keeps the tables that it leaves empty.', [
     'mm/zap.ts',
     'options.reclaimTables && slotIsWhole',
-    'options.reclaimTables && options.dropGuards && slotIsWhole',
+    'options.reclaimTables && options.dropMarkers && slotIsWhole',
   ]),
   mutant('fault', 'munmap-floor', 'munmap keeps a table that begins in a gap below the range.', [
     'mm/munmap.ts',
@@ -196,8 +196,8 @@ const FAULT: readonly Mutant[] = [
   ]),
   mutant('fault', 'guard-dontneed', 'MADV_DONTNEED takes guard pages away.', [
     'mm/zap.ts',
-    'if (isGuard(low, high) && !dropGuards) return low;',
-    '',
+    'return marker === MARKER_GUARD || !isAnonymousVma(vma);',
+    'return !isAnonymousVma(vma);',
   ]),
   mutant('fault', 'locked-dontneed', 'MADV_DONTNEED works on locked memory.', [
     'mm/madvise.ts',
@@ -206,8 +206,8 @@ const FAULT: readonly Mutant[] = [
   ]),
   mutant('fault', 'mlock-reads', 'mlock brings the zero page into memory that may be written.', [
     'mm/populate.ts',
-    "const access = (vma.flags & (VM_WRITE | VM_SHARED)) === VM_WRITE ? 'write' : 'read';",
-    "const access = 'read';",
+    "return (vma.flags & (VM_WRITE | VM_SHARED)) === VM_WRITE ? 'write' : 'read';",
+    "return 'read';",
   ]),
   mutant('fault', 'lock-on-fault', 'MLOCK_ONFAULT brings pages at once.', [
     'mm/populate.ts',
@@ -221,8 +221,8 @@ const FAULT: readonly Mutant[] = [
   ]),
   mutant('fault', 'free-shared', 'MADV_FREE of shared memory is accepted.', [
     'mm/madvise.ts',
-    "return isAnonymousVma(vma) ? lazyFreeRange(mm, range) : refused(EINVAL, 'not-anonymous');",
-    'return isAnonymousVma(vma) ? lazyFreeRange(mm, range) : OK;',
+    "(isAnonymousVma(vma) ? lazyFreeRange(mm, range) : refused(EINVAL, 'not-anonymous'))",
+    '(isAnonymousVma(vma) ? lazyFreeRange(mm, range) : OK)',
   ]),
   mutant('fault', 'fault-around', 'A load of shared memory brings 8 pages along instead of 16.', [
     'mm/fileFault.ts',
@@ -269,8 +269,8 @@ const FORK: readonly Mutant[] = [
   ]),
   mutant('fork', 'guards-copied', 'A child has no guard pages.', [
     'mm/copyPages.ts',
-    'if (kind === MARKER && high === MARKER_UFFD_WP) return low;',
-    'if (kind === MARKER) return low;',
+    'return high === MARKER_UFFD_WP && !what.keepsWp ? low : low | (MARKER << COPY);',
+    'return low;',
   ]),
   mutant('fork', 'wipe-on-fork', 'A child has the pages of memory with MADV_WIPEONFORK.', [
     'mm/fork.ts',
@@ -322,8 +322,8 @@ const THP: readonly Mutant[] = [
   ]),
   mutant('thp', 'collapse-guard', 'MADV_COLLAPSE makes a huge page over guard pages.', [
     'mm/collapse.ts',
-    "if (!pages.hasTable(base) || hasGuard(mm, base)) return 'stops';",
-    "if (!pages.hasTable(base)) return 'stops';",
+    "if (hasGuard(mm, base)) return 'stops';",
+    '',
   ]),
   mutant('thp', 'huge-reuse', 'A huge page that only one process has left is broken by a store.', [
     'mm/hugeMemory.ts',

@@ -1,0 +1,62 @@
+/**
+ * Constants of userfaultfd: features, modes, ioctls, messages.
+ *
+ * Source: include/uapi/linux/userfaultfd.h; ioctl_userfaultfd(2); spec/userfaultfd.md 1.
+ */
+
+/** The only version of the interface. */
+export const UFFD_API = 0xaa;
+
+/** Flag of userfaultfd(2): only faults of the program are reported, not those of the kernel on its behalf. */
+export const UFFD_USER_MODE_ONLY = 1;
+
+/** Features: what a context may ask for in UFFDIO_API. */
+export const UFFD_FEATURE_PAGEFAULT_FLAG_WP = 1;
+export const UFFD_FEATURE_EVENT_FORK = 1 << 1;
+export const UFFD_FEATURE_EVENT_REMAP = 1 << 2;
+export const UFFD_FEATURE_EVENT_REMOVE = 1 << 3;
+export const UFFD_FEATURE_MISSING_HUGETLBFS = 1 << 4;
+export const UFFD_FEATURE_MISSING_SHMEM = 1 << 5;
+export const UFFD_FEATURE_EVENT_UNMAP = 1 << 6;
+export const UFFD_FEATURE_SIGBUS = 1 << 7;
+export const UFFD_FEATURE_THREAD_ID = 1 << 8;
+export const UFFD_FEATURE_MINOR_HUGETLBFS = 1 << 9;
+export const UFFD_FEATURE_MINOR_SHMEM = 1 << 10;
+export const UFFD_FEATURE_EXACT_ADDRESS = 1 << 11;
+export const UFFD_FEATURE_WP_HUGETLBFS_SHMEM = 1 << 12;
+export const UFFD_FEATURE_WP_UNPOPULATED = 1 << 13;
+export const UFFD_FEATURE_POISON = 1 << 14;
+export const UFFD_FEATURE_WP_ASYNC = 1 << 15;
+export const UFFD_FEATURE_MOVE = 1 << 16;
+/** All of them. */
+export const UFFD_API_FEATURES = 0x1_ffff;
+
+/** Modes of UFFDIO_REGISTER. */
+export const UFFDIO_REGISTER_MODE_MISSING = 1;
+export const UFFDIO_REGISTER_MODE_WP = 2;
+export const UFFDIO_REGISTER_MODE_MINOR = 4;
+
+/** Modes of the ioctls that fill ranges. Two of them have WP in the same place. */
+export const UFFDIO_MODE_DONTWAKE = 1;
+export const UFFDIO_COPY_MODE_WP = 2;
+export const UFFDIO_CONTINUE_MODE_WP = 2;
+export const UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES = 2;
+/** Modes of UFFDIO_WRITEPROTECT, where DONTWAKE has another place. */
+export const UFFDIO_WRITEPROTECT_MODE_WP = 1;
+export const UFFDIO_WRITEPROTECT_MODE_DONTWAKE = 2;
+
+/** What UFFDIO_REGISTER says can be done in the range: a bit for each ioctl, by its number. */
+export const UFFD_RANGE_IOCTLS = 0x13c;
+export const UFFD_IOCTL_MOVE = 1 << 5;
+export const UFFD_IOCTL_WRITEPROTECT = 1 << 6;
+export const UFFD_IOCTL_CONTINUE = 1 << 7;
+/** What UFFDIO_API says: API, UNREGISTER, REGISTER. */
+export const UFFD_API_IOCTLS = 0x8000_0000_0000_0003n;
+
+/** Flags of a page fault message. */
+export const UFFD_PAGEFAULT_FLAG_WRITE = 1;
+export const UFFD_PAGEFAULT_FLAG_WP = 2;
+export const UFFD_PAGEFAULT_FLAG_MINOR = 4;
+
+/** Bytes of a message. */
+export const UFFD_MSG_SIZE = 32;

@@ -1,0 +1,143 @@
+/**
+ * UFFDIO_MOVE: pages change their place within one address space, without a copy and without new mappings.
+ *
+ *   source   |A|A| |A|   -->   |.|.| |.|       the same frames under other entries: the vma's own pages, exclusively its own
+ *   target   | | | | |   -->   |A|A| |A|       with ALLOW_SRC_HOLES what is not there counts as moved
+ *
+ * Page by page, ascending; a huge page as a whole where both sides fit and the target has no table. What is moved comes writable, young, as dirty as it
+ * was, without protection by userfaultfd; a swap entry is moved as it is. Where `uffdMove` is `remap`, the rules are those of the older
+ * proposal: what counts is that a page is mapped once now, and either side may be the registered one.
+ *
+ * Cost    linear in pages
+ * Linux   mm/userfaultfd.c: move_pages, move_pages_ptes, move_pages_huge_pmd, validate_move_areas; spec/userfaultfd.md 7, 15.3
+ * Left out   pinned pages, locked folios, large folios in the swap cache
+ */
+import { EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT } from '../abi/errno.ts';
+import { UFFDIO_MODE_DONTWAKE, UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES } from '../abi/userfaultfd.ts';
+import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { prepareAnonVma } from './anonVma.ts';
+import { splitPmd } from './hugeMemory.ts';
+import type { Mm } from './mm.ts';
+import { HUGE, NONE } from './pte.ts';
+import { OK, refused, type SysResult } from './result.ts';
+import type { UffdContext } from './uffdContext.ts';
+import { earlyAnswer, type FillResult, fillAnswer, untouched } from './uffdFill.ts';
+import { hugeVerdict, moveHuge, movePage } from './uffdMovePage.ts';
+import { isValidRange } from './uffdRange.ts';
+import { isAnonymousVma, type Vma } from './vma.ts';
+import { VM_ACCESS_FLAGS, VM_IO, VM_LOCKED, VM_MIXEDMAP, VM_PFNMAP, VM_SHARED, VM_WRITE } from './vmFlags.ts';
+
+/** The argument of UFFDIO_MOVE. */
+export interface UffdMoveRequest {
+  readonly start: Addr;
+  readonly source: Addr;
+  readonly len: number;
+  readonly mode: number;
+  readonly readOnly?: boolean;
+}
+
+/** Tells which rules hold, if any. */
+const moveVerdict = (mm: Mm): 'off' | 'move' | 'remap' => mm.kernel.features.uffdMove;
+
+/**
+ * UFFDIO_MOVE.
+ * @param request  the structure, null if it cannot be read; @param caller  the address space of who calls
+ * Refusals   EAGAIN changing, partial · EFAULT bad-pointer, not-movable (markers) · EINVAL other address space, bad-range, bad-flags, and what
+ *            `areasVerdict` refuses · ENOENT not-mapped, no-page · EEXIST page-exists · EBUSY not-movable (shared)
+ */
+export function uffdMove(context: UffdContext, request: UffdMoveRequest | null, caller: Mm): FillResult {
+  const { mm } = context;
+  if (moveVerdict(mm) === 'off') return untouched(EINVAL, 'not-configured');
+  const early = earlyAnswer(context, request);
+  if (early !== null || request === null) return early ?? untouched(EFAULT, 'bad-pointer');
+  if (caller !== mm || mm.gone) return untouched(EINVAL, 'not-permitted');
+  const { start, source, len, mode } = request;
+  if (!isValidRange(request) || !isValidRange({ start: source, len })) return untouched(EINVAL, 'bad-range');
+  if (mode > (UFFDIO_MODE_DONTWAKE | UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES)) return untouched(EINVAL, 'bad-flags');
+  const areas = findAreas(mm, start, source);
+  const refusal = 'why' in areas ? areas : areasVerdict(context, areas, request);
+  if ('why' in areas || refusal.why !== 'ok') return fillAnswer(context, request, 0, refusal);
+  const { moved, stopped } = moveRange(mm, areas, request);
+  return fillAnswer(context, request, moved, stopped);
+}
+
+/** The two vmas of a move. */
+export interface MoveAreas {
+  readonly target: Vma;
+  readonly source: Vma;
+}
+
+/** Finds the vmas. The target gets its anon_vma even if nothing is moved then. Linux: find_vmas_mm_locked() */
+function findAreas(mm: Mm, start: Addr, from: Addr): MoveAreas | SysResult {
+  const target = mm.vmas.at(start);
+  if (target === null) return refused(ENOENT, 'not-mapped');
+  if ((target.flags & VM_SHARED) === 0) prepareAnonVma(mm.kernel, target);
+  const source = mm.vmas.at(from);
+  return source === null ? refused(ENOENT, 'not-mapped') : { target, source };
+}
+
+/** Tells whether pages may be moved between these vmas. Linux: validate_move_areas() */
+function areasVerdict(
+  context: UffdContext,
+  { target, source }: MoveAreas,
+  request: UffdMoveRequest,
+): SysResult {
+  const { len } = request;
+  if (context.isChanging) return refused(EAGAIN, 'changing');
+  if (source.flags & VM_SHARED) return refused(EINVAL, 'not-anonymous');
+  if (request.source + len > source.end) return refused(EINVAL, 'crosses-vma');
+  if (target.flags & VM_SHARED) return refused(EINVAL, 'not-anonymous');
+  if (request.start + len > target.end) return refused(EINVAL, 'crosses-vma');
+  if ((source.flags ^ target.flags) & VM_ACCESS_FLAGS) return refused(EINVAL, 'no-access');
+  if ((source.flags ^ target.flags) & VM_LOCKED) return refused(EINVAL, 'locked');
+  const isRemap = moveVerdict(context.mm) === 'remap';
+  if (!isRemap && (source.flags & VM_WRITE) === 0) return refused(EINVAL, 'no-access');
+  if ((source.flags | target.flags) & (VM_PFNMAP | VM_IO | VM_MIXEDMAP)) return refused(EINVAL, 'special');
+  const isRegistered = isRemap ? target.uffd !== null || source.uffd !== null : target.uffd === context;
+  if (!isRegistered) return refused(EINVAL, 'not-registered');
+  return isAnonymousVma(source) && isAnonymousVma(target) ? OK : refused(EINVAL, 'not-anonymous');
+}
+
+/** Moves pages until one cannot be moved. Returns the bytes that were, and why it stopped. */
+function moveRange(
+  mm: Mm,
+  areas: MoveAreas,
+  request: UffdMoveRequest,
+): { readonly moved: number; readonly stopped: SysResult } {
+  const { pages } = mm;
+  const holes = (request.mode & UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES) !== 0;
+  const rules = moveVerdict(mm) === 'remap' ? 'remap' : 'move';
+  for (let moved = 0; moved < request.len; ) {
+    const from = request.source + moved;
+    const to = request.start + moved;
+    const stop = (stopped: SysResult): { moved: number; stopped: SysResult } => ({ moved, stopped });
+    if (!pages.hasPmdPage(from)) {
+      if (!holes) return stop(refused(ENOENT, 'no-page'));
+      pages.makePmdPage(from);
+    }
+    pages.makePmdPage(to);
+    if (pages.pmd(to) & HUGE) return stop(refused(EEXIST, 'page-exists'));
+    if (pages.pmd(from) & HUGE) {
+      const refusal = hugeVerdict(mm, from, rules);
+      if (refusal.why !== 'ok') return stop(refusal);
+      if (isWhole(from, to, request.len - moved) && pages.pmd(to) === NONE) {
+        moveHuge(mm, areas, from, to);
+        moved += PMD_SIZE;
+      } else splitPmd(mm, areas.source, floorTo(from, PMD_SIZE));
+      continue;
+    }
+    if (pages.pmd(from) === NONE) {
+      if (!holes) return stop(refused(ENOENT, 'no-page'));
+      pages.makeTable(from);
+    }
+    pages.makeTable(to);
+    const result = movePage(mm, areas, { from, to, holes, rules });
+    if (result.why !== 'ok') return stop(result);
+    moved += PAGE_SIZE;
+  }
+  return { moved: request.len, stopped: OK };
+}
+
+/** Tells whether a huge page can be moved without breaking it up, as far as addresses go. Linux: move_splits_huge_pmd() */
+const isWhole = (from: Addr, to: Addr, len: number): boolean =>
+  from % PMD_SIZE === 0 && to % PMD_SIZE === 0 && len >= PMD_SIZE;

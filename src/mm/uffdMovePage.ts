@@ -1,0 +1,129 @@
+/**
+ * Moving one page, or one huge page, for UFFDIO_MOVE.
+ *
+ * Linux   mm/userfaultfd.c: move_pages_ptes, move_present_ptes, move_swap_pte, move_zeropage_pte, move_pages_huge_pmd; spec/userfaultfd.md 7.2, 7.4
+ */
+import { EBUSY, EEXIST, EFAULT, ENOENT } from '../abi/errno.ts';
+import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { HUGE_PAGES, type Pfn } from './frames.ts';
+import { splitFolio } from './hugeMemory.ts';
+import { waitForMigration } from './migration.ts';
+import type { Mm } from './mm.ts';
+import {
+  DIRTY,
+  EXCLUSIVE,
+  KIND_MASK,
+  MIGRATION,
+  NONE,
+  PRESENT,
+  SWAP,
+  WRITE,
+  YOUNG,
+  ZERO_PAGE,
+} from './pte.ts';
+import { OK, refused, type SysResult } from './result.ts';
+import { linearIndex } from './rmap.ts';
+import type { MoveAreas } from './uffdMove.ts';
+import { FACT } from './work.ts';
+
+/** By which rules pages may be moved. */
+type MoveRules = 'move' | 'remap';
+
+/** Tells whether `pfn`, held by an entry with these bits, belongs to nobody else: for ever, or (older rules) just now. */
+const isOwn = (mm: Mm, low: number, pfn: Pfn, rules: MoveRules): boolean =>
+  rules === 'move' ? (low & EXCLUSIVE) !== 0 : mm.kernel.frames.mapcount(pfn) === 1;
+
+/** Tells whether the huge page at `from` may be moved, or broken up to be moved in parts. */
+export function hugeVerdict(mm: Mm, from: Addr, rules: MoveRules): SysResult {
+  const pmd = mm.pages.pmd(from);
+  const isZero = (pmd & KIND_MASK) === ZERO_PAGE;
+  const may = isZero ? rules === 'move' : isOwn(mm, pmd, mm.pages.pmdHigh(from), rules);
+  return may ? OK : refused(EBUSY, 'not-movable');
+}
+
+/** Moves 2 MiB with their deposited table. The target has no pmd. */
+export function moveHuge(mm: Mm, { target }: MoveAreas, from: Addr, to: Addr): void {
+  const { pages, kernel } = mm;
+  const pmd = pages.pmd(from);
+  const head = pages.pmdHigh(from);
+  pages.movePmd(from, to);
+  kernel.work.count(FACT.pmdsMoved);
+  kernel.tlb.flush(mm, from, from + PMD_SIZE, false);
+  if ((pmd & KIND_MASK) === ZERO_PAGE) {
+    pages.setHugeLow(to, ZERO_PAGE | YOUNG);
+    return;
+  }
+  for (let i = 0; i < HUGE_PAGES; i++)
+    kernel.frames.setOwner(head + i, target.anonVma?.id ?? 0, linearIndex(target, to) + i);
+  pages.setHugeLow(to, PRESENT | WRITE | DIRTY | YOUNG | EXCLUSIVE);
+}
+
+/** One page of a move. */
+interface PageMove {
+  readonly from: Addr;
+  readonly to: Addr;
+  /** What is not there counts as moved. */
+  readonly holes: boolean;
+  readonly rules: MoveRules;
+}
+
+/** Moves what the entry of `from` holds to `to`. Both have tables. Returns 0, or why it cannot be moved. */
+export function movePage(mm: Mm, areas: MoveAreas, move: PageMove): SysResult {
+  const { pages, kernel } = mm;
+  const { from, to, rules } = move;
+  if (pages.low(to) !== NONE) return refused(EEXIST, 'page-exists');
+  if ((pages.low(from) & KIND_MASK) === MIGRATION) waitForMigration(mm, from, from + PAGE_SIZE);
+  const low = pages.low(from);
+  const high = pages.high(from);
+  switch (low & KIND_MASK) {
+    case NONE:
+      return move.holes ? OK : refused(ENOENT, 'no-page');
+    case ZERO_PAGE:
+      if (rules === 'remap') return refused(EBUSY, 'not-movable');
+      settle(mm, move, ZERO_PAGE | YOUNG, 0);
+      return OK;
+    case SWAP: {
+      const own = rules === 'move' ? (low & EXCLUSIVE) !== 0 : kernel.swap.count(high) === 1;
+      if (!own) return refused(EBUSY, 'not-movable');
+      const cached = kernel.swap.cached(high);
+      if (cached !== 0) rehome(mm, areas, to, cached);
+      settle(mm, move, low, high);
+      return OK;
+    }
+    case PRESENT:
+      return movePresent(mm, areas, move);
+    default:
+      return refused(EFAULT, 'not-movable');
+  }
+}
+
+function movePresent(mm: Mm, areas: MoveAreas, move: PageMove): SysResult {
+  const { pages, kernel } = mm;
+  const { from, to, rules } = move;
+  const pfn = pages.high(from);
+  if (!kernel.frames.isAnon(pfn) || !isOwn(mm, pages.low(from), pfn, rules))
+    return refused(EBUSY, 'not-movable');
+  if (kernel.frames.isLarge(pfn)) {
+    splitFolio(mm, pfn);
+    // A page of zeros has become the zero page.
+    if ((pages.low(from) & KIND_MASK) !== PRESENT) return movePage(mm, areas, move);
+  }
+  const low = pages.low(from);
+  const dirty = rules === 'remap' ? DIRTY : low & DIRTY;
+  rehome(mm, areas, to, pfn);
+  settle(mm, move, PRESENT | WRITE | YOUNG | EXCLUSIVE | dirty, pfn);
+  return OK;
+}
+
+/** The page belongs to the target's anon_vma from now on, at its place there. */
+function rehome(mm: Mm, { target }: MoveAreas, to: Addr, pfn: Pfn): void {
+  mm.kernel.frames.setOwner(pfn, target.anonVma?.id ?? 0, linearIndex(target, to));
+}
+
+function settle(mm: Mm, { from, to }: PageMove, low: number, high: number): void {
+  const { pages, kernel } = mm;
+  pages.set(from, NONE, 0);
+  pages.set(to, low, high);
+  kernel.work.count(FACT.ptesMoved);
+  if ((low & KIND_MASK) !== SWAP) kernel.tlb.flush(mm, from, from + PAGE_SIZE, false);
+}
