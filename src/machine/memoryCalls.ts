@@ -6,7 +6,7 @@
 import { EACCES, EBADF, EINVAL, ENOTTY, EPERM } from '../abi/errno.ts';
 import { pageFloor } from '../base/units.ts';
 import { brk } from '../mm/brk.ts';
-import { madvise, processMadvise } from '../mm/madvise.ts';
+import { madvise } from '../mm/madvise.ts';
 import { mbind } from '../mm/mempolicy.ts';
 import { endMigration, startMigration } from '../mm/migration.ts';
 import { mincore, msync } from '../mm/mincore.ts';
@@ -17,6 +17,7 @@ import { mprotect } from '../mm/mprotect.ts';
 import { mremap } from '../mm/mremap.ts';
 import { mseal } from '../mm/mseal.ts';
 import { munmap } from '../mm/munmap.ts';
+import { processMadvise } from '../mm/processMadvise.ts';
 import { processVm } from '../mm/processVm.ts';
 import type { SysResult } from '../mm/result.ts';
 import { shmat, shmdt } from '../mm/shm.ts';

@@ -30,11 +30,11 @@ export { BytesContents, FingerprintContents, type FrameContents } from './frameC
 export { isHugeEligible } from './hugeEligible.ts';
 export { adoptVma, type FoundVma } from './initial.ts';
 export { DEFAULT_CONFIG, Kernel, type KernelConfig, type KernelStorage } from './kernel.ts';
-export { madvise, processMadvise } from './madvise.ts';
+export { Madvise, type MadviseRequest, madvise } from './madvise.ts';
 export { mbind } from './mempolicy.ts';
 export { MERGE_VERDICTS, type MergeVerdict } from './mergeVerdict.ts';
 export { mincore, msync } from './mincore.ts';
-export { mlock, mlockall, munlock, munlockall } from './mlock.ts';
+export { Mlock, type MlockRequest, mlock, mlockall, munlock, munlockall } from './mlock.ts';
 export { accountVm, linkVma, Mm, type Rlimit, type Rlimits } from './mm.ts';
 export { type MmapRequest, mmap } from './mmap.ts';
 export { mprotect } from './mprotect.ts';
@@ -42,9 +42,12 @@ export { type MremapRequest, mremap } from './mremap.ts';
 export { mseal } from './mseal.ts';
 export { munmap } from './munmap.ts';
 export { entryState, PAGE_STATE, type PagemapBits, pagemapBits, pagemapWord } from './pagemap.ts';
+export { pagemapScan, type ScanRequest, type ScanResult } from './pagemapScan.ts';
+export type { ScanRegion } from './pagemapScanOutput.ts';
 export { NO_PAGEMAP_FLAGS, type PagemapRun, pagemapFlags, pagemapRuns, pagemapText } from './pagemapText.ts';
 export { forEachPage, isLazyFree, type PageKind, type PageState, pageAt } from './pageState.ts';
-export { type ProcessVm, processVm } from './processVm.ts';
+export { processMadvise } from './processMadvise.ts';
+export { type ProcessVm, ProcessVmCopy, processVm } from './processVm.ts';
 export { type AnonVmaRow, mapsLine, mapsText, type VmaRow, vmaDisplayName, vmaRows } from './procfs.ts';
 export { isRefused, type SysResult, WHYS, type Why } from './result.ts';
 export { figuresOf, type MemoryFigures, pssBytes } from './smaps.ts';
@@ -52,10 +55,22 @@ export { smapsBlock, smapsRollupText, smapsText } from './smapsText.ts';
 export { statmText, statusText } from './statusText.ts';
 export { CountingTlb, type Tlb } from './tlb.ts';
 export { MISS, translate } from './translate.ts';
+export {
+  finished,
+  isWait,
+  UffdContext,
+  type UffdMessage,
+  UffdWait,
+} from './uffdContext.ts';
+export { type FillKind, type FillRequest, type FillResult, UffdFill } from './uffdFill.ts';
+export { type UffdMoveRequest, uffdMove } from './uffdMove.ts';
+export { type UffdWriteProtectRequest, uffdWriteProtect } from './uffdProtect.ts';
 export { getUnmappedArea, type PlaceRequest } from './unmappedArea.ts';
+export { type UffdRegisterRequest, uffdRegister, uffdRelease, uffdUnregister } from './userfaultfd.ts';
 export { INVARIANT_NAMES, verifyAnonVmas, verifyAround, verifyKernel, verifyMm } from './verify.ts';
 export { type FileObject, isAnonymousVma, isSharedMemory, type MappedFile, nrPagesOf, Vma } from './vma.ts';
 export { kernelVmFlags, permsOf, VM_LOCKED, VM_STICKY, vmFlagCodes, vmFlagsOfCodes } from './vmFlags.ts';
+export { brkCall, forkCall, mmapCall, mremapCall, munmapCall, type WaitingCall } from './waitingCalls.ts';
 export {
   type ChargeSink,
   FACT,

@@ -129,7 +129,7 @@ const VMA: readonly Mutant[] = [
   mutant('vma', 'hole-order', 'Advice over a hole that is refused behind it says that there is a hole.', [
     'mm/madvise.ts',
     "if ('why' in covered) return covered;",
-    "if ('why' in covered) return hole ? refused(ENOMEM, 'hole') : covered;",
+    "if ('why' in covered) return this.#hole ? refused(ENOMEM, 'hole') : covered;",
   ]),
   mutant('vma', 'hole-stops', 'Advice stops at the first hole.', [
     'mm/madvise.ts',
