@@ -31,6 +31,8 @@ export class Cpu {
   current: SchedTask | null = null;
   /** Who ran last. */
   last: SchedTask | null = null;
+  /** What the task had had of it that had had least (`vruntimeNs`), when that was last looked at; never goes back. */
+  vruntimeNs = 0;
   /** Ready tasks, the next one first. */
   readonly queue: SchedTask[] = [];
   /** What it does next: the current task goes on, or its slice ends, or it has woken up. */

@@ -77,6 +77,8 @@ export class SchedTask {
   sinceNs = 0;
   /** Where it runs, or ran last. */
   cpu = 0;
+  /** CPU time it had, for fairness: who had least goes first. Counted from that of the others when it comes to another CPU, or from a long sleep. */
+  vruntimeNs = 0;
   /** CPU time used that has not passed yet, and how much of it was spent spinning. */
   debtNs = 0;
   debtSpinNs = 0;

@@ -123,15 +123,50 @@ describe('a wake-up', () => {
     expect(scheduler.cpus[1]!.times.idleNs).toBe(scheduler.nowNs);
   });
 
-  it('on the same CPU takes effect when the waker waits, after a switch', () => {
+  it('on the same CPU preempts who has had more of it, after a switch', () => {
     const scheduler = new Scheduler(1, PRICES);
-    const [a, b] = [new WaitQueue(scheduler), new WaitQueue(scheduler)];
+    const queue = new WaitQueue(scheduler);
     const times: number[] = [];
-    stepping(scheduler, [a, () => times.push(scheduler.nowNs), () => b.wake()]);
-    stepping(scheduler, [100, () => a.wake(), 50, b, () => times.push(scheduler.nowNs)]);
+    stepping(scheduler, [queue, () => times.push(scheduler.nowNs)]);
+    stepping(scheduler, [100, () => queue.wake(), 50, () => times.push(scheduler.nowNs)]);
     scheduler.run();
-    // The first one waits at 0 and is switched to at the end of the second one's 150.
-    expect(times).toEqual([10 + 150 + 10, 10 + 150 + 10 + 10]);
+    // The second one is switched to at 0 and wakes the first one after 100.
+    expect(times).toEqual([10 + 100 + 10, 10 + 100 + 10 + 10 + 50]);
+  });
+
+  it('waits for its turn behind who has had less', () => {
+    const scheduler = new Scheduler(1, PRICES);
+    const queue = new WaitQueue(scheduler);
+    const times: number[] = [];
+    stepping(scheduler, [500, queue, () => times.push(scheduler.nowNs)]);
+    stepping(scheduler, [100, () => queue.wake(), 50, () => times.push(scheduler.nowNs)]);
+    scheduler.run();
+    expect(times).toEqual([500 + 10 + 100 + 50, 500 + 10 + 100 + 50 + 10]);
+  });
+
+  it('from another CPU preempts, too, when it arrives', () => {
+    const scheduler = new Scheduler(2, PRICES);
+    const queue = new WaitQueue(scheduler);
+    let wokenNs = 0;
+    stepping(scheduler, [queue, () => (wokenNs = scheduler.nowNs)], { cpu: 1 });
+    stepping(scheduler, [5000], { cpu: 1 });
+    stepping(scheduler, [300, () => queue.wake(), 1000], { cpu: 0 });
+    scheduler.run();
+    expect(wokenNs).toBe(300 + 100 + 10);
+  });
+
+  it('gives a sleeper no more than a slice of a start', () => {
+    const scheduler = new Scheduler(1, PRICES);
+    const queue = new WaitQueue(scheduler);
+    const sleeper = stepping(scheduler, [queue, 5000]);
+    const worker = stepping(scheduler, [20_000]);
+    scheduler.events.at(10_010, () => queue.wake());
+    scheduler.events.at(14_000, () => {
+      expect(sleeper.times.runNs).toBeGreaterThan(1900);
+      expect(worker.times.runNs).toBeGreaterThan(10_000);
+      expect(sleeper.times.runNs).toBeLessThan(3500);
+    });
+    expect(scheduler.run()).toEqual([]);
   });
 
   it('goes to an idle CPU when the old one is busy, and queues when none is idle', () => {

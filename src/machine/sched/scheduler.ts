@@ -5,16 +5,16 @@
  * happens first. Everything that others may see (a lock, a call, a fault) is done by a task that owes nothing, so such things happen in the order of
  * their times; plain accesses may run ahead of the clock by a quantum (threads/thread.ts).
  *
- *   ready tasks      a queue for each CPU, first in first out, real-time tasks before the others; a task makes room at the end of its slice
- *   a wake-up        goes to the CPU it ran on if that is idle, else to an idle one, else it queues there; nobody ordinary is preempted before the
- *                    end of his slice; a CPU with nothing to do takes from the longest queue
- *   prices           a switch on one CPU; a wake-up of an idle one from another CPU, which is dearer (SchedPrices)
+ *   ready tasks      a queue for each CPU: real-time tasks first, then who has had least of the CPU; a task makes room at the end of its slice
+ *   a wake-up        goes to the CPU it ran on if that is idle, else to an idle one, else it queues there, and preempts a task that has had more of the
+ *                    CPU (as the kernel was seen to do); a long sleep gives a start of one slice; a CPU with nothing to do takes from the longest queue
+ *   prices           a switch on one CPU; a wake-up of another CPU, idle or not, which is dearer (SchedPrices)
  *
  * Invariants   [cpu-time], [task-time] every nanosecond of a CPU and of a task is accounted for, once
  *              [lost-wakeup] a run ends with all tasks ended, or names those that wait for ever
  * Cost         two heap operations each time somebody has to wait for the clock; none while one task runs alone
- * Linux        kernel/sched: core.c (try_to_wake_up, schedule), fair.c (select_idle_sibling, newidle balance; RUN_TO_PARITY)
- * Left out     weights, groups, lag and deadlines of EEVDF: with equal weights and no sleepers' bonus it is round robin
+ * Linux        kernel/sched: core.c (try_to_wake_up, schedule), fair.c (select_idle_sibling, wakeup preemption, newidle balance)
+ * Left out     weights, groups, lag and deadlines of EEVDF
  */
 import { assert } from '../../base/assert.ts';
 import { Cpu } from './cpu.ts';
@@ -25,7 +25,7 @@ import { type Running, SchedTask, type TaskOptions } from './schedTask.ts';
 export interface SchedPrices {
   /** From one task to another on the same CPU. */
   readonly switchNs: number;
-  /** From a wake-up on one CPU until the woken task runs on another that was idle. */
+  /** From a wake-up on one CPU until the woken task runs on another, that was idle or makes room. */
   readonly wakeIdleNs: number;
   /** What such a wake-up costs who makes it. */
   readonly wakeCallNs: number;
@@ -33,13 +33,14 @@ export interface SchedPrices {
   readonly sliceNs: number;
 }
 
-/** Puts a real-time task before the ordinary ones, and every task behind its like. */
+/** Tells whether `task` goes before `other`, which was there first. */
+const isBefore = (task: SchedTask, other: SchedTask): boolean =>
+  task.realtime ? !other.realtime : !other.realtime && task.vruntimeNs < other.vruntimeNs;
+
+/** Puts a task behind all that do not come after it. */
 function insert(queue: SchedTask[], task: SchedTask): void {
-  if (!task.realtime) queue.push(task);
-  else {
-    const at = queue.findIndex((other) => !other.realtime);
-    queue.splice(at < 0 ? queue.length : at, 0, task);
-  }
+  const at = queue.findIndex((other) => isBefore(task, other));
+  queue.splice(at < 0 ? queue.length : at, 0, task);
 }
 
 /** CPUs, tasks and the clock. */
@@ -112,6 +113,7 @@ export class Scheduler {
     const cpu = this.#cpuOf(task);
     // An interrupt may last longer than the wait; the rest of it comes first then.
     const ns = this.nowNs - task.sinceNs - task.spinStolenNs;
+    task.vruntimeNs += Math.max(0, ns);
     task.times.spinNs += Math.max(0, ns);
     cpu.times.spinNs += Math.max(0, ns);
     task.spinStolenNs = 0;
@@ -165,6 +167,7 @@ export class Scheduler {
     cpu.times.spinNs += spinNs;
     task.times.runNs += ns - spinNs;
     cpu.times.runNs += ns - spinNs;
+    task.vruntimeNs += ns;
     task.debtSpinNs -= spinNs;
     task.debtNs = Math.max(0, task.debtNs - ns);
   }
@@ -177,23 +180,60 @@ export class Scheduler {
   #makeReady(task: SchedTask, sync: boolean): void {
     const waker = this.#executing;
     const cpu = this.#placeOf(task, sync);
-    task.cpu = cpu.id;
+    this.#moveTo(cpu, task);
     this.#enter(task, 'runnable');
     const wasIdle = cpu.isIdle;
     insert(cpu.queue, task);
+    const isRemote = waker !== null && waker !== cpu;
     if (!wasIdle) {
-      if (task.realtime && cpu.current?.realtime === false)
-        cpu.sliceEndNs = Math.max(this.nowNs, cpu.payingFromNs);
+      if (!isRemote) this.#mayPreempt(cpu, task);
+      else if (this.#isDue(cpu, task))
+        this.events.at(this.nowNs + this.#prices.wakeIdleNs, () => this.#mayPreempt(cpu, task));
       if (cpu.current !== null && cpu !== waker) this.#planNext(cpu);
       return;
     }
-    const isRemote = waker !== null && waker !== cpu;
     cpu.isWaking = true;
     if (isRemote && waker.current !== null) waker.current.debtNs += this.#prices.wakeCallNs;
     this.events.at(this.nowNs + (isRemote ? this.#prices.wakeIdleNs : 0), () => {
       cpu.isWaking = false;
       this.#dispatch(cpu, isRemote);
     });
+  }
+
+  /** `task` comes to `cpu`: what it has had of another CPU, or long ago, counts as far as it does not favour it by more than a slice. */
+  #moveTo(cpu: Cpu, task: SchedTask): void {
+    const before = this.#cpuOf(task);
+    const hereNs = this.#leastHad(cpu);
+    let hadNs = task.vruntimeNs;
+    if (task.state === 'new') hadNs = hereNs;
+    else if (before !== cpu) hadNs += hereNs - this.#leastHad(before);
+    task.vruntimeNs = Math.max(hadNs, hereNs - this.#prices.sliceNs);
+    task.cpu = cpu.id;
+  }
+  /** Returns what the task has had that has had least of `cpu`, of those that run or wait there. Linux: cfs_rq->min_vruntime. */
+  #leastHad(cpu: Cpu): number {
+    let leastNs = Number.POSITIVE_INFINITY;
+    for (const task of cpu.queue) leastNs = Math.min(leastNs, task.vruntimeNs);
+    if (cpu.current !== null) leastNs = Math.min(leastNs, this.#hadBy(cpu, cpu.current));
+    if (leastNs !== Number.POSITIVE_INFINITY) cpu.vruntimeNs = Math.max(cpu.vruntimeNs, leastNs);
+    return cpu.vruntimeNs;
+  }
+  /** Returns what `task`, which runs on `cpu`, has had so far. */
+  #hadBy(cpu: Cpu, task: SchedTask): number {
+    const sinceNs = task.state === 'spinning' ? task.sinceNs : cpu.payingFromNs;
+    return task.vruntimeNs + Math.max(0, this.nowNs - sinceNs);
+  }
+  /** Tells whether the task that runs on `cpu` has to make room for `task`. */
+  #isDue(cpu: Cpu, task: SchedTask): boolean {
+    const { current } = cpu;
+    if (current === null || task.state !== 'runnable' || task.cpu !== cpu.id) return false;
+    if (task.realtime || current.realtime) return task.realtime && !current.realtime;
+    return task.vruntimeNs < this.#hadBy(cpu, current);
+  }
+  #mayPreempt(cpu: Cpu, task: SchedTask): void {
+    if (!this.#isDue(cpu, task)) return;
+    cpu.sliceEndNs = Math.max(this.nowNs, cpu.payingFromNs);
+    if (cpu !== this.#executing) this.#planNext(cpu);
   }
 
   /** Chooses a CPU for a task that wakes up. */
@@ -221,7 +261,7 @@ export class Scheduler {
     cpu.times.switchNs += switchNs;
     cpu.current = task;
     cpu.last = task;
-    task.cpu = cpu.id;
+    if (task.cpu !== cpu.id) this.#moveTo(cpu, task);
     this.#enter(task, 'running');
     cpu.payingFromNs = this.nowNs + switchNs;
     cpu.sliceEndNs = cpu.payingFromNs + this.#prices.sliceNs;
