@@ -31,3 +31,4 @@ export type {
   Throughput,
   TimeReport,
 } from './threads/timeReport.ts';
+export { Userfaultfd } from './threads/userfaultfd.ts';

@@ -14,7 +14,7 @@ import { type Params, type ParamValue, settleParams, type Workload, type Workloa
 
 export * from '../abi/mman.ts';
 export { PAGE_SIZE } from '../base/units.ts';
-export { Barrier, Mutex, Pipe, type Running, type Thread } from '../machine/index.ts';
+export { Barrier, Mutex, Pipe, type Running, type Thread, Userfaultfd } from '../machine/index.ts';
 export { type Doing, type MapOptions, type RemapOptions, Task } from './task.ts';
 export { type Figures, runThreaded, type ThreadedRun, type ThreadedWorkload } from './threaded.ts';
 export {

@@ -64,6 +64,12 @@ export class MmLocks {
     this.vmaStats.read.took(0);
     return true;
   }
+  /** Reads the locks of the vmas of all `ranges`, or of none. Returns what `endReadVma` is to give up, or null. */
+  tryReadAll(ranges: readonly AddrRange[]): readonly AddrRange[] | null {
+    if (ranges.every((range) => this.tryReadVma(range))) return ranges;
+    for (const range of ranges) if (this.#reading.includes(range)) this.endReadVma(range);
+    return null;
+  }
   /** Gives up what `tryReadVma(range)` had. */
   endReadVma(range: AddrRange): void {
     this.#reading.splice(this.#reading.indexOf(range), 1);

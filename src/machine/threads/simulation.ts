@@ -43,6 +43,7 @@ import { Scheduler } from '../sched/scheduler.ts';
 import { Thread, type ThreadMain, type ThreadOptions } from './thread.ts';
 import { ThreadGroup } from './threadGroup.ts';
 import { type TimeReport, timeReport } from './timeReport.ts';
+import { UffdWaits } from './uffdWaits.ts';
 
 /** What a simulation is made of. */
 export interface SimulationOptions {
@@ -79,6 +80,7 @@ export class Simulation {
   readonly costs: CostTable;
   readonly ledger: Ledger;
   readonly prng: Prng;
+  readonly uffd: UffdWaits;
   readonly quantumNs: number;
   /** Everything that was counted by `Thread.count`, by name. */
   readonly counters = new Map<string, number>();
@@ -94,13 +96,15 @@ export class Simulation {
     const kernel = new Kernel(options.features ?? LINUX_6_18, options.config ?? {}, { contents });
     this.machine = new Machine(kernel);
     this.costs = new CostTable(options.calibration);
-    this.prices = smpPricesOf(figuresOf(options.calibration), options.crossCpu);
+    const figures = figuresOf(options.calibration);
+    this.prices = smpPricesOf(figures, options.crossCpu);
     this.scheduler = new Scheduler(options.cpus ?? 2, this.prices);
     this.ledger = new Ledger(kernel.work, this.costs);
     this.prng = new Prng(options.seed ?? 1);
     this.quantumNs = options.quantumNs ?? 2000;
     this.#jitter = options.jitter ?? 0.1;
     this.#jitterPrng = new Prng((options.seed ?? 1) + 1);
+    this.uffd = new UffdWaits(kernel, this.scheduler, { figures, smp: this.prices });
     kernel.tlb = new Shootdowns({
       scheduler: this.scheduler,
       ledger: this.ledger,

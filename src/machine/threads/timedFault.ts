@@ -12,8 +12,15 @@
  * Linux   arch/x86/mm/fault.c: do_user_addr_fault(); mm/mmap_lock.c: lock_vma_under_rcu(); mm/memory.c: vmf_anon_prepare()
  */
 import type { Addr } from '../../base/units.ts';
-import { accessPage, countFaults, type FaultAccess, type FaultResult } from '../../mm/fault.ts';
+import {
+  type AccessRequest,
+  accessPage,
+  countFaults,
+  type FaultAccess,
+  type FaultResult,
+} from '../../mm/fault.ts';
 import type { Mm } from '../../mm/mm.ts';
+import { NONE } from '../../mm/pte.ts';
 import { isAnonymousVma, type Vma } from '../../mm/vma.ts';
 import { VM_GROWSDOWN } from '../../mm/vmFlags.ts';
 import type { AddrRange, MmLocks } from '../locks/mmLocks.ts';
@@ -21,26 +28,40 @@ import type { Running } from '../sched/schedTask.ts';
 import type { Thread } from './thread.ts';
 import { usesVmaLocks } from './timedCall.ts';
 
-/** Serves an access of `thread` that needs a fault. */
-export function* timedFault(thread: Thread, mm: Mm, addr: Addr, access: FaultAccess): Running<FaultResult> {
+/** What came of a fault in the end. */
+export type Faulted = Exclude<FaultResult, { readonly kind: 'userfault' }>;
+
+/** Serves an access of `thread` that needs a fault; waits for user space where it is to provide the page. */
+export function* timedFault(thread: Thread, mm: Mm, addr: Addr, access: FaultAccess): Running<Faulted> {
+  let request: AccessRequest = { addr, access, stamp: null, tid: thread.tid };
+  for (;;) {
+    if (!thread.pays(thread.simulation.prices.syscallNs)) yield 'pay';
+    const result = yield* lockAndServe(thread, mm, request);
+    if (result.kind !== 'userfault') return result;
+    yield* thread.simulation.uffd.waitFor(thread, result.wait);
+    request = result.again;
+  }
+}
+
+function* lockAndServe(thread: Thread, mm: Mm, request: AccessRequest): Running<FaultResult> {
   const { simulation, task } = thread;
-  if (!thread.pays(simulation.prices.syscallNs)) yield 'pay';
+  const { addr } = request;
   const locks = simulation.locksOf(mm);
   const vma = mm.vmas.firstEndingAbove(addr);
-  const range = usesVmaLocks(simulation) ? lockVma(locks, vma, addr, access) : null;
+  const range = usesVmaLocks(simulation) ? lockVma(locks, vma, addr, request.access) : null;
   if (range !== null) {
-    const result = yield* serve(thread, mm, addr, access);
+    const result = yield* serve(thread, mm, request);
     locks.endReadVma(range);
     return result;
   }
   if (vma !== null && vma.start > addr && (vma.flags & VM_GROWSDOWN) !== 0) {
     yield* locks.mmapLock.write(task);
-    const result = yield* serve(thread, mm, addr, access);
+    const result = yield* serve(thread, mm, request);
     locks.mmapLock.releaseWrite(task);
     return result;
   }
   yield* locks.mmapLock.read(task);
-  const result = yield* serve(thread, mm, addr, access);
+  const result = yield* serve(thread, mm, request);
   locks.mmapLock.releaseRead();
   return result;
 }
@@ -56,20 +77,29 @@ function lockVma(locks: MmLocks, vma: Vma | null, addr: Addr, access: FaultAcces
   return locks.tryReadVma(range) ? range : null;
 }
 
-function* serve(thread: Thread, mm: Mm, addr: Addr, access: FaultAccess): Running<FaultResult> {
+function* serve(thread: Thread, mm: Mm, request: AccessRequest): Running<FaultResult> {
   const { simulation, task } = thread;
   const { ledger, prices, scheduler, kernel } = simulation;
   ledger.begin();
   kernel.opNr++;
-  const result = accessPage(mm, { addr, access, stamp: null });
+  const result = accessPage(mm, request);
   if (result.kind === 'hit') countFaults(mm, 'spurious');
-  let ns = ledger.totalNs - prices.syscallNs + ledger.shootdowns * prices.shootdownNs;
+  let ns = Math.max(0, ledger.totalNs - prices.syscallNs) + ledger.shootdowns * prices.shootdownNs;
+  if (result.kind === 'userfault') ns += askingNs(thread, request);
   if (result.kind !== 'signal' && simulation.isShared(mm, task)) {
     const lockNs = Math.min(ns, prices.pteLockNs);
-    const waitNs = simulation.locksOf(mm).ptes.fault(addr, scheduler.nowNs + ns - lockNs, lockNs);
+    const waitNs = simulation.locksOf(mm).ptes.fault(request.addr, scheduler.nowNs + ns - lockNs, lockNs);
     task.debtSpinNs += waitNs;
     ns += waitNs;
   }
   if (!thread.pays(ns)) yield 'pay';
   return result;
+}
+
+/** What a fault costs that asks user space, without its entries. A write to anonymous memory allocates a page before it asks. */
+function askingNs({ simulation, mm }: Thread, { addr, access }: AccessRequest): number {
+  const { faultNs, allocationNs } = simulation.uffd.prices;
+  const vma = mm?.vmas.at(addr) ?? null;
+  const allocates = access === 'write' && vma !== null && isAnonymousVma(vma) && mm?.pages.low(addr) === NONE;
+  return Math.max(0, faultNs - 2 * simulation.prices.syscallNs) + (allocates ? allocationNs : 0);
 }
