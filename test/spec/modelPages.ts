@@ -133,7 +133,7 @@ export class ModelPages implements PageTarget {
 
   takeFaults(): number {
     const { pid } = this.#scene.current();
-    const now = this.#mm.minFlt + this.#mm.majFlt;
+    const now = this.#mm.minFlt + this.#mm.majFlt - this.#uffd.threadFaults;
     const told = this.#told.get(pid) ?? 0;
     this.#told.set(pid, now);
     return now - told;

@@ -65,6 +65,8 @@ export class ModelUffd {
   readonly #blocking = new Set<UffdContext>();
   readonly #threads: (Thread | null)[] = [null, null, null];
   #nrForked = 0;
+  /** Faults charged to threads and not to the process that makes the steps. */
+  threadFaults = 0;
   #hasBuffer = false;
 
   constructor(scene: ModelScene) {
@@ -257,7 +259,9 @@ export class ModelUffd {
     for (;;) {
       const next = this.#threads.find((t) => t !== null && t.answer === null && t.isOver());
       if (next === undefined || next === null) return;
+      const before = this.#mm.minFlt + this.#mm.majFlt;
       const step = next.steps.next();
+      this.threadFaults += this.#mm.minFlt + this.#mm.majFlt - before;
       if (step.done === true) next.answer = step.value;
       else {
         const wait = step.value;
