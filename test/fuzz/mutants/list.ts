@@ -287,10 +287,10 @@ const FORK: readonly Mutant[] = [
     'copy.flags &= ~VM_LOCKED_MASK;',
     '',
   ]),
-  mutant('fork', 'last-reference', 'A page that only one process has left is copied all the same.', [
+  mutant('fork', 'shared-reused', 'A page that two processes have is written in place.', [
     'mm/writeFault.ts',
     'return frames.mapcount(pfn) === 1 &&',
-    'return frames.mapcount(pfn) < 0 &&',
+    'return frames.mapcount(pfn) >= 1 &&',
   ]),
 ];
 
