@@ -73,6 +73,11 @@ function splitSpec(text: string): [name: string, settings: string[]] {
 export function parseWorkloadSpec(text: string): WorkloadSpec {
   const [name, settings] = splitSpec(text);
   const workload = findWorkload(name);
+  if (workload === null && THREADED_WORKLOADS.some((each) => each.name === name))
+    throw new UsageError(
+      `${name} has several threads, which run in virtual time`,
+      'faultline run or compare',
+    );
   if (workload === null) {
     const names = [...WORKLOADS, ...THREADED_WORKLOADS].map((each) => each.name).join(', ');
     throw new UsageError(`there is no workload '${name}'`, `one of ${names}; see faultline workloads`);

@@ -29,6 +29,11 @@ describe('run of a workload of several threads', () => {
     expect(stderr).toContain('has several threads');
   });
 
+  it('is nothing to explain', () => {
+    const { status, stderr } = faultline(['explain', CONTENTION]);
+    expect([status, stderr.includes('several threads')]).toEqual([2, true]);
+  });
+
   it('takes the examples', () => {
     const { status, stdout } = faultline(['run', 'examples/workloads/page-server.ts', '--quiet']);
     expect(status).toBe(0);
