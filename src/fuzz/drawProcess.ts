@@ -7,10 +7,9 @@ import type { Scene } from './scene.ts';
 
 /** The most children of one sequence. */
 const MOST_FORKS = 200;
-/** More than any machine has, and little enough to find a place between the window and the stack three times. */
-const ENORMOUS = 2 ** 44;
-/** What a mapping of the window cannot grow to where it is. */
-const ENORMOUS_GROWN = ENORMOUS + 2 ** 43;
+/** More than any machine has, and little enough to reach nothing of the executor's above the window. */
+const ENORMOUS = 2 ** 43;
+const ENORMOUS_GROWN = ENORMOUS + 2 ** 42;
 /** As good as no limit. */
 const NO_LIMIT = 2 ** 46;
 /** Who is nobody in particular. */
@@ -44,6 +43,7 @@ const thpDisable: Draw = (scene) => {
 const limitSpace: Draw = (scene) => {
   const resource = scene.random.pick(['RLIMIT_AS', 'RLIMIT_AS', 'RLIMIT_DATA']);
   if (scene.chance(0.35)) return [`setrlimit(${resource}, ${NO_LIMIT})`];
+  scene.hasSpaceLimit = true;
   const over = scene.random.pick([0, 1, 2, scene.random.below(40), scene.random.below(40)]) * PAGE_SIZE;
   return [`setrlimit(${resource}, now+${scene.chance(0.1) ? over + 100 : over})`];
 };
@@ -54,7 +54,8 @@ const limitStack: Draw = (scene) => [
   `setrlimit(RLIMIT_STACK, ${scene.random.pick([8192, 16384, 65536, 65536 + 100, 1 << 20, 8 << 20])})`,
 ];
 const setuid: Draw = () => [`setuid(${NOBODY})`];
-const fill: Draw = (scene) => [`fill(${scene.random.below(12)})`];
+/** Not with little address space left: what fills takes some, and how much differs a little between the kernel and the model. */
+const fill: Draw = (scene) => [scene.hasSpaceLimit ? 'nop()' : `fill(${scene.random.below(12)})`];
 /** Without mode 2: what it allows depends on what all the machine has promised. */
 const overcommit: Draw = (scene) => [`overcommit(${scene.random.below(2)})`];
 

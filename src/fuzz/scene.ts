@@ -58,6 +58,8 @@ export class Scene {
   readonly hasRegular: boolean;
   /** A mapping that is more than the machine has is still there. */
   hasEnormous = false;
+  /** A limit on address space was set. */
+  hasSpaceLimit = false;
   readonly #windows = new Map<number, OpsWindow>();
 
   constructor(mode: ModeTable, seed: number) {

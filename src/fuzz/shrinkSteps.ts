@@ -82,7 +82,17 @@ export function simplerSteps(step: Step): Step[] {
         found.push(step.with(i, textOf({ ...parts, args: parts.args.with(at, smaller) })));
       }
   }
-  return found;
+  return found.filter(staysInPlace);
+}
+
+/** Tells whether a second call takes no more than the first placed: behind that lies memory of the executor. */
+function staysInPlace([first = '', second]: Step): boolean {
+  const [made, used] = [partsOf(first), partsOf(second ?? '')];
+  if (made === null || used === null || used.args[0] !== 'placed') return true;
+  const placed = Number(made.args[made.name === 'mremap' ? 2 : 1]);
+  return used.args
+    .slice(1, 3)
+    .every((arg) => !isBytes(arg) || Number(arg) <= Math.ceil(placed / PAGE_SIZE) * PAGE_SIZE);
 }
 
 /** Where an operation has addresses of the window: each with the numbers of bytes that begin there. */

@@ -65,7 +65,7 @@ export {
 export { type FillKind, type FillRequest, type FillResult, UffdFill } from './uffdFill.ts';
 export { type UffdMoveRequest, uffdMove } from './uffdMove.ts';
 export { type UffdWriteProtectRequest, uffdWriteProtect } from './uffdProtect.ts';
-export { getUnmappedArea, type PlaceRequest } from './unmappedArea.ts';
+export { getUnmappedArea, type PlaceRequest, startGap } from './unmappedArea.ts';
 export { type UffdRegisterRequest, uffdRegister, uffdRelease, uffdUnregister } from './userfaultfd.ts';
 export { INVARIANT_NAMES, verifyAnonVmas, verifyAround, verifyKernel, verifyMm } from './verify.ts';
 export { type FileObject, isAnonymousVma, isSharedMemory, type MappedFile, nrPagesOf, Vma } from './vma.ts';

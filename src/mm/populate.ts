@@ -155,7 +155,7 @@ export class Populating {
   #populate(): SysResult | UffdWait {
     const { end, ignoreErrors, tid } = this.#request;
     const cursor = this.#cursor;
-    for (;;) {
+    while (cursor.addr < end) {
       const vma = this.#mm.vmas.firstEndingAbove(cursor.addr);
       if (vma === null || vma.start >= end) return OK;
       const stop = Math.min(vma.end, end);
@@ -171,6 +171,7 @@ export class Populating {
       if (came !== 'all' && !ignoreErrors) return refused(EFAULT, 'populate-failed');
       cursor.addr = stop;
     }
+    return OK;
   }
 }
 

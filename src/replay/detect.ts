@@ -16,7 +16,9 @@ const STRACE_LINE =
 /** Returns the format of a file that begins with these lines, null if it is none of ours. Blank lines do not count. */
 export function detectFormat(firstLines: readonly string[]): InputFormat | null {
   const lines = firstLines.map((line) => line.trimEnd()).filter((line) => line !== '');
-  const [first] = lines;
+  // Remarks may come before the first line of an ops file.
+  const begin = lines.findIndex((line) => !line.startsWith('#') || line.startsWith('# opfuzz'));
+  const first = lines[begin] ?? lines[0];
   if (first === undefined) return null;
   if (first.startsWith('# opfuzz-uffd ')) return 'opfuzz-uffd';
   if (first.startsWith('# opfuzz ')) return 'opfuzz';

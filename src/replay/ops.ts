@@ -37,11 +37,16 @@ export function* opsItems(files: InputFiles, file = ''): Generator<ReplayItem> {
   yield reader.finish();
 }
 
+/** Tells whether a line before the first is a remark: the rows that `faultline fuzz` writes begin with what differed. */
+const isRemark = (text: string): boolean =>
+  text === '' || (text.startsWith('#') && !text.startsWith('# opfuzz'));
+
 class OpsReader {
   readonly #at: Scanner;
   readonly #call: CallText;
   readonly #calls: OpsCalls;
   readonly #snapshots: SnapshotReader;
+  #hasBegun = false;
   #lineNr = 0;
   #nr = 0;
   #touches = 0;
@@ -56,8 +61,12 @@ class OpsReader {
   /** Reads one line; null while a snapshot goes on. */
   read(text: string): ReplayItem | null {
     this.#at.start(text, ++this.#lineNr);
-    if (this.#lineNr === 1) return this.#header();
-    if (text === END) return null;
+    if (!this.#hasBegun) {
+      if (isRemark(text)) return null;
+      this.#hasBegun = true;
+      return this.#header();
+    }
+    if (text === END || text === '') return null;
     // In a request the line that asks for a snapshot is all there is of it.
     if (this.#snapshots.isAsked && (isDigit(text.charCodeAt(0)) || text.startsWith('snapshot ')))
       this.#snapshots.leaveOut();

@@ -12,8 +12,8 @@
  * Where a file's own placements contradict these addresses, another written range is assumed right above the contradicting placement.
  */
 import { PAGE_SIZE, PMD_SIZE, pageCeil } from '../../base/units.ts';
-import type { Machine } from '../../machine/index.ts';
-import { accessPage, adoptVma, type MappedFile, type Mm, vmFlagsOfCodes } from '../../mm/index.ts';
+import type { Machine, Op } from '../../machine/index.ts';
+import { accessPage, adoptVma, type MappedFile, type Mm, startGap, vmFlagsOfCodes } from '../../mm/index.ts';
 import type { ReplayOp } from '../item.ts';
 
 const TLS = 0x7fff_f7dd_1000;
@@ -86,7 +86,13 @@ export function agreeWithPlacement(
   const len = pageCeil(op.call === 'mmap' ? op.len : op.newLen);
   const end = chosen.addr + len;
   const above = mm.vmas.firstEndingAbove(chosen.addr);
-  // Aligned placements need not touch what is above them, so they tell nothing.
-  if (len % PMD_SIZE === 0 || above === null || above.start === end) return;
-  if (above.start > end) adopt(mm, end, Math.min(end + 2 * PAGE_SIZE, above.start), null);
+  if (above === null || above.start <= end || mayEndBelow(mm, op, len) || startGap(mm, above) === end) return;
+  adopt(mm, end, Math.min(end + 2 * PAGE_SIZE, above.start), null);
+}
+
+/** Tells whether a mapping need not touch what is above it: where huge pages may be, it is aligned; a file's from 2 MiB on, whatever its length. */
+function mayEndBelow(mm: Mm, op: Op & { call: 'mmap' | 'mremap' }, len: number): boolean {
+  if (len % PMD_SIZE === 0) return true;
+  const isFile = op.call === 'mmap' ? op.fd >= 0 : mm.vmas.firstEndingAbove(op.addr)?.file !== null;
+  return isFile && len > PMD_SIZE;
 }
