@@ -66,18 +66,27 @@ const ENTRIES: Readonly<Record<OpName, readonly string[]>> = {
 
 /** Refusals on the way of a call that it does not return, and why. */
 const TURNED: readonly (readonly [call: OpName, errnos: readonly string[], why: string])[] = [
-  ['mmap', ['EFAULT'], 'what cannot be populated does not matter'],
-  ['brk', ['EFAULT', 'EINVAL', 'ENOMEM', 'EPERM'], 'the answer is the break as it is'],
-  ['process_vm', ['ESRCH'], 'nothing is said of a process that was never seen'],
+  ['mmap', ['EFAULT', 'EHWPOISON'], 'what cannot be populated does not matter'],
+  ['mremap', ['EHWPOISON'], 'the same'],
+  ['shmat', ['EFAULT', 'EHWPOISON'], 'the same'],
+  ['mlockall', ['EFAULT', 'EHWPOISON', 'EAGAIN'], 'the same'],
+  ['brk', ['EAGAIN', 'EFAULT', 'EHWPOISON', 'EINVAL', 'ENOMEM', 'EPERM'], 'the answer is the break as it is'],
+  [
+    'process_vm',
+    ['EAGAIN', 'EHWPOISON', 'EINVAL', 'ENOMEM', 'ESRCH'],
+    'a page that cannot be had is EFAULT; nothing is said of a process that was never seen',
+  ],
   [
     'mlock',
-    ['EFAULT', 'EAGAIN'],
+    ['EFAULT', 'EAGAIN', 'EHWPOISON'],
     'EFAULT of populating becomes ENOMEM; pages can always be had, so ENOMEM does not come',
   ],
-  ['mlock2', ['EFAULT', 'EAGAIN'], 'as mlock'],
-  ['mlockall', ['EFAULT'], 'what cannot be populated does not matter'],
+  ['mlock2', ['EFAULT', 'EAGAIN', 'EHWPOISON'], 'as mlock'],
   ['touch', ['ENOMEM', 'EPERM'], 'a stack that may not grow is a SIGSEGV'],
-  ['shmat', ['EFAULT'], 'what cannot be populated does not matter'],
+  ['clone', ['EINVAL', 'EPERM'], 'of a userfaultfd that the child gets'],
+  ['userfaultfd', ['EINVAL', 'EPERM'], 'of what is asked of the descriptor later'],
+  ['uffd_register', ['EFAULT'], 'an operation has its arguments at hand'],
+  ['uffd_unregister', ['EFAULT'], 'the same'],
   ['shmdt', ['ENOMEM', 'EPERM'], 'what cannot be unmapped stays; whole vmas need no split'],
   ['io_setup', ['EACCES', 'EINVAL', 'EPERM'], 'the ring is not executable, and goes where nothing is'],
 ];
@@ -95,7 +104,8 @@ type Scope = ReadonlyMap<string, string>;
 function scopeOf(ast: ts.SourceFile, path: string): Scope {
   const scope = new Map<string, string>();
   for (const node of ast.statements) {
-    if (ts.isFunctionDeclaration(node) && node.name) scope.set(node.name.text, `${path} ${node.name.text}`);
+    if ((ts.isFunctionDeclaration(node) || ts.isClassDeclaration(node)) && node.name)
+      scope.set(node.name.text, `${path} ${node.name.text}`);
     if (ts.isVariableStatement(node))
       for (const { name } of node.declarationList.declarations)
         scope.set(name.getText(), `${path} ${name.getText()}`);
@@ -113,6 +123,7 @@ function bodyOf(node: ts.Node, scope: Scope): Body {
   const errnos = new Set<string>();
   const named = new Set<string>();
   const walk = (child: ts.Node): void => {
+    if (ts.isTypeNode(child)) return;
     if (ts.isPropertyAccessExpression(child)) named.add(`.${child.name.text}`);
     else if (ts.isIdentifier(child) && scope.has(child.text)) named.add(scope.get(child.text) ?? '');
     const refusal = ts.isCallExpression(child) && /^(?:refused|failure)\((E[A-Z0-9]+),/.exec(child.getText());
@@ -130,10 +141,13 @@ function functionsIn(path: string): [string, Body][] {
   const ast = ts.createSourceFile(path, text, ts.ScriptTarget.ES2023, true);
   const scope = scopeOf(ast, path);
   return ast.statements.flatMap((node): [string, Body][] => {
-    if (ts.isClassDeclaration(node))
-      return node.members
+    if (ts.isClassDeclaration(node)) {
+      const whole: [string, Body] = [`${path} ${node.name?.text}`, bodyOf(node, scope)];
+      const methods = node.members
         .filter((member) => ts.isMethodDeclaration(member))
-        .map((method) => [`.${method.name.getText()}`, bodyOf(method, scope)]);
+        .map((method): [string, Body] => [`.${method.name.getText()}`, bodyOf(method, scope)]);
+      return [whole, ...methods];
+    }
     const own = ts.isFunctionDeclaration(node) && node.name ? [node.name.text] : [];
     if (ts.isVariableStatement(node))
       own.push(...node.declarationList.declarations.map(({ name }) => name.getText()));

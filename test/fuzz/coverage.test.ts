@@ -14,7 +14,7 @@ import { filesInMemory, opsItems } from '../../src/replay/index.ts';
 import { Player } from '../../src/replay/play/player.ts';
 import type { Case } from '../spec/caseFile.ts';
 import { Run } from '../spec/caseTarget.ts';
-import { loadPageCases, whyNotOn } from '../spec/pageCases.ts';
+import { loadPageCases, loadUffdCases, whyNotOn } from '../spec/pageCases.ts';
 import { loadFuzzedCases, loadVmaCases } from '../spec/vmaCases.ts';
 import { VmaModel } from '../spec/vmaModel.ts';
 import { EDGE_ROWS, type EdgeRow, TASK } from './edgeRows.ts';
@@ -35,6 +35,25 @@ const EXCEPTIONS: readonly (readonly [key: string, why: string])[] = [
   ['why:stack-limit', 'a stack that may not grow is a SIGSEGV, so the program never sees why'],
   ['why:guard-gap', 'the same'],
   ['why:cannot-extend', 'every vma that mremap lets grow takes more of itself; the check is a safeguard'],
+  ...[
+    'no-handshake',
+    'bad-pointer',
+    'gone',
+    'changing',
+    'not-registered',
+    'page-exists',
+    'no-page',
+    'not-movable',
+    'source-unreadable',
+    'partial',
+  ].map(
+    (why) =>
+      [
+        `why:${why}`,
+        'answers of ioctls of userfaultfd, which are no operations: test/spec/uffd.cases has them',
+      ] as const,
+  ),
+  ['process_madvise:EHWPOISON', 'as madvise, where a case reaches it'],
 ];
 
 /** Positions of switches in which other verdicts are reached. */
@@ -90,7 +109,7 @@ function playRow(row: EdgeRow, coverage: Coverage): Outcome {
 const CASES = [
   ...loadVmaCases(),
   ...loadFuzzedCases(),
-  ...loadPageCases().filter((c) => whyNotOn('model', c) === null),
+  ...[...loadPageCases(), ...loadUffdCases()].filter((c) => whyNotOn('model', c) === null),
 ];
 /** Cases whose point is how many vmas there are take long and reach nothing new with other switches. */
 const isSmall = (c: Case): boolean =>
