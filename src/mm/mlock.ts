@@ -114,9 +114,10 @@ function lockThenPopulate(mm: Mm, { addr, len, flags, tid }: MlockRequest): SysR
   if (flags & ~MLOCK_ONFAULT) return refused(EINVAL, 'bad-flags');
   if (!mayLock(mm)) return refused(EPERM, 'may-not-lock');
   const range = lockRange(addr, len);
-  if (range === null) return OK;
-  const { start, end } = range;
   const limit = Math.floor(mm.limits.memlock.soft / PAGE_SIZE);
+  // What is locked already counts even where nothing is asked for.
+  if (range === null) return mm.lockedVm > limit && !mm.privileged ? refused(ENOMEM, 'locked-limit') : OK;
+  const { start, end } = range;
   let wanted = mm.lockedVm + nrPagesIn(end - start);
   if (wanted > limit && !mm.privileged) wanted -= countLocked(mm, start, end);
   if (wanted > limit && !mm.privileged) return refused(ENOMEM, 'locked-limit');
