@@ -19,7 +19,10 @@ import {
   EXCLUSIVE,
   HUGE,
   KIND_MASK,
+  MARKER,
+  MARKER_UFFD_WP,
   NO_DEPOSIT,
+  NONE,
   PRESENT,
   UFFD_WP,
   WRITE,
@@ -29,7 +32,7 @@ import {
 import { anonFlags, countResident, linearIndex, releaseEntry, releaseHuge, walkRmap } from './rmap.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { isSharedWritable } from './vmaAccess.ts';
-import { VM_HUGEPAGE, VM_LOCKED } from './vmFlags.ts';
+import { VM_HUGEPAGE, VM_LOCKED, VM_UFFD_WP } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
 
 /** Bits of an entry that all pages of a huge mapping have alike. */
@@ -171,7 +174,7 @@ export function splitFolio(mm: Mm, pfn: Pfn): void {
   for (const zero of zeros) replaceByZeroPage(mm, zero);
 }
 
-/** Makes the huge folio of `pfn` single pages that are mapped as they were. */
+/** Makes the huge folio of `pfn` single pages. Anonymous ones are mapped as they were; those of a file leave all tables, and faults bring them back. */
 export function dissolveFolio(mm: Mm, pfn: Pfn): void {
   const { kernel } = mm;
   const { frames, work } = kernel;
@@ -179,10 +182,25 @@ export function dissolveFolio(mm: Mm, pfn: Pfn): void {
   walkRmap(kernel, head, (other, vma, addr) => {
     if (other.pages.pmd(addr) & HUGE) splitPmd(other, vma, floorTo(addr, PMD_SIZE));
   });
+  if (!frames.isAnon(head)) for (let i = 0; i < HUGE_PAGES; i++) unmapEverywhere(mm, head + i);
   const before = frames.nrUsed;
   frames.splitFolio(head);
   work.count(FACT.foliosSplit);
   work.count(FACT.pagesFreed, before - frames.nrUsed);
+}
+
+/** Takes a page of a file out of all tables. Linux: try_to_unmap() in unmap_folio() */
+function unmapEverywhere(mm: Mm, pfn: Pfn): void {
+  const { frames } = mm.kernel;
+  if (frames.mapcount(pfn) === 0) return;
+  const places: { readonly mm: Mm; readonly vma: Vma; readonly addr: Addr }[] = [];
+  walkRmap(mm.kernel, pfn, (other, vma, addr) => places.push({ mm: other, vma, addr }));
+  for (const { mm: other, vma, addr } of places) {
+    const low = other.pages.low(addr);
+    releaseEntry(other, low, pfn);
+    const isMarked = (low & UFFD_WP) !== 0 && (vma.flags & VM_UFFD_WP) !== 0;
+    other.pages.set(addr, isMarked ? MARKER : NONE, isMarked ? MARKER_UFFD_WP : 0);
+  }
 }
 
 /** Returns the pages of the huge folio at `head` that are mapped and all zeros. */

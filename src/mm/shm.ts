@@ -94,8 +94,9 @@ export function shmdt(mm: Mm, addr: Addr): SysResult {
   if (vma === null) return refused(EINVAL, 'no-such-segment');
   const { file } = vma;
   const end = addr + pageCeil(file?.object.size ?? 0);
-  const parts: { start: Addr; end: Addr }[] = [];
-  for (; vma !== null && vma.end <= end; vma = vma.next)
+  // The first part goes whatever its length: mremap may have made it longer than the segment.
+  const parts: { start: Addr; end: Addr }[] = [{ start: vma.start, end: vma.end }];
+  for (vma = vma.next; vma !== null && vma.end <= end; vma = vma.next)
     if (isPart(vma) && vma.file === file) parts.push({ start: vma.start, end: vma.end });
   for (const part of parts) unmapRange(mm, part.start, part.end, 'shm');
   return OK;
