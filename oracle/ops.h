@@ -108,6 +108,8 @@ void out_op(const struct op *op, const char *text, const uint8_t *vec);
 
 /* opsView.c: has the lines `internal` printed from here on; `why` not, when the kernel's structures cannot be read: then it returns -1. */
 int view_internals(const char **why);
+/* Whether the next snapshots have `internal` lines, where they can be read. */
+void view_want_internals(int wanted);
 /* opsView.c: prints one process of a snapshot, without its first line's name. `slot`: its child, MAX_CHILDREN for the executor. */
 void view_process(struct ops_shared *shared, uint32_t slot, pid_t pid);
 /* opsView.c: lets go of the processes that were seen, and of their numbers. */

@@ -42,6 +42,7 @@ static struct view views[MAX_CHILDREN + 1];
 static uint64_t words[MAX_PAGES], nr_pages;
 static struct ops_shared *shared;
 static int have_iter, nr_labels;
+static int internals_wanted = 1;
 static uint64_t labels[MAX_LABELS];
 static struct vma_record records[MAX_RECORDS];
 
@@ -226,7 +227,7 @@ static void print_label(const char *name, uint64_t what)
 
 static void print_internals(pid_t pid)
 {
-	long nr = have_iter ? vma_iter_read(pid, records, MAX_RECORDS) : 0;
+	long nr = have_iter && internals_wanted ? vma_iter_read(pid, records, MAX_RECORDS) : 0;
 
 	if (nr < 0) { perror("VMAs by BPF"); exit(2); }
 	for (const struct vma_record *r = records; r < records + nr; r++) {
@@ -249,6 +250,8 @@ static void print_internals(pid_t pid)
 		out_string("\n");
 	}
 }
+
+void view_want_internals(int wanted) { internals_wanted = wanted; }
 
 int view_internals(const char **why)
 {

@@ -177,8 +177,12 @@ int ops_ask(uint32_t command)
 	return wait_for_answer(seen);
 }
 
+/* Every how many-th snapshot of a sequence has `internal` lines, and how many snapshots there were. */
+static uint32_t internals_every = 1, nr_snapshots;
+
 static void print_snapshot(uint32_t number)
 {
+	view_want_internals(++nr_snapshots % internals_every == 0);
 	out_string("snapshot ");
 	out_decimal(number);
 	out_string("\nself");
@@ -251,6 +255,7 @@ static void set_overcommit(struct op *op)
 
 static void run_sequence(uint32_t nr)
 {
+	nr_snapshots = 0;
 	if (has_kind(nr, OP_OPEN)) disk_mount(shared->files);
 	if (has_kind(nr, OP_OVERCOMMIT)) guard_lock();
 	else guard_share();
@@ -351,8 +356,9 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--cpu") == 0 && i + 1 < argc) cpu = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--internals") == 0) internals = 1;
+		else if (strncmp(argv[i], "--internals=", 12) == 0 && atoi(argv[i] + 12) > 0) internals = internals_every = atoi(argv[i] + 12);
 		else {
-			fprintf(stderr, "usage: opsrun [--cpu N] [--internals] < some.ops\n");
+			fprintf(stderr, "usage: opsrun [--cpu N] [--internals[=N]] < some.ops\n");
 			return 2;
 		}
 	}

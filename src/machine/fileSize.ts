@@ -20,7 +20,7 @@ import {
 import { Unmodelled } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
 import { FRAME_DIRTY } from '../mm/frames.ts';
-import { punchObject, truncateObject } from '../mm/pageCache.ts';
+import { punchObject, truncateObject, unmapObject } from '../mm/pageCache.ts';
 import { type FileObject, isSharedMemory, type MappedFile } from '../mm/vma.ts';
 import { VM_MAYWRITE, VM_SHARED } from '../mm/vmFlags.ts';
 import { DONE, failure, type Machine, type Outcome } from './machine.ts';
@@ -128,12 +128,16 @@ function extendFile(
   return DONE;
 }
 
-/** The bytes of [start, end) become zero: whole pages leave the page cache and every mapping; copies of private mappings stay. */
+/**
+ * The bytes of [start, end) become zero: whole pages leave the page cache and every mapping; copies of private mappings stay. For a hole inside
+ * the first page of shared memory the kernel's own reckoning of what to unmap wraps around: all that comes behind its start leaves the tables.
+ */
 function punchFile(machine: Machine, object: FileObject, start: number, end: number): void {
   const { kernel } = machine;
   const first = Math.ceil(start / PAGE_SIZE);
   const last = Math.floor(end / PAGE_SIZE);
   if (last > first) punchObject(kernel, object, first, last);
+  else if (end < PAGE_SIZE && isSharedMemory(object)) unmapObject(object, first, Number.POSITIVE_INFINITY, false);
   // Only the first word of a page is kept: of the pages cut by an edge, the last one loses it.
   const upper = end % PAGE_SIZE === 0 ? null : kernel.pageToChange(object, last);
   if (upper !== null) {

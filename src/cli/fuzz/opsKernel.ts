@@ -25,6 +25,9 @@ const MAX_OUTPUT = 1 << 29;
 const MS_PER_TICK = 10;
 /** Status of opsrun when it cannot read a sequence. */
 const REFUSED = 2;
+/** What the kernel's own structures say of vmas belongs to every fourth snapshot, where they can be read; to each where a difference is looked at. */
+const SOME_INTERNALS = '--internals=4';
+const INTERNALS = '--internals';
 const END = 'end of sequence';
 /** A marker is shorter. */
 const MARKER_BYTES = 256;
@@ -42,7 +45,11 @@ const broken = (sequence: Sequence, log: string | undefined, why: string): strin
 /** Returns what runs sequences and waits for them, in a process for each call. */
 export function opsKernel(opsrun: string): RunOps {
   return (sequences) => {
-    const result = spawnSync(opsrun, { input: textOf(sequences), encoding: 'latin1', maxBuffer: MAX_OUTPUT });
+    const result = spawnSync(opsrun, [INTERNALS], {
+      input: textOf(sequences),
+      encoding: 'latin1',
+      maxBuffer: MAX_OUTPUT,
+    });
     const logs = logsIn(result.stdout ?? '');
     if (result.error === undefined && result.status === 0) return logs;
     if (result.status === REFUSED) throw new Error(`opsrun: ${result.stderr.trim()}`);
@@ -93,7 +100,7 @@ export class OpsrunProcess {
   /** @param cpu  where it stays; where it happens to begin if not given */
   constructor(opsrun: string, cpu: number | null) {
     this.#opsrun = opsrun;
-    this.#args = cpu === null ? [] : ['--cpu', String(cpu)];
+    this.#args = cpu === null ? [SOME_INTERNALS] : [SOME_INTERNALS, '--cpu', String(cpu)];
   }
 
   /** Runs sequences. Rejects when opsrun cannot read one of them. */
