@@ -137,7 +137,8 @@ function punchFile(machine: Machine, object: FileObject, start: number, end: num
   const first = Math.ceil(start / PAGE_SIZE);
   const last = Math.floor(end / PAGE_SIZE);
   if (last > first) punchObject(kernel, object, first, last);
-  else if (end < PAGE_SIZE && isSharedMemory(object)) unmapObject(object, first, Number.POSITIVE_INFINITY, false);
+  else if (end < PAGE_SIZE && isSharedMemory(object))
+    unmapObject(object, first, Number.POSITIVE_INFINITY, false);
   // Only the first word of a page is kept: of the pages cut by an edge, the last one loses it.
   const upper = end % PAGE_SIZE === 0 ? null : kernel.pageToChange(object, last);
   if (upper !== null) {
