@@ -154,7 +154,10 @@ function mapAround(mm: Mm, vma: Vma, page: Addr, object: FileObject): boolean {
   const { kernel, pages } = mm;
   const tableBase = page - (page % PMD_SIZE);
   const bits = YOUNG | sharedWrite(vma);
-  const here = kernel.findCached(object, linearIndex(vma, page));
+  // What was set aside behind the end is cached, and out of reach.
+  const find = (pgoff: number): Pfn | null =>
+    isBeyondEnd(object, pgoff) ? null : kernel.findCached(object, pgoff);
+  const here = find(linearIndex(vma, page));
   if (here !== null && mayMapWholeFolio(mm, vma, page, here)) {
     mapHugeFile(mm, vma, page, headOf(here), false);
     return true;
@@ -165,8 +168,7 @@ function mapAround(mm: Mm, vma: Vma, page: Addr, object: FileObject): boolean {
   // A neighbour comes along even if the page itself is not cached yet.
   for (let i = from; i < to; i++) {
     const addr = tableBase + i * PAGE_SIZE;
-    const pgoff = linearIndex(vma, addr);
-    const pfn = isBeyondEnd(object, pgoff) ? null : kernel.findCached(object, pgoff);
+    const pfn = find(linearIndex(vma, addr));
     if (pfn !== null && pages.low(addr) === NONE) mapFrame(mm, addr, bits, pfn);
   }
   return here !== null;
