@@ -104,7 +104,7 @@ function fallocate(machine: Machine, file: MappedFile, op: Extract<Op, { call: '
   if (mode & ~(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) {
     if (isSharedMemory(object)) return failure(EOPNOTSUPP, 'bad-flags');
     if (!object.isInMemory) return DONE;
-    throw new Unmodelled('fallocate of a file on a disk in this mode', 'docs/scope.md#approximations');
+    throw new Unmodelled('fallocate of a file on a disk in this mode', 'docs/scope.md#fallocate');
   }
   if (object.seals & (punch ? WRITE_SEALS : 0)) return failure(EPERM, 'sealed');
   if (punch) punchFile(machine, object, offset, end);
@@ -121,9 +121,12 @@ function extendFile(
   const end = op.offset + op.len;
   if (object.size !== null && end > object.size && object.seals & F_SEAL_GROW)
     return failure(EPERM, 'sealed');
-  if (isSharedMemory(object) && object.size !== null)
+  if (isSharedMemory(object) && object.size !== null) {
+    if (op.len / PAGE_SIZE > kernel.config.totalRamPages)
+      throw new Unmodelled('fallocate of more shared memory than there is', 'docs/scope.md#fallocate');
     for (let page = Math.floor(op.offset / PAGE_SIZE); page * PAGE_SIZE < end; page++)
       kernel.reserve(object, page);
+  }
   if ((op.mode & FALLOC_FL_KEEP_SIZE) === 0 && object.size !== null) object.size = Math.max(object.size, end);
   return DONE;
 }

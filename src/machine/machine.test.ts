@@ -232,6 +232,13 @@ describe('fallocate', () => {
       { kind: 'signal' },
     ]);
   });
+  it('refuses by name to set more aside than there is memory', () => {
+    const machine = started();
+    run(machine, PARENT, ...memfd);
+    expect(() => run(machine, PARENT, fallocate(1, 0, 2 ** 50))).toThrow(
+      /fallocate of more shared memory than there is/,
+    );
+  });
   it('punches holes that every mapping sees, but for what a private one has written', () => {
     const machine = started();
     run(machine, PARENT, ...memfd, map(0, 4, MAP_SHARED, 3), map(10, 4, MAP_PRIVATE, 3));

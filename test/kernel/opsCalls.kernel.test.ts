@@ -3,7 +3,9 @@
  * What is expected is what Linux 6.18 documents or was seen to do; the model has no part in it.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { buildOpsrun, whyNoOracle } from './oracle.ts';
 
@@ -124,6 +126,21 @@ describe.runIf(why === null)('opsrun', () => {
       '17 mmap(0x200000020000, 4096, PROT_READ, MAP_SHARED|MAP_FIXED, m3, 0) = -1 EBADF (Bad file descriptor) <flt 0>',
     ]);
   });
+
+  it.runIf(HAS_DISK)(
+    'carries each sequence of a file out once, also when a disk has to be made on the way',
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), 'faultline-opsrun-'));
+      const path = join(folder, 'some.ops');
+      const sequence = [HEADER, '1 open(f0, 2)', 'end of sequence', ''].join('\n');
+      writeFileSync(path, sequence.repeat(3));
+      const input = openSync(path, 'r');
+      const result = spawnSync(opsrun, { stdio: [input, 'pipe', 'pipe'], encoding: 'utf8' });
+      closeSync(input);
+      rmSync(folder, { recursive: true });
+      expect(linesOf(result.stdout)).toEqual(Array.from({ length: 3 }, () => '1 open(f0, 2) = 0 <flt 0>'));
+    },
+  );
 
   it('attaches System V segments', () => {
     expectAnswers([
