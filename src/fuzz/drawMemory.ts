@@ -32,17 +32,11 @@ function mappedFile(scene: Scene, first: number): { flags: string; file: string 
   if (flags === '') return anonymous(kind);
   const files = scene.files.filter(({ name }) => name.startsWith(letter));
   if (files.length === 0) return anonymous(flags);
-  const chosen = scene.chance(scene.mode.odd) ? { name: NO_SUCH_FILE, pages: 0 } : scene.random.pick(files);
-  const { name } = chosen;
-  const drawn = scene.chance(0.6) ? first % (2 * OFFSETS) : scene.random.below(OFFSETS);
-  const page = isLastOfRegular(chosen, drawn) ? drawn - 1 : drawn;
+  const name = scene.chance(scene.mode.odd) ? NO_SUCH_FILE : scene.random.pick(files).name;
+  const page = scene.chance(0.6) ? first % (2 * OFFSETS) : scene.random.below(OFFSETS);
   const odd = scene.chance(0.2 * scene.mode.odd) ? 100 : 0;
   return { flags, file: `${name}, ${page * PAGE_SIZE + odd}` };
 }
-
-/** Where only the last page of a regular file would be mapped: whether a load behind it brings it along is not known (docs/fidelity.md). */
-const isLastOfRegular = ({ name, pages }: { name: string; pages: number }, page: number): boolean =>
-  name.startsWith('f') && page > 0 && page === pages - 1;
 
 /** mmap at a place in the window, or with a hint that the kernel may follow. */
 export const mmap: Draw = (scene) => {

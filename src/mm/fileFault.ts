@@ -149,6 +149,14 @@ function windowAround(vma: Vma, page: Addr): { from: number; to: number } {
   return { from, to: Math.min(from + FAULT_AROUND, HUGE_PAGES, slot + nrPagesOf(vma) - inVma) };
 }
 
+/**
+ * Tells whether a regular file ends with page `pgoff`. Where the first cached page of a window is that one and its page table is yet to be
+ * made, fault-around makes none and brings nothing: the table is made by the attempt to map the folio huge, which is not made for the last
+ * folio of a file. Linux: filemap_map_pages(), can_map_large
+ */
+const isLastPage = (object: FileObject, pgoff: number): boolean =>
+  !isSharedMemory(object) && object.size !== null && (pgoff + 1) * PAGE_SIZE >= object.size;
+
 /** Maps the cached pages of the window around `page` whose entries are none. Returns whether `page` was among them. */
 function mapAround(mm: Mm, vma: Vma, page: Addr, object: FileObject): boolean {
   const { kernel, pages } = mm;
@@ -165,11 +173,16 @@ function mapAround(mm: Mm, vma: Vma, page: Addr, object: FileObject): boolean {
   // Of a huge folio that is whole here, all pages come along.
   const whole = here !== null && isFolioWhole(mm, vma, page, here);
   const { from, to } = whole ? { from: 0, to: HUGE_PAGES } : windowAround(vma, page);
+  let isFirst = !pages.hasTable(page);
   // A neighbour comes along even if the page itself is not cached yet.
   for (let i = from; i < to; i++) {
     const addr = tableBase + i * PAGE_SIZE;
-    const pfn = find(linearIndex(vma, addr));
-    if (pfn !== null && pages.low(addr) === NONE) mapFrame(mm, addr, bits, pfn);
+    const pgoff = linearIndex(vma, addr);
+    const pfn = find(pgoff);
+    if (pfn === null) continue;
+    if (isFirst && isLastPage(object, pgoff)) return false;
+    isFirst = false;
+    if (pages.low(addr) === NONE) mapFrame(mm, addr, bits, pfn);
   }
   return here !== null;
 }
