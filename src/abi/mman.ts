@@ -37,12 +37,14 @@ export const MAP_SYNC = 0x8_0000;
 export const MAP_FIXED_NOREPLACE = 0x10_0000;
 export const MAP_UNINITIALIZED = 0x400_0000;
 
-/** The flags of mremap; the last two are of the successor of seed 004, which 6.18 does not have. */
+/** The flags of mremap; the last four are of proposals (the successor of seed 004, seed 000 option B), which 6.18 does not have. */
 export const MREMAP_MAYMOVE = 1;
 export const MREMAP_FIXED = 2;
 export const MREMAP_DONTUNMAP = 4;
 export const MREMAP_RELOCATE_ANON = 8;
 export const MREMAP_MUST_RELOCATE_ANON = 16;
+export const MREMAP_ONLYPAGES = 32;
+export const MREMAP_ONLYPAGES_HOLES = 64;
 
 /** The advice of madvise and process_madvise. */
 export const MADV_NORMAL = 0;
@@ -166,6 +168,8 @@ const FLAG: Readonly<Record<string, number>> = {
   MREMAP_DONTUNMAP,
   MREMAP_RELOCATE_ANON,
   MREMAP_MUST_RELOCATE_ANON,
+  MREMAP_ONLYPAGES,
+  MREMAP_ONLYPAGES_HOLES,
   MCL_CURRENT,
   MCL_FUTURE,
   MCL_ONFAULT,

@@ -192,6 +192,7 @@ export class Coverage {
         this.#set(ANON_VMA, 'rehomed');
         return;
       case 'placement':
+      case 'pagesMove':
         return;
     }
   };

@@ -27,6 +27,7 @@ import {
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
   MREMAP_DONTUNMAP,
+  MREMAP_ONLYPAGES,
   PROT_WRITE,
 } from '../abi/mman.ts';
 import { PAGE_SIZE } from '../base/units.ts';
@@ -360,7 +361,8 @@ export class CallCharges {
 
   #remap(op: Extract<MemoryOp, { call: 'mremap' }>): void {
     const moved = this.#since(FACT.vmasMoved);
-    if (moved > 0) this.#move(moved, (op.flags & MREMAP_DONTUNMAP) !== 0);
+    if (op.flags & MREMAP_ONLYPAGES) this.#moveOnlyPages(op);
+    else if (moved > 0) this.#move(moved, (op.flags & MREMAP_DONTUNMAP) !== 0);
     else if (this.#isIdle(op)) this.#charge(PATH.syscall, 1);
     else if (this.#since(FACT.vmasRemoved) > 0) {
       this.#charge(PATH['mremap-shrink'], 1);
@@ -368,6 +370,17 @@ export class CallCharges {
       this.#moreRemoved(this.#since(FACT.vmasRemoved) - 1);
       this.#zapMapped();
     } else this.#charge(PATH['mremap-grow'], 1);
+  }
+
+  /** Moves of pages without vmas: a huge page that moves as a whole is one. */
+  #moveOnlyPages(op: MemoryOp): void {
+    if (this.#isIdle(op)) {
+      this.#charge(PATH.syscall, 1);
+      return;
+    }
+    const pages = this.#since(FACT.ptesMoved) + this.#since(FACT.pmdsMoved);
+    this.#charge(PATH['mremap-only-pages'], 1, pages);
+    this.#splitHuge();
   }
 
   /** Moves of `moved` vmas, and what was unmapped to make room for them. */

@@ -170,6 +170,8 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   'mremap-split': { page: half(minus(figure('mremap_move_split_1'), figure('mremap_move_1'))) },
   // The page that is moved is in the figure.
   'mremap-dontunmap': { call: minus(figure('mremap_dontunmap_1'), slope(...MOVE_ENTRIES)) },
+  // UFFDIO_MOVE does the same to the same entries.
+  'mremap-only-pages': { call: fixed('uffd_move'), page: perPage('uffd_move') },
 
   fork: { call: figure('fork_base') },
   'fork-vmas': { page: perPage('fork_vmas') },

@@ -7,6 +7,7 @@
  */
 import type { Addr, Pgoff } from '../base/units.ts';
 import type { MergeVerdict } from './mergeVerdict.ts';
+import type { Why } from './result.ts';
 
 /** Who asked for a merge, a split or a new vma. */
 export const CAUSES = [
@@ -132,6 +133,17 @@ export type MmEvent =
       readonly start: Addr;
       readonly end: Addr;
       readonly pages: number;
+    }
+  /** mremap with MREMAP_ONLYPAGES (seed 000): of `len` bytes so many were moved, and why no more; `ok` if all were. */
+  | {
+      readonly kind: 'pagesMove';
+      readonly op: number;
+      readonly mm: number;
+      readonly from: Addr;
+      readonly to: Addr;
+      readonly len: number;
+      readonly moved: number;
+      readonly stopped: Why;
     }
   | {
       readonly kind: 'flags';

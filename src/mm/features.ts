@@ -24,6 +24,10 @@ export interface Features {
   readonly mremapRelocateAnon: 'off' | 'on';
   /** 000 option A: pages change their place by an ioctl of userfaultfd. `remap` has the rules of the older UFFDIO_REMAP. */
   readonly uffdMove: 'off' | 'move' | 'remap';
+  /** 000 option B: mremap with MREMAP_ONLYPAGES moves pages and no vma; `manyVmas` also across borders of vmas. */
+  readonly mremapOnlyPages: 'off' | 'on' | 'manyVmas';
+  /** 000, Peter Xu's experiment: mmap gives new private anonymous vmas the page offset 0. */
+  readonly anonPgoffZero: 'off' | 'on';
   /** 001: pages that are not there can be write-protected; by markers in ptes, or by mapping the zero page (the patch's first version). */
   readonly wpUnpopulated: 'off' | 'pteMarkers' | 'populateZero';
   /** Writes to protected pages are let through and noted for PAGEMAP_SCAN. */
@@ -91,6 +95,16 @@ export const FEATURES: {
     seed: '000 option A (6.8)',
     text: 'UFFDIO_MOVE moves pages within an address space without copying; remap: by the rules of the older UFFDIO_REMAP',
   },
+  mremapOnlyPages: {
+    values: ['off', 'on', 'manyVmas'],
+    seed: '000 option B',
+    text: 'mremap knows MREMAP_ONLYPAGES (32) and MREMAP_ONLYPAGES_HOLES (64): pages move and no vma does; manyVmas: across borders too',
+  },
+  anonPgoffZero: {
+    values: ['off', 'on'],
+    seed: '000 (experiment)',
+    text: 'mmap gives new anonymous vmas the page offset 0 instead of their page number',
+  },
   wpUnpopulated: {
     values: ['off', 'pteMarkers', 'populateZero'],
     seed: '001 (6.4)',
@@ -128,6 +142,8 @@ export const LINUX_6_18: Features = {
   mremapManyVmas: 'on',
   mremapRelocateAnon: 'off',
   uffdMove: 'move',
+  mremapOnlyPages: 'off',
+  anonPgoffZero: 'off',
   wpUnpopulated: 'pteMarkers',
   wpAsync: 'on',
   anonVmaName: 'off',

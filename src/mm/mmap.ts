@@ -49,6 +49,7 @@ import {
   ceilTo,
   isPageAligned,
   nrPagesIn,
+  type Pgoff,
   pageCeil,
   TASK_SIZE,
 } from '../base/units.ts';
@@ -248,6 +249,10 @@ export function mapWithoutPages(mm: Mm, request: MmapRequest): NewMapping {
   return 'result' in mapped ? mapped : { result: mapped, populate: null };
 }
 
+/** Tells whether new anonymous vmas all begin at page offset 0 (seed 000). */
+const isPgoffZero = (mm: Mm): boolean => mm.kernel.features.anonPgoffZero === 'on';
+const newPgoff = (mm: Mm, addr: Addr): Pgoff => (isPgoffZero(mm) ? 0 : anonymousPgoff(addr));
+
 function mapNow(mm: Mm, request: MmapRequest): SysResult | NewMapping {
   const { flags, file } = request;
   if (!isPageAligned(request.offset)) return refused(EINVAL, 'bad-offset');
@@ -269,7 +274,7 @@ function mapNow(mm: Mm, request: MmapRequest): SysResult | NewMapping {
     len,
     vmFlags,
     file: anonymous ? null : file,
-    pgoff: anonymous ? anonymousPgoff(placed.addr) : nrPagesIn(request.offset),
+    pgoff: anonymous ? newPgoff(mm, placed.addr) : nrPagesIn(request.offset),
   });
   // MAP_POPULATE or a lock; failures do not matter to mmap. Whether a lock waits for faults is asked of the vma itself.
   const isPopulated = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE || (vmFlags & VM_LOCKED) !== 0;

@@ -1,5 +1,5 @@
 /**
- * mremap(2): resize or move mappings. Also where seed 004 patch 4 and its successor live.
+ * mremap(2): resize or move mappings. Also where seed 004 patch 4 and its successor live; pages without their mappings: mremapOnlyPages.ts.
  *
  * One record is threaded through the call: what the program gave, then what was found. Order of a move:
  *
@@ -19,12 +19,15 @@ import {
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
   MREMAP_MUST_RELOCATE_ANON,
+  MREMAP_ONLYPAGES,
+  MREMAP_ONLYPAGES_HOLES,
   MREMAP_RELOCATE_ANON,
 } from '../abi/mman.ts';
 import { type Addr, isPageAligned, nrPagesIn, pageCeil, TASK_SIZE } from '../base/units.ts';
 import { accountVm, exceededLimit, type Mm, mayCommit, mayLockMore } from './mm.ts';
 import type { NewMapping } from './mmap.ts';
 import { moveVma } from './moveVma.ts';
+import { canMoveOnlyPages, moveOnlyPages } from './mremapOnlyPages.ts';
 import { unmapRange } from './munmap.ts';
 import { settlePlacement } from './placement.ts';
 import { populateRange } from './populate.ts';
@@ -128,6 +131,8 @@ export function mremap(mm: Mm, request: MremapRequest): SysResult {
 
 /** Does what `mremap` does but for populating what locked memory grew by, which may have to wait. */
 export function remapWithoutPages(mm: Mm, request: MremapRequest): NewMapping {
+  if (request.flags & (MREMAP_ONLYPAGES | MREMAP_ONLYPAGES_HOLES) && canMoveOnlyPages(mm))
+    return { result: moveOnlyPages(mm, request), populate: null };
   const remap: Remap = {
     flags: request.flags,
     chosen: request.chosen,

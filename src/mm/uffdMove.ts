@@ -22,7 +22,7 @@ import { HUGE, NONE } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import type { UffdContext } from './uffdContext.ts';
 import { earlyAnswer, type FillResult, fillAnswer, untouched } from './uffdFill.ts';
-import { hugeVerdict, moveHuge, movePage } from './uffdMovePage.ts';
+import { hugeVerdict, type MoveRules, moveHuge, movePage } from './uffdMovePage.ts';
 import { isValidRange } from './uffdRange.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { VM_ACCESS_FLAGS, VM_IO, VM_LOCKED, VM_MIXEDMAP, VM_PFNMAP, VM_SHARED, VM_WRITE } from './vmFlags.ts';
@@ -55,9 +55,11 @@ export function uffdMove(context: UffdContext, request: UffdMoveRequest | null, 
   if (!isValidRange(request) || !isValidRange({ start: source, len })) return untouched(EINVAL, 'bad-range');
   if (mode > (UFFDIO_MODE_DONTWAKE | UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES)) return untouched(EINVAL, 'bad-flags');
   const areas = findAreas(mm, start, source);
-  const refusal = 'why' in areas ? areas : areasVerdict(context, areas, request);
+  const refusal = 'why' in areas ? areas : registeredVerdict(context, areas, request);
   if ('why' in areas || refusal.why !== 'ok') return fillAnswer(context, request, 0, refusal);
-  const { moved, stopped } = moveRange(mm, areas, request);
+  const rules = moveVerdict(mm) === 'remap' ? 'remap' : 'move';
+  const holes = (mode & UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES) !== 0;
+  const { moved, stopped } = movePagesBetween(mm, areas, { start, source, len, holes, rules });
   return fillAnswer(context, request, moved, stopped);
 }
 
@@ -67,8 +69,18 @@ export interface MoveAreas {
   readonly source: Vma;
 }
 
+/** A move of pages from one range to another. */
+export interface PagesMove {
+  readonly start: Addr;
+  readonly source: Addr;
+  readonly len: number;
+  /** What is not there counts as moved. */
+  readonly holes: boolean;
+  readonly rules: MoveRules;
+}
+
 /** Finds the vmas. The target gets its anon_vma even if nothing is moved then. Linux: find_vmas_mm_locked() */
-function findAreas(mm: Mm, start: Addr, from: Addr): MoveAreas | SysResult {
+export function findAreas(mm: Mm, start: Addr, from: Addr): MoveAreas | SysResult {
   const target = mm.vmas.at(start);
   if (target === null) return refused(ENOENT, 'not-mapped');
   if ((target.flags & VM_SHARED) === 0) prepareAnonVma(mm.kernel, target);
@@ -76,37 +88,46 @@ function findAreas(mm: Mm, start: Addr, from: Addr): MoveAreas | SysResult {
   return source === null ? refused(ENOENT, 'not-mapped') : { target, source };
 }
 
-/** Tells whether pages may be moved between these vmas. Linux: validate_move_areas() */
-function areasVerdict(
-  context: UffdContext,
-  { target, source }: MoveAreas,
-  request: UffdMoveRequest,
-): SysResult {
-  const { len } = request;
+/** Tells whether UFFDIO_MOVE may move pages between these vmas. */
+function registeredVerdict(context: UffdContext, areas: MoveAreas, request: UffdMoveRequest): SysResult {
+  const { target, source } = areas;
   if (context.isChanging) return refused(EAGAIN, 'changing');
+  const isRemap = moveVerdict(context.mm) === 'remap';
+  const isRegistered = isRemap ? target.uffd !== null || source.uffd !== null : target.uffd === context;
+  return areasVerdict(areas, request, isRemap ? 'remap' : 'move', isRegistered);
+}
+
+/**
+ * Tells whether pages may be moved between these vmas.
+ * @param isRegistered  what had to be registered is; asked last but one. Linux: validate_move_areas()
+ */
+export function areasVerdict(
+  { target, source }: MoveAreas,
+  range: { readonly start: Addr; readonly source: Addr; readonly len: number },
+  rules: MoveRules,
+  isRegistered: boolean,
+): SysResult {
+  const { len } = range;
   if (source.flags & VM_SHARED) return refused(EINVAL, 'not-anonymous');
-  if (request.source + len > source.end) return refused(EINVAL, 'crosses-vma');
+  if (range.source + len > source.end) return refused(EINVAL, 'crosses-vma');
   if (target.flags & VM_SHARED) return refused(EINVAL, 'not-anonymous');
-  if (request.start + len > target.end) return refused(EINVAL, 'crosses-vma');
+  if (range.start + len > target.end) return refused(EINVAL, 'crosses-vma');
   if ((source.flags ^ target.flags) & VM_ACCESS_FLAGS) return refused(EINVAL, 'no-access');
   if ((source.flags ^ target.flags) & VM_LOCKED) return refused(EINVAL, 'locked');
-  const isRemap = moveVerdict(context.mm) === 'remap';
-  if (!isRemap && (source.flags & VM_WRITE) === 0) return refused(EINVAL, 'no-access');
+  if (rules === 'move' && (source.flags & VM_WRITE) === 0) return refused(EINVAL, 'no-access');
   if ((source.flags | target.flags) & (VM_PFNMAP | VM_IO | VM_MIXEDMAP)) return refused(EINVAL, 'special');
-  const isRegistered = isRemap ? target.uffd !== null || source.uffd !== null : target.uffd === context;
   if (!isRegistered) return refused(EINVAL, 'not-registered');
   return isAnonymousVma(source) && isAnonymousVma(target) ? OK : refused(EINVAL, 'not-anonymous');
 }
 
 /** Moves pages until one cannot be moved. Returns the bytes that were, and why it stopped. */
-function moveRange(
+export function movePagesBetween(
   mm: Mm,
   areas: MoveAreas,
-  request: UffdMoveRequest,
+  request: PagesMove,
 ): { readonly moved: number; readonly stopped: SysResult } {
   const { pages } = mm;
-  const holes = (request.mode & UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES) !== 0;
-  const rules = moveVerdict(mm) === 'remap' ? 'remap' : 'move';
+  const { holes, rules } = request;
   for (let moved = 0; moved < request.len; ) {
     const from = request.source + moved;
     const to = request.start + moved;

@@ -27,7 +27,7 @@ import type { MoveAreas } from './uffdMove.ts';
 import { FACT } from './work.ts';
 
 /** By which rules pages may be moved. */
-type MoveRules = 'move' | 'remap';
+export type MoveRules = 'move' | 'remap';
 
 /** Tells whether `pfn`, held by an entry with these bits, belongs to nobody else: for ever, or (older rules) just now. */
 const isOwn = (mm: Mm, low: number, pfn: Pfn, rules: MoveRules): boolean =>

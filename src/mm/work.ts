@@ -197,6 +197,8 @@ const PATH_NAMES = [
   'mremap-move-tables',
   'mremap-split',
   'mremap-dontunmap',
+  /** Seed 000: pages change their place and no vma does. */
+  'mremap-only-pages',
   'fork',
   'fork-vmas',
   'fork-written-vmas',

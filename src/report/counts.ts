@@ -197,6 +197,7 @@ export class EventCounts {
         return;
       case 'vmaResize':
       case 'pgoffMerge':
+      case 'pagesMove':
       case 'flags':
         return;
     }

@@ -68,6 +68,7 @@ export class History {
       case 'anonVmaRehome':
       case 'flags':
       case 'placement':
+      case 'pagesMove':
         return;
     }
   }

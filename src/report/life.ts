@@ -88,6 +88,7 @@ export class LifeStories {
       case 'pgoffMerge':
       case 'anonVmaRehome':
       case 'placement':
+      case 'pagesMove':
         return;
     }
   }

@@ -118,6 +118,8 @@ export function eventText(event: MmEvent): string {
       return `anon_vma_share: anon_vma=${event.anonVma} vma=${event.vma} from=${event.from}`;
     case 'anonVmaRehome':
       return `anon_vma_rehome: mm=${event.mm} range=${hexRange(event.start, event.end)} from=${event.from} to=${event.to} pages=${event.pages}`;
+    case 'pagesMove':
+      return `pages_move: mm=${event.mm} from=${hex(event.from)} to=${hex(event.to)} len=${event.len} moved=${event.moved} stopped=${event.stopped}`;
     case 'flags':
       return `vma_flags: mm=${event.mm} vma=${event.vma} flags="${vmFlagCodes(event.flags)}" cause=${event.cause}`;
     case 'placement':

@@ -100,6 +100,27 @@ const ROWS: Readonly<Record<Exclude<FeatureName, OtherSwitch>, Row>> = {
       mremap   12..13 to 14
     `,
   },
+  mremapOnlyPages: {
+    off: { mremapOnlyPages: 'off' },
+    on: { mremapOnlyPages: 'on' },
+    script: `
+      start    |WW|..|ww|
+      mremap   0..1 to 4 onlypages
+      mremap   0..2 to 4 onlypages
+      mremap   1..2 to 5
+    `,
+  },
+  anonPgoffZero: {
+    off: { anonPgoffZero: 'off' },
+    on: { anonPgoffZero: 'on' },
+    script: `
+      mmap     0..2 w
+      mmap     2..4 w
+      mprotect 1..2 r
+      mprotect 1..2 w
+      write    0..1
+    `,
+  },
   anonVmaName: {
     off: { anonVmaName: 'off' },
     on: { anonVmaName: 'on' },

@@ -44,6 +44,7 @@ const MREMAP: Readonly<Record<string, number>> = {
   dontunmap: mman.MREMAP_DONTUNMAP,
   relocate: mman.MREMAP_RELOCATE_ANON,
   must: mman.MREMAP_MUST_RELOCATE_ANON,
+  onlypages: mman.MREMAP_ONLYPAGES,
 };
 
 /** The flags of a vma of strips; `reserve` is VM_NORESERVE, VM_ACCOUNT or neither. */

@@ -60,6 +60,8 @@ export const REMAP: Readonly<Record<string, number>> = {
   f: mman.MREMAP_FIXED,
   d: mman.MREMAP_DONTUNMAP,
   x: mman.MREMAP_RELOCATE_ANON,
+  o: mman.MREMAP_ONLYPAGES,
+  h: mman.MREMAP_ONLYPAGES_HOLES,
 };
 /** Resources of `limit`. */
 export const RESOURCE: Readonly<Record<string, number>> = {

@@ -24,6 +24,7 @@ import {
   MADV_REMOVE,
   MADV_WILLNEED,
   MREMAP_FIXED,
+  MREMAP_ONLYPAGES,
 } from '../../abi/mman.ts';
 import type { Addr } from '../../base/units.ts';
 import type { PathName } from '../../mm/work.ts';
@@ -106,6 +107,7 @@ const BY_READING: ReadonlySet<number> = new Set([
 export function lockPlanOf(op: Op): LockPlan {
   const plan: LockPlan | 'advice' | 'clone' = PLANS[op.call];
   // A move unmaps what it leaves and what it covers without giving way.
+  if (op.call === 'mremap' && op.flags & MREMAP_ONLYPAGES) return 'read';
   if (op.call === 'mremap')
     return op.newLen < op.oldLen && (op.flags & MREMAP_FIXED) === 0 ? 'downgrade' : 'write';
   if (plan === 'clone') return op.call === 'clone' && (op.flags & CLONE_VM) === 0 ? 'write' : 'none';
