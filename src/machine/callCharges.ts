@@ -12,6 +12,7 @@
  *
  * Cost    one pass over the facts that a call can be charged for
  */
+// Long because: every call about memory is charged here, in one switch, and the parts that calls have in common stand beside it.
 import {
   MADV_COLD,
   MADV_COLLAPSE,
@@ -124,6 +125,21 @@ export class CallCharges {
     const rewritten = Math.max(this.#since(FACT.indexesRewritten), this.#since(FACT.anonVmasRewritten));
     this.#charge(PATH.rehome, 0, rewritten);
     this.#work.settle();
+  }
+
+  /** The call that began has to wait, and others are made meanwhile: what it has done so far is kept. */
+  suspend(): void {
+    this.#turn();
+  }
+  /** The call that was suspended goes on. */
+  resume(): void {
+    this.#turn();
+  }
+  /** From counts when it began to counts of what it did, and back. */
+  #turn(): void {
+    const { facts } = this.#work;
+    for (let fact = 0; fact < facts.length; fact++)
+      this.#before[fact] = (facts[fact] as number) - (this.#before[fact] as number);
   }
 
   /** The fork that began is over. */

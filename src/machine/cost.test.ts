@@ -44,15 +44,25 @@ describe('a price', () => {
 
   it.each<[string, readonly PathName[]]>([
     ['fault_cow_copy', ['fault-cow']],
-    ['fault_anon_read_zero', ['fault-zero-page', 'fault-table']],
-    ['madv_dontneed', ['dontneed']],
+    ['fault_anon_read_zero', ['fault-zero-page', 'fault-table', 'uffd-fault-page', 'uffd-signal']],
+    ['madv_dontneed', ['dontneed', 'uffd-fault-page', 'uffd-signal']],
     ['munmap', ['munmap-more-written-vmas', 'munmap-pages', 'exit-pages']],
     ['mprotect_split', ['split', 'split-written']],
     ['mremap_move_1', ['mremap-move-entries', 'mremap-split', 'mremap-dontunmap']],
     ['fork_pages', ['fork-written-vmas', 'fork-pages']],
     ['uffd_fault_copy_same_cpu', []],
+    ['uffd_copy', ['uffd-copy', 'uffd-copy-file']],
+    ['pagemap_scan_wp_alternate', ['pagemap-scan-regions']],
+    ['swap_in_half_write', ['swap-in-write']],
   ])('that uses %s doubles with it, and no other one moves', (figure, paths) => {
     expect(movedIn(new CostTable(withDoubled(figure)))).toEqual(paths);
+  });
+
+  it('of userfaultfd need be there only for programs that use it', () => {
+    const primitives = CALIBRATION.primitives.filter(({ name }) => name !== 'uffd_move_swapped');
+    const table = new CostTable({ ...CALIBRATION, primitives });
+    expect(table.priceOf('uffd-move').callNs).toBeGreaterThan(0);
+    expect(() => table.priceOf('uffd-move-swapped')).toThrow('uffd_move_swapped');
   });
 
   it('that lacks its figure says which', () => {

@@ -10,7 +10,7 @@
  */
 import { UsageError } from '../base/assert.ts';
 import { PATH, type PathName, WORK_NAMES } from '../mm/work.ts';
-import { PRICES } from './costTable.ts';
+import { PRICED_IF_TAKEN, PRICES } from './costTable.ts';
 
 /** The schema that is understood. */
 export const CALIBRATION_SCHEMA = 'mm-cost-calibration/1';
@@ -64,6 +64,16 @@ class FiguresOf implements Figures {
     this.#lines = new Map(calibration.models.map((line) => [line.name, line]));
   }
 
+  /** The same figures, where one that is missing is not a number. */
+  get orUnknown(): Figures {
+    const line = (name: string): CostLine | null => this.#lines.get(name) ?? null;
+    return {
+      hasFigure: (name) => this.hasFigure(name),
+      figure: (name) => (this.hasFigure(name) ? this.figure(name) : Number.NaN),
+      fixed: (name) => line(name)?.fixedNs ?? Number.NaN,
+      perPage: (name) => line(name)?.perPageNs ?? Number.NaN,
+    };
+  }
   hasFigure(name: string): boolean {
     return this.#figures.has(name);
   }
@@ -124,24 +134,37 @@ export interface Charges {
   readonly pages: ArrayLike<number>;
 }
 
+function pricedBy(path: PathName, figures: Figures): Price {
+  const { call, page } = PRICES[path];
+  return { callNs: call?.(figures) ?? 0, pageNs: page?.(figures) ?? 0 };
+}
+function priceIfKnown(path: PathName, figures: FiguresOf): Price | null {
+  const price = pricedBy(path, figures.orUnknown);
+  return Number.isNaN(price.callNs + price.pageNs) ? null : price;
+}
+
 /** The prices of one calibration. */
 export class CostTable {
   readonly calibration: Calibration;
-  readonly #prices: readonly Price[];
+  /** By Path; null where a figure is missing that need not be there (`PRICED_IF_TAKEN`). */
+  readonly #prices: readonly (Price | null)[];
 
   /** Prices every path. Throws UsageError, which names the figure, if the calibration lacks one. */
   constructor(calibration: Calibration) {
     this.calibration = calibration;
     const figures = new FiguresOf(calibration);
-    this.#prices = WORK_NAMES.paths.map((path) => {
-      const { call, page } = PRICES[path];
-      return { callNs: call?.(figures) ?? 0, pageNs: page?.(figures) ?? 0 };
-    });
+    this.#prices = WORK_NAMES.paths.map((path) =>
+      PRICED_IF_TAKEN(path) ? priceIfKnown(path, figures) : pricedBy(path, figures),
+    );
   }
 
-  /** Returns what a path costs. */
+  /** Returns what a path costs. Throws UsageError, as the constructor, where that is not known. */
   priceOf(path: PathName): Price {
-    return this.#prices[PATH[path]] as Price;
+    return this.#prices[PATH[path]] ?? pricedBy(path, new FiguresOf(this.calibration));
+  }
+  /** Tells whether it is known what a path costs. */
+  isPriced(path: PathName): boolean {
+    return this.#prices[PATH[path]] !== null;
   }
 
   /** Returns the time of all charges, by path. */
@@ -150,7 +173,7 @@ export class CostTable {
       const calls = charges.calls[i] as number;
       const pages = charges.pages[i] as number;
       if (calls === 0 && pages === 0) return [];
-      const { callNs, pageNs } = this.#prices[i] as Price;
+      const { callNs, pageNs } = this.priceOf(path);
       return [{ path, calls, pages, ns: calls * callNs + pages * pageNs }];
     });
     paths.sort((a, b) => b.ns - a.ns || (a.path < b.path ? -1 : 1));

@@ -54,6 +54,25 @@ const MERGES = minus(figure('mprotect_merge'), figure('mprotect_whole_vma'));
 /** The same of written memory, without the one page that is there. */
 const WRITTEN_SPLITS = minus(figure('mprotect_split_faulted'), figure('mprotect_ro_1'));
 const WRITTEN_MERGES = minus(figure('mprotect_merge_faulted'), figure('mprotect_rw_1'));
+/** From one task to another: one way of a round trip by futex is a wake-up, the waiting of who woke, and the switch. */
+const SWITCH = minus(figure('switch_futex_same_cpu'), times(2, figure('futex_wake_nobody')));
+/** A message through a descriptor: one way of a pipe is a write, the switch, and a read. */
+const MESSAGE = half(minus(figure('switch_pipe_same_cpu'), SWITCH));
+/** What is left of a round trip by CONTINUE without its two switches, the read, the ioctl, and the fault that finds its page in the end. */
+const ASKING = [figure('uffd_continue_1'), times(2, SWITCH), MESSAGE, figure('fault_cow_reuse')].reduce(
+  minus,
+  figure('uffd_fault_continue_same_cpu'),
+);
+/** A page is taken, cleared and given back: what a write fault is more than one of the zero page, and what it costs to free a page. */
+const PAGE_IN_VAIN = [minus(figure('fault_anon_read_zero'), perPage('madv_dontneed'))].reduce(
+  minus,
+  figure('fault_anon_write'),
+);
+const SCAN_CLEAN = figure('pagemap_scan_clean');
+const SCAN_WRITTEN = figure('pagemap_scan_written');
+const SCAN_PROTECT = figure('pagemap_scan_wp_written');
+const MARKED = ['uffd_wp_on_marked_1', 1, 'uffd_wp_on_marked_512', 512] as const;
+const UNMARK = ['uffd_wp_off_none_1', 1, 'uffd_wp_off_none_512', 512] as const;
 
 /** The prices of all paths. */
 export const PRICES: Readonly<Record<PathName, PriceRow>> = {
@@ -154,10 +173,7 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   'madv-collapse': { call: figure('syscall_null'), page: figure('madv_collapse_2m') },
   // Guard markers were not measured; these are the markers of userfaultfd, which are put and taken in the same way.
   'guard-install': { call: fixed('uffd_wp_on_none'), page: perPage('uffd_wp_on_none') },
-  'guard-remove': {
-    call: intercept('uffd_wp_off_none_1', 1, 'uffd_wp_off_none_512', 512),
-    page: slope('uffd_wp_off_none_1', 1, 'uffd_wp_off_none_512', 512),
-  },
+  'guard-remove': { call: intercept(...UNMARK), page: slope(...UNMARK) },
   'mlock-resident': { page: figure('mlock_resident_512') },
   munlock: { page: figure('munlock_512') },
 
@@ -195,8 +211,54 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   // process_vm_readv and its like: the copy alone; finding the page was not measured.
   'kernel-copy': { call: figure('syscall_null'), page: figure('copy_4k_hot') },
 
+  'uffd-fault': { call: ASKING },
+  'uffd-fault-page': { call: PAGE_IN_VAIN },
+  // A fault answered by COPY in the handler, less signal, ioctl, and the page that the write took in vain.
+  'uffd-signal': {
+    call: [figure('signal_self'), figure('uffd_copy_1'), PAGE_IN_VAIN].reduce(
+      minus,
+      figure('uffd_sigbus_copy'),
+    ),
+  },
+  // What else passes a message through a descriptor.
+  'uffd-read': { call: MESSAGE },
+  'uffd-copy': { call: fixed('uffd_copy'), page: perPage('uffd_copy') },
+  // One page an ioctl was measured.
+  'uffd-copy-file': { page: minus(figure('uffd_copy_shmem_1'), fixed('uffd_copy')) },
+  'uffd-zeropage': { call: fixed('uffd_zeropage'), page: perPage('uffd_zeropage') },
+  'uffd-continue': { call: fixed('uffd_continue'), page: perPage('uffd_continue') },
+  // Sets an entry that maps nothing, as ZEROPAGE does; it was not measured.
+  'uffd-poison': { call: fixed('uffd_zeropage'), page: perPage('uffd_zeropage') },
+  'uffd-move': { call: fixed('uffd_move'), page: perPage('uffd_move') },
+  'uffd-move-swapped': { page: figure('uffd_move_swapped') },
+  'uffd-move-huge': { page: minus(figure('uffd_move_thp_2m'), fixed('uffd_move')) },
+  'uffd-protect': { call: fixed('uffd_wp_on'), page: perPage('uffd_wp_on') },
+  // Tables are in it.
+  'uffd-mark': { call: fixed('uffd_wp_on_none'), page: perPage('uffd_wp_on_none') },
+  'uffd-mark-again': { call: intercept(...MARKED), page: slope(...MARKED) },
+  'uffd-unprotect': { call: fixed('uffd_wp_off'), page: perPage('uffd_wp_off') },
+  'uffd-unmark': { call: intercept(...UNMARK), page: slope(...UNMARK) },
+  'pagemap-read': { call: figure('syscall_null'), page: figure('pagemap_read_resident') },
+  // Only large scans were measured: what the call itself takes is taken for an empty one.
+  'pagemap-scan': { call: figure('syscall_null'), page: SCAN_CLEAN },
+  'pagemap-scan-absent': { page: figure('pagemap_scan_absent') },
+  'pagemap-scan-found': { page: minus(SCAN_WRITTEN, SCAN_CLEAN) },
+  'pagemap-scan-protect': { page: minus(SCAN_PROTECT, SCAN_WRITTEN) },
+  // Every second page, each a region: two entries, of which one is found and protected, and the region.
+  'pagemap-scan-regions': {
+    page: minus(
+      times(2, figure('pagemap_scan_wp_alternate')),
+      (from) => SCAN_PROTECT(from) + SCAN_CLEAN(from),
+    ),
+  },
+  'swap-in-write': { call: minus(figure('swap_in_half_write'), figure('swap_in_half')) },
+
   // A walk that looks at the record of every page. Reading pagemap does so, and asks how often a page is mapped.
   'sharing-check': { page: figure('pagemap_read_resident') },
   // A walk that changes the record of every page under a lock. MADV_COLD is the nearest that was measured.
   rehome: { page: figure('madv_cold_512') },
 };
+
+/** Paths that programs without userfaultfd, pagemap and swap do not take: a calibration need have their figures only for those that do. */
+export const PRICED_IF_TAKEN: (path: PathName) => boolean = (path) =>
+  path.startsWith('uffd-') || path.startsWith('pagemap-') || path === 'swap-in-write';

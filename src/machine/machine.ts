@@ -16,12 +16,14 @@ import type { Kernel } from '../mm/kernel.ts';
 import { Mm } from '../mm/mm.ts';
 import { OK, type SysResult, type Why } from '../mm/result.ts';
 import type { FileObject } from '../mm/vma.ts';
+import { forkCall } from '../mm/waitingCalls.ts';
 import { CallCharges } from './callCharges.ts';
 import { fileCall } from './fileCalls.ts';
 import { type Caller, type MemoryOp, memoryCall } from './memoryCalls.ts';
 import type { Chosen, Op } from './op.ts';
+import { ForkUnderWay, MemoryOpUnderWay, mayWait, type OpUnderWay, waitingForm } from './opsUnderWay.ts';
 import { FileTable, Process, type Segment } from './process.ts';
-import { touch } from './touch.ts';
+import { Touching, touch } from './touch.ts';
 
 /** What the program sees of an operation. */
 export type Outcome =
@@ -174,6 +176,28 @@ export class Machine {
     }
   }
 
+  /**
+   * Begins an operation that may have to wait for userfaultfd. Nothing is done before its first step.
+   * @returns  the operation; each step does as much of it as can be done now
+   */
+  begin(tid: number, op: Op): OpUnderWay {
+    const process = this.#tasks.get(tid);
+    const mm = process?.mm ?? null;
+    if (process === undefined || mm === null) return { step: () => this.apply(tid, op) };
+    const charges = new CallCharges(this.kernel.work);
+    if (op.call === 'touch') return new Touching(mm, op, tid);
+    if (op.call === 'clone' && (op.flags & CLONE_VM) === 0)
+      return new ForkUnderWay(
+        () => forkCall(mm),
+        (came) => (came instanceof Mm ? this.#addCopy(process, op, came) : outcomeOf(came)),
+        charges,
+      );
+    const form = mayWait(op) ? waitingForm({ machine: this, process, mm, tid }, op) : null;
+    return form === null || !mayWait(op)
+      ? { step: () => this.apply(tid, op) }
+      : new MemoryOpUnderWay(op, form, charges);
+  }
+
   #memory(caller: Caller, op: MemoryOp, chosen: Chosen): Outcome {
     this.#charges.begin(op);
     const outcome = memoryCall(caller, op, chosen);
@@ -182,8 +206,8 @@ export class Machine {
   }
 
   #clone(process: Process, op: Extract<Op, { call: 'clone' }>): Outcome {
-    const child = op.child !== 0 ? op.child : this.#nextPid++;
     if (op.flags & CLONE_THREAD) {
+      const child = this.#pidOf(op);
       process.threads.add(child);
       this.#tasks.set(child, process);
       return { kind: 'value', value: child, why: 'ok' };
@@ -196,6 +220,14 @@ export class Machine {
       if (!(copy instanceof Mm)) return outcomeOf(copy);
       mm = copy;
     }
+    return this.#addCopy(process, op, mm);
+  }
+  #pidOf(op: Extract<Op, { call: 'clone' }>): number {
+    return op.child !== 0 ? op.child : this.#nextPid++;
+  }
+  /** The child that `process` made lives, with `mm`. */
+  #addCopy(process: Process, op: Extract<Op, { call: 'clone' }>, mm: Mm | null): Outcome {
+    const child = this.#pidOf(op);
     const copy = new Process(child, mm, op.flags & CLONE_FILES ? process.files : process.files.copy());
     copy.execed = process.execed;
     copy.uid = process.uid;

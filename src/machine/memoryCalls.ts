@@ -144,7 +144,7 @@ function callProcessMadvise(caller: Caller, op: Extract<Op, { call: 'process_mad
 }
 
 /** Tells whether a process belongs to somebody else, and who asks is not root. Where it is not known whose they are, nobody is. */
-function isHidden({ machine, process, mm }: Caller, target: 'self' | number): boolean {
+export function isHidden({ machine, process, mm }: Caller, target: 'self' | number): boolean {
   if (target === 'self' || mm.privileged || process.uid === null) return false;
   return machine.process(target)?.uid !== process.uid;
 }
@@ -198,7 +198,11 @@ function setBrk(mm: Mm, addr: number, start: number | null): Outcome {
 }
 
 /** Looks the descriptor of mmap up; one whose opening we did not see is known by its path, if the recording shows it. */
-function fileForMmap(caller: Caller, op: Extract<Op, { call: 'mmap' }>, chosen: Chosen): MappedFile | null {
+export function fileForMmap(
+  caller: Caller,
+  op: Extract<Op, { call: 'mmap' }>,
+  chosen: Chosen,
+): MappedFile | null {
   const { process, machine } = caller;
   const descriptor = process.files.get(op.fd);
   if (descriptor?.kind === 'file') return descriptor.file;

@@ -23,6 +23,12 @@ export class FileTable {
   get(fd: number): Descriptor | null {
     return this.#open.get(fd) ?? null;
   }
+  /** Tells whether a descriptor leads to `context`. */
+  has(context: UffdContext): boolean {
+    for (const descriptor of this.#open.values())
+      if (descriptor.kind === 'uffd' && descriptor.context === context) return true;
+    return false;
+  }
   /** Opens `fd`; what was there before is closed. */
   set(fd: number, descriptor: Descriptor): void {
     this.#open.set(fd, descriptor);

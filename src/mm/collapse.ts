@@ -104,7 +104,7 @@ function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
     if (kind === PRESENT) {
       frames.contents.copy(high, to);
       work.count(FACT.pagesCopied);
-    } else if (kind === SWAP) frames.setStamp(to, swap.stamp(high));
+    } else if (kind === SWAP) frames.contents.restore(to, swap.content(high));
     releaseEntry(mm, low, high);
     return NONE;
   });

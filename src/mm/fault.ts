@@ -236,6 +236,7 @@ function storeToPage(
 /** An access to a page in swap. A store to one that may not be written then is taken further in the same fault. */
 function swapped(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultResult {
   const came = swapIn(mm, vma, page, request.access === 'write');
+  if (came === 'swap-in' && request.access === 'write') mm.kernel.work.charge(PATH['swap-in-write'], 1);
   if (request.access !== 'write') return count(mm, came, request);
   if ((mm.pages.low(page) & WRITE) === 0) return storeToPage(mm, vma, page, request, came);
   if (request.stamp !== null) mm.kernel.frames.setStamp(mm.pages.high(page), request.stamp);
@@ -285,7 +286,10 @@ function missing(mm: Mm, vma: Vma, page: Addr, request: AccessRequest, wp = 0): 
   if (isAnonymousVma(vma)) {
     mm.pages.makeTable(page);
     if (request.access === 'write') prepareAnonVma(mm.kernel, vma);
-    if (vma.flags & VM_UFFD_MISSING) return deliver(mm, vma, request, 'missing');
+    if (vma.flags & VM_UFFD_MISSING) {
+      if (request.access === 'write') countInVain(mm);
+      return deliver(mm, vma, request, 'missing');
+    }
     return count(mm, anonymousFault(mm, vma, page, request, wp), request);
   }
   const came = fileFault(mm, vma, page, request, wp);
@@ -294,9 +298,18 @@ function missing(mm: Mm, vma: Vma, page: Addr, request: AccessRequest, wp = 0): 
   return came === 'ask-minor' ? deliver(mm, vma, request, 'minor') : count(mm, came, request);
 }
 
+/** A store to anonymous memory takes a page before it asks user space, and gives it back. Linux: do_anonymous_page() */
+function countInVain({ kernel: { work } }: Mm): void {
+  work.count(FACT.pagesAllocated);
+  work.count(FACT.pagesZeroed);
+  work.count(FACT.pagesFreed);
+  work.charge(PATH['uffd-fault-page'], 1);
+}
+
 /** Hands the fault to user space. */
 function deliver(mm: Mm, vma: Vma, request: AccessRequest, reason: UffdReason, hasRead = false): FaultResult {
   const wait = handleUserfault(vma, request, reason);
+  mm.kernel.work.charge(wait === null ? PATH['uffd-signal'] : PATH['uffd-fault'], 1);
   if (wait === null) return signalled(mm, BUS);
   const slept = (request.slept ?? 0) + 1;
   const again = { ...request, slept, hasRead: hasRead || request.hasRead === true };

@@ -4,11 +4,16 @@
  * `FingerprintContents` keeps one word, for scale; `BytesContents` all 4,096 bytes of pages that were written, for workloads that move data.
  * A page that was never written is zero and takes nothing in either.
  */
-import { ARENA_WORDS, Arena, type ArenaPage } from '../base/arena.ts';
+import { ARENA_PAGE, ARENA_WORDS, Arena, type ArenaPage } from '../base/arena.ts';
 import { UsageError } from '../base/assert.ts';
+
+/** A page as it was when it was saved: its first word, or all its words where they are kept and not zero. */
+export type SavedPage = number | Uint32Array;
 
 /** How contents are kept. Frames are numbered as in frames.ts; words are the first eight bytes of a page as a number below 2^53. */
 export interface FrameContents {
+  /** All bytes are kept; otherwise the first word of each page. */
+  readonly keepsBytes: boolean;
   /** Makes room for frames below `size`. */
   grow(size: number): void;
   /** Makes the page zero. */
@@ -27,19 +32,42 @@ export interface FrameContents {
   word(pfn: number, offset: number): number;
   /** Writes eight bytes at `offset`. */
   setWord(pfn: number, offset: number, word: number): void;
+  /** Copies `len` bytes from `offset` of the page on, to `into` from `at` on. Who keeps only first words refuses, here and below. */
+  readBytes(pfn: number, offset: number, into: Uint8Array, at: number, len: number): void;
+  /** Copies `len` bytes of `from`, from `at` on, into the page from `offset` on. */
+  writeBytes(pfn: number, offset: number, from: Uint8Array, at: number, len: number): void;
+  /** Copies `len` bytes within or between pages; where they overlap, as if through a buffer. Whole pages of first words can be copied, too. */
+  copyBytes(
+    from: { readonly pfn: number; readonly offset: number },
+    to: { readonly pfn: number; readonly offset: number },
+    len: number,
+  ): void;
+  /** Returns what the page holds, to be kept elsewhere. */
+  save(pfn: number): SavedPage;
+  /** Makes the page hold what was saved. */
+  restore(pfn: number, saved: SavedPage): void;
 }
+
+/** Returns the first word of a saved page. */
+export const firstWordOf = (saved: SavedPage): number =>
+  typeof saved === 'number' ? saved : (saved[0] as number) + (saved[1] as number) * WORD;
+
+const WORD = 2 ** 32;
 
 /** Refuses the rest of a page of which only the first word is kept. */
 function onlyFirst(offset: number): void {
-  if (offset !== 0)
-    throw new UsageError(
-      'only the first word of each page is kept',
-      'contents that keep whole pages (BytesContents)',
-    );
+  if (offset !== 0) refuseBytes();
+}
+function refuseBytes(): never {
+  throw new UsageError(
+    'only the first word of each page is kept',
+    'contents that keep whole pages (BytesContents)',
+  );
 }
 
 /** One word a page: 8 bytes a frame. */
 export class FingerprintContents implements FrameContents {
+  readonly keepsBytes = false;
   #words = new Float64Array(1024);
 
   grow(size: number): void {
@@ -71,12 +99,31 @@ export class FingerprintContents implements FrameContents {
     onlyFirst(offset);
     this.setFirstWord(pfn, word);
   }
+  readBytes(): void {
+    refuseBytes();
+  }
+  writeBytes(): void {
+    refuseBytes();
+  }
+  copyBytes(
+    from: { readonly pfn: number; readonly offset: number },
+    to: { readonly pfn: number; readonly offset: number },
+    len: number,
+  ): void {
+    if (from.offset !== 0 || to.offset !== 0 || len !== ARENA_PAGE) refuseBytes();
+    this.copy(from.pfn, to.pfn);
+  }
+  save(pfn: number): SavedPage {
+    return this.firstWord(pfn);
+  }
+  restore(pfn: number, saved: SavedPage): void {
+    this.setFirstWord(pfn, firstWordOf(saved));
+  }
 }
-
-const WORD = 2 ** 32;
 
 /** Whole pages, from an arena, given out when a page is first written. */
 export class BytesContents implements FrameContents {
+  readonly keepsBytes = true;
   readonly #arena: Arena;
   #pages = new Int32Array(1024);
 
@@ -141,5 +188,36 @@ export class BytesContents implements FrameContents {
     const at = this.#arena.offset(page) + (offset >> 2);
     words[at] = word % WORD;
     words[at + 1] = Math.floor(word / WORD);
+  }
+  readBytes(pfn: number, offset: number, into: Uint8Array, at: number, len: number): void {
+    if (this.#pages[pfn] === 0) into.fill(0, at, at + len);
+    else into.set(this.#bytes(pfn, offset, len), at);
+  }
+  writeBytes(pfn: number, offset: number, from: Uint8Array, at: number, len: number): void {
+    this.#bytes(pfn, offset, len).set(from.subarray(at, at + len));
+  }
+  copyBytes(
+    from: { readonly pfn: number; readonly offset: number },
+    to: { readonly pfn: number; readonly offset: number },
+    len: number,
+  ): void {
+    if (this.#pages[from.pfn] !== 0)
+      this.#bytes(to.pfn, to.offset, len).set(this.#bytes(from.pfn, from.offset, len));
+    else if (this.#pages[to.pfn] !== 0) this.#bytes(to.pfn, to.offset, len).fill(0);
+  }
+  /** Returns `len` bytes of the page, which gets storage if it had none; writes go to the page. */
+  #bytes(pfn: number, offset: number, len: number): Uint8Array {
+    const words = this.words(pfn);
+    return new Uint8Array(words.buffer, words.byteOffset + offset, len);
+  }
+  save(pfn: number): SavedPage {
+    return this.#pages[pfn] === 0 ? 0 : this.words(pfn).slice();
+  }
+  restore(pfn: number, saved: SavedPage): void {
+    if (typeof saved !== 'number') this.words(pfn).set(saved);
+    else {
+      this.release(pfn);
+      this.setFirstWord(pfn, saved);
+    }
   }
 }

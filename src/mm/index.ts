@@ -69,7 +69,15 @@ export { getUnmappedArea, type PlaceRequest, startGap } from './unmappedArea.ts'
 export { type UffdRegisterRequest, uffdRegister, uffdRelease, uffdUnregister } from './userfaultfd.ts';
 export { INVARIANT_NAMES, verifyAnonVmas, verifyAround, verifyKernel, verifyMm } from './verify.ts';
 export { type FileObject, isAnonymousVma, isSharedMemory, type MappedFile, nrPagesOf, Vma } from './vma.ts';
-export { kernelVmFlags, permsOf, VM_LOCKED, VM_STICKY, vmFlagCodes, vmFlagsOfCodes } from './vmFlags.ts';
+export {
+  kernelVmFlags,
+  permsOf,
+  VM_LOCKED,
+  VM_SHARED,
+  VM_STICKY,
+  vmFlagCodes,
+  vmFlagsOfCodes,
+} from './vmFlags.ts';
 export { brkCall, forkCall, mmapCall, mremapCall, munmapCall, type WaitingCall } from './waitingCalls.ts';
 export {
   type ChargeSink,

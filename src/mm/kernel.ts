@@ -212,7 +212,7 @@ export class Kernel {
     frames.setFlags(pfn, SWAPPED_SHMEM);
     frames.setOwner(pfn, object.id, pgoff);
     if (cached === 0) {
-      frames.setStamp(pfn, swap.stamp(slot));
+      frames.contents.restore(pfn, swap.content(slot));
       work.count(FACT.pagesAllocated);
       work.count(FACT.pagesSwappedIn);
     }
@@ -235,7 +235,7 @@ export class Kernel {
   /** Writes page `pgoff` of `object`, shared memory that nothing maps, out to swap. Returns whether there was room. */
   swapOut(object: FileObject, pgoff: number): boolean {
     const pfn = this.findCached(object, pgoff);
-    const slot = pfn === null ? null : this.swap.allocate(this.frames.stamp(pfn));
+    const slot = pfn === null ? null : this.swap.allocate(this.frames.contents.save(pfn));
     if (slot === null) return false;
     this.dropCached(object, pgoff, pgoff + 1);
     const slots = this.#swapped.get(object.id) ?? new Map<number, Slot>();

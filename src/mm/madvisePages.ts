@@ -223,14 +223,14 @@ function pageOut(mm: Mm, vma: Vma, addr: Addr): void {
     return;
   }
   const kept = swap.slotOf(pfn);
-  const slot = kept ?? swap.allocate(frames.stamp(pfn));
+  const slot = kept ?? swap.allocate(frames.contents.save(pfn));
   if (slot === null) {
     frames.setFlags(pfn, FRAME_ACTIVE);
     return;
   }
   work.count(FACT.pagesSwappedOut);
   if (kept !== null) {
-    swap.dup(slot, frames.stamp(pfn));
+    swap.dup(slot, frames.contents.save(pfn));
     swap.forget(frames, pfn);
   }
   releaseEntry(mm, low, pfn);

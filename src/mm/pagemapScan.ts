@@ -54,6 +54,7 @@ import { ok, refused, type SysResult } from './result.ts';
 import { canScanProtect, protectForUffd, protectOne } from './uffdProtect.ts';
 import type { Vma } from './vma.ts';
 import { VM_PFNMAP, VM_UFFD_WP } from './vmFlags.ts';
+import { FACT } from './work.ts';
 
 /** The argument of PAGEMAP_SCAN. */
 export interface ScanRequest {
@@ -166,8 +167,10 @@ class Scan {
   /** Scans what has no table. */
   #hole(vma: Vma, start: Addr, end: Addr): boolean {
     const categories = this.#vmaCategory | (vma.flags & VM_UFFD_WP ? PAGE_IS_WRITTEN : 0);
+    this.#mm.kernel.work.count(FACT.absentScanned, (end - start) / PAGE_SIZE);
     if (!this.#isWanted(categories)) return true;
     const stop = this.output.push(categories, start, end);
+    this.#found((stop - start) / PAGE_SIZE);
     if (stop > start && this.#protects) protectForUffd(this.#mm, vma, { start, end: stop }, true);
     return !this.output.isFull;
   }
@@ -184,6 +187,7 @@ class Scan {
     const base = floorTo(start, PMD_SIZE);
     const pmd = pages.pmd(base);
     const isZero = (pmd & KIND_MASK) === ZERO_PAGE;
+    kernel.work.count(FACT.entriesScanned);
     const isFile = !isZero && !kernel.frames.isAnon(pages.pmdHigh(base));
     const categories =
       this.#vmaCategory |
@@ -194,6 +198,7 @@ class Scan {
       (isZero ? PAGE_IS_PFNZERO : 0);
     if (!this.#isWanted(categories)) return false;
     const stop = this.output.push(categories, start, end);
+    if (stop > start) this.#found(1);
     if (stop === start || !this.#protects || (categories & PAGE_IS_WRITTEN) === 0) return false;
     if (stop - start < HUGE_PAGES * PAGE_SIZE) {
       splitPmd(this.#mm, vma, base);
@@ -204,8 +209,13 @@ class Scan {
     return false;
   }
 
+  #found(entries: number): void {
+    this.#mm.kernel.work.count(FACT.pagesScanned, entries);
+  }
+
   #table(vma: Vma, start: Addr, end: Addr): boolean {
     const { pages } = this.#mm;
+    this.#mm.kernel.work.count(FACT.entriesScanned, (end - start) / PAGE_SIZE);
     const protectsAll = this.#protects && !this.output.isAsked;
     for (let addr = start; addr < end; addr += PAGE_SIZE) {
       const low = pages.low(addr);
@@ -213,6 +223,7 @@ class Scan {
       if (!protectsAll) {
         if (!this.#isWanted(categories)) continue;
         if (this.output.push(categories, addr, addr + PAGE_SIZE) === addr) return false;
+        this.#found(1);
       }
       if (this.#protects && categories & PAGE_IS_WRITTEN) protectOne(this.#mm, vma, addr);
     }

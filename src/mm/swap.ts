@@ -12,6 +12,7 @@
  * Linux        mm/swapfile.c, mm/swap_state.c
  * Left out     clusters, several devices, costs of reading and writing, read-ahead beside what was asked for
  */
+import { firstWordOf, type SavedPage } from './frameContents.ts';
 import { FRAME_DIRTY, FRAME_SWAPCACHE, type Frames, type Pfn } from './frames.ts';
 
 /** The number of a slot. */
@@ -19,7 +20,7 @@ export type Slot = number & { readonly unit?: 'slot' };
 
 interface SlotState {
   count: number;
-  stamp: number;
+  content: SavedPage;
   /** The frame that holds the same content, 0 for none. */
   frame: Pfn;
 }
@@ -46,11 +47,11 @@ export class Swap {
   get nrUsed(): number {
     return this.#slots.size;
   }
-  /** Takes a slot with one reference for a page whose first word is `stamp`; null when the device is full. */
-  allocate(stamp: number): Slot | null {
+  /** Takes a slot with one reference for a page that holds `content`; null when the device is full. */
+  allocate(content: SavedPage): Slot | null {
     if (this.#slots.size >= this.totalPages) return null;
     const slot = this.#free.pop() ?? this.#next++;
-    this.#slots.set(slot, { count: 1, stamp, frame: 0 });
+    this.#slots.set(slot, { count: 1, content, frame: 0 });
     return slot;
   }
   /** Returns how many refer to `slot`. */
@@ -59,14 +60,18 @@ export class Swap {
   }
   /** Returns the first word of what `slot` holds. */
   stamp(slot: Slot): number {
-    return this.#slots.get(slot)?.stamp ?? 0;
+    return firstWordOf(this.content(slot));
   }
-  /** Counts one more who refers to `slot`. @param stamp  the first word of what it holds from now on, if that may have changed */
-  dup(slot: Slot, stamp: number | null = null): void {
+  /** Returns what `slot` holds, as far as it is kept. */
+  content(slot: Slot): SavedPage {
+    return this.#slots.get(slot)?.content ?? 0;
+  }
+  /** Counts one more who refers to `slot`. @param content  what it holds from now on, if that may have changed */
+  dup(slot: Slot, content: SavedPage | null = null): void {
     const state = this.#slots.get(slot);
     if (state === undefined) return;
     state.count++;
-    if (stamp !== null) state.stamp = stamp;
+    if (content !== null) state.content = content;
   }
   /** Counts one less who refers to `slot`. With the last one it is free, unless a page that is mapped is still in the swap cache for it. */
   drop(frames: Frames, slot: Slot): void {

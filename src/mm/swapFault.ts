@@ -25,7 +25,7 @@ import { FACT, type FaultName } from './work.ts';
 function readSlot(kernel: Kernel, slot: Slot): Pfn {
   const { frames, swap, work } = kernel;
   const pfn = frames.allocate(FRAME_SWAPBACKED, 0, 0);
-  frames.setStamp(pfn, swap.stamp(slot));
+  frames.contents.restore(pfn, swap.content(slot));
   work.count(FACT.pagesAllocated);
   work.count(FACT.pagesSwappedIn);
   return pfn;

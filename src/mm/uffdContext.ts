@@ -165,8 +165,12 @@ export class UffdContext {
     this.#events.push(wait);
     return wait;
   }
-  /** A signal takes a task out of its wait for a fault. What it was about may be read no more. */
+  /** A signal takes a task out of its wait. What it was about may be read no more. */
   cancel(wait: UffdWait): void {
+    if (this.#events.includes(wait)) {
+      this.#events = this.#events.filter((other) => other !== wait);
+      this.changing--;
+    }
     this.#faults = this.#faults.filter((other) => other !== wait);
     this.#readFaults = this.#readFaults.filter((other) => other !== wait);
   }

@@ -33,18 +33,27 @@ import type { FileObject, Vma } from './vma.ts';
 import { VM_SHARED, VM_WRITE } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
-/** What was read from the source of a copy: the first word, and the frame (0: zeros) if it was one whole page. */
+/** What was read from the source of a copy: the frame (0: zeros) and from where in it, the frame behind it that the rest is in, and the first word. */
 export interface CopiedPage {
   readonly pfn: Pfn;
+  readonly offset: number;
+  readonly next: Pfn;
   readonly stamp: number;
   readonly hasFaulted: boolean;
 }
 
-/** Looks at what is at `source`. A source that is not aligned gives no whole page: only the first word of what is there is known. */
+/** Looks at what is at `source`. */
 export function readPage(mm: Mm, source: Addr, hasFaulted: boolean): CopiedPage {
-  const { kind, number, stamp } = pageAt(mm, source);
-  const isWhole = source % PAGE_SIZE === 0 && (kind === 'anonymous' || kind === 'file');
-  return { pfn: isWhole ? number : 0, stamp, hasFaulted };
+  const { stamp } = pageAt(mm, source);
+  const offset = source % PAGE_SIZE;
+  const next = offset === 0 ? 0 : frameAt(mm, source + PAGE_SIZE);
+  return { pfn: frameAt(mm, source), offset, next, stamp, hasFaulted };
+}
+
+/** Returns the frame that holds what is at `addr`; 0 for zeros. */
+function frameAt(mm: Mm, addr: Addr): Pfn {
+  const { kind, number } = pageAt(mm, addr);
+  return kind === 'anonymous' || kind === 'file' ? number : 0;
 }
 
 /** What is to be put into an entry. */
@@ -94,7 +103,12 @@ const entryBits = (vma: Vma, wp: boolean): number =>
 function copyInto(mm: Mm, pfn: Pfn, copied: CopiedPage | null): void {
   const { frames, work } = mm.kernel;
   if (copied === null) return;
-  if (copied.pfn !== 0) frames.contents.copy(copied.pfn, pfn);
+  const { contents } = frames;
+  const { offset } = copied;
+  if (offset !== 0 && contents.keepsBytes) {
+    contents.copyBytes({ pfn: copied.pfn, offset }, { pfn, offset: 0 }, PAGE_SIZE - offset);
+    contents.copyBytes({ pfn: copied.next, offset: 0 }, { pfn, offset: PAGE_SIZE - offset }, offset);
+  } else if (offset === 0 && copied.pfn !== 0) contents.copy(copied.pfn, pfn);
   else frames.setStamp(pfn, copied.stamp);
   work.count(FACT.pagesCopied);
 }

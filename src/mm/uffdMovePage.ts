@@ -125,5 +125,6 @@ function settle(mm: Mm, { from, to }: PageMove, low: number, high: number): void
   pages.set(from, NONE, 0);
   pages.set(to, low, high);
   kernel.work.count(FACT.ptesMoved);
-  if ((low & KIND_MASK) !== SWAP) kernel.tlb.flush(mm, from, from + PAGE_SIZE, false);
+  if ((low & KIND_MASK) === SWAP) kernel.work.count(FACT.swapPtesMoved);
+  else kernel.tlb.flush(mm, from, from + PAGE_SIZE, false);
 }

@@ -139,6 +139,7 @@ function changer(
     if (kind === SWAP) return on ? low | UFFD_WP : low & ~UFFD_WP;
     if (kind === MARKER) {
       // What must not be accessed anyway stays as it is.
+      if (on) work.count(FACT.markersKept);
       if (on || high !== MARKER_UFFD_WP) return low;
       work.count(FACT.markersZapped);
       return NONE;

@@ -32,7 +32,11 @@ const FACT_NAMES = [
   'swapPtesZapped',
   'markersZapped',
   'markersSet',
+  // Those that were there when userfaultfd came to put them.
+  'markersKept',
   'ptesMoved',
+  // Of these, entries that are in swap.
+  'swapPtesMoved',
   // fork: entries copied into the child, and those write-protected in the parent on the way.
   'ptesCopied',
   'ptesWriteProtected',
@@ -78,6 +82,10 @@ const FACT_NAMES = [
   'pagesPunched',
   'pagesCopiedByKernel',
   'pagesLookedUp',
+  // PAGEMAP_SCAN: entries looked at, pages passed over because there is no table, and pages that were what was asked for.
+  'entriesScanned',
+  'absentScanned',
+  'pagesScanned',
   // Flushes of the TLB: calls, pages in them, and those that drop everything.
   'tlbFlushes',
   'tlbPagesFlushed',
@@ -210,6 +218,35 @@ const PATH_NAMES = [
   'exit-pages',
   'mincore',
   'kernel-copy',
+  // userfaultfd. A fault that asks user space (besides the fault that it is when it comes back), the page that it takes in vain before it asks, and the
+  // part of one that gets SIGBUS that is not the signal.
+  'uffd-fault',
+  'uffd-fault-page',
+  'uffd-signal',
+  'uffd-read',
+  'uffd-copy',
+  'uffd-copy-file',
+  'uffd-zeropage',
+  'uffd-continue',
+  'uffd-poison',
+  'uffd-move',
+  'uffd-move-swapped',
+  'uffd-move-huge',
+  // Write-protection: of what is there, by a marker, where one is already; and back.
+  'uffd-protect',
+  'uffd-mark',
+  'uffd-mark-again',
+  'uffd-unprotect',
+  'uffd-unmark',
+  'pagemap-read',
+  // PAGEMAP_SCAN: entries; memory without tables; pages that were asked for, and those protected then; regions reported.
+  'pagemap-scan',
+  'pagemap-scan-absent',
+  'pagemap-scan-found',
+  'pagemap-scan-protect',
+  'pagemap-scan-regions',
+  /** A page from swap that is written at once: what that is more than reading it. */
+  'swap-in-write',
   // Seed 004: asking a page whether it is shared, and rewriting where it belongs.
   'sharing-check',
   'rehome',
@@ -316,6 +353,8 @@ export class Work {
   origin: Origin = 'program';
   /** Is told of charges as they are made; null saves the call. */
   onCharge: ChargeSink | null = null;
+  /** Faults are counted here as well, by FaultKind, if somebody wants to know whose they are. */
+  faultTally: Float64Array | null = null;
   #warm = 0;
   #freedSeen = 0;
   #tablesSeen = 0;
@@ -345,6 +384,8 @@ export class Work {
    */
   fault(kind: FaultKind, n = 1): void {
     this.faults[kind] = (this.faults[kind] as number) + n;
+    const tally = this.faultTally;
+    if (tally !== null) tally[kind] = (tally[kind] as number) + n;
     const path = PATHS[this.origin][kind] as Path;
     const hot = kind === ANON ? this.#takeWarm(n) : n;
     if (hot > 0) this.charge(path, hot, hot);

@@ -7,7 +7,7 @@
  * Invariant   [ledger-sum] the phases add up to the charges, priced as cost.ts prices them, and the interrupts of other CPUs
  * Cost        an addition a charge
  */
-import { type Path, WORK_NAMES, type Work } from '../../mm/work.ts';
+import { type Path, type PathName, WORK_NAMES, type Work } from '../../mm/work.ts';
 import type { CostTable } from '../cost.ts';
 import { type Phase, phaseOf, UNMAPPING } from './lockPlan.ts';
 
@@ -18,6 +18,7 @@ const LATE = PHASES.indexOf('late');
 
 /** Prices the charges of one kernel as they are made. */
 export class Ledger {
+  readonly #costs: CostTable;
   readonly #phaseNs = new Float64Array(PHASES.length);
   readonly #phaseOf: Uint8Array;
   readonly #callNs: Float64Array;
@@ -29,7 +30,9 @@ export class Ledger {
 
   /** Listens to the charges of `work` from now on. */
   constructor(work: Work, costs: CostTable) {
-    const prices = WORK_NAMES.paths.map((path) => costs.priceOf(path));
+    this.#costs = costs;
+    const unknown = { callNs: Number.NaN, pageNs: Number.NaN };
+    const prices = WORK_NAMES.paths.map((path) => (costs.isPriced(path) ? costs.priceOf(path) : unknown));
     this.#callNs = Float64Array.from(prices, ({ callNs }) => callNs);
     this.#pageNs = Float64Array.from(prices, ({ pageNs }) => pageNs);
     const walkNs = costs.priceOf('dontneed-empty').callNs - costs.priceOf('syscall').callNs;
@@ -41,6 +44,8 @@ export class Ledger {
   #charge(path: Path, calls: number, pages: number): void {
     const phase = this.#phaseOf[path] as number;
     const ns = calls * (this.#callNs[path] as number) + pages * (this.#pageNs[path] as number);
+    // Says which figure is missing.
+    if (Number.isNaN(ns)) this.#costs.priceOf(WORK_NAMES.paths[path] as PathName);
     const lateNs = Math.min(ns, calls * (this.#lateNs[path] as number));
     this.#phaseNs[phase] = (this.#phaseNs[phase] as number) + ns - lateNs;
     if (lateNs > 0) this.#phaseNs[LATE] = (this.#phaseNs[LATE] as number) + lateNs;

@@ -7,6 +7,7 @@
  *
  * Left out   what caches cost when a line moves from one CPU to another, but for a contended lock
  */
+import { PAGE_SIZE } from '../../base/units.ts';
 import type { Figures } from '../cost.ts';
 
 /** What needs a second CPU, nanoseconds. */
@@ -34,6 +35,8 @@ export interface OneCpuPrices {
   readonly pipeNs: number;
   /** A load or a store of a page that is there. */
   readonly accessNs: number;
+  /** A byte of a block that is copied, read or written, on top of that. */
+  readonly copyByteNs: number;
   /** How long a fault holds the lock of its page table. */
   readonly pteLockNs: number;
   /** How long an ordinary task may run while others wait: a tick. */
@@ -76,6 +79,8 @@ export function smpPricesOf(from: Figures, given: Partial<CrossCpuPrices> = {}):
     // One way is a write, the switch, and a read.
     pipeNs: (from.figure('switch_pipe_same_cpu') - switchNs) / 2,
     accessNs: from.figure('touch_resident'),
+    // A page that is in the cache, to another; loads and stores alone were not measured apart.
+    copyByteNs: from.figure('copy_4k_hot') / PAGE_SIZE,
     // The call that sets entries of the zero page, one after the other: the look-up of the entry under its lock, and little else.
     pteLockNs: from.perPage('uffd_zeropage'),
     sliceNs: TICK_NS,

@@ -103,6 +103,8 @@ export class SchedTask {
   spinStolenNs = 0;
   /** Time from the start of an access or call to its end, less what it asked to wait. */
   readonly stalls = new Histogram();
+  /** The same, by what it was doing. */
+  readonly stallsBy = new Map<string, Histogram>();
   longestStall: Stall | null = null;
 
   constructor(id: number, body: Running<void>, options: TaskOptions) {
@@ -117,6 +119,12 @@ export class SchedTask {
   noteStall(what: string, startNs: number, endNs: number, askedNs: number): void {
     const ns = endNs - startNs - askedNs;
     this.stalls.add(ns);
+    let some = this.stallsBy.get(what);
+    if (some === undefined) {
+      some = new Histogram();
+      this.stallsBy.set(what, some);
+    }
+    some.add(ns);
     if (ns > (this.longestStall?.ns ?? 0)) this.longestStall = { ns, endNs, what };
   }
 }

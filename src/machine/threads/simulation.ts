@@ -40,8 +40,10 @@ import type { Process } from '../process.ts';
 import type { Cpu } from '../sched/cpu.ts';
 import type { SchedTask } from '../sched/schedTask.ts';
 import { Scheduler } from '../sched/scheduler.ts';
+import { UffdCharges } from '../uffdCharges.ts';
 import { Thread, type ThreadMain, type ThreadOptions } from './thread.ts';
 import { ThreadGroup } from './threadGroup.ts';
+import type { ThreadMemory } from './threadMemory.ts';
 import { type TimeReport, timeReport } from './timeReport.ts';
 import { UffdWaits } from './uffdWaits.ts';
 
@@ -85,6 +87,7 @@ export class Simulation {
   /** Everything that was counted by `Thread.count`, by name. */
   readonly counters = new Map<string, number>();
   readonly groups: ThreadGroup[] = [];
+  readonly #charges: UffdCharges;
   readonly #jitter: number;
   readonly #jitterPrng: Prng;
   readonly #mmLocks = new Map<Mm, MmLocks>();
@@ -104,7 +107,8 @@ export class Simulation {
     this.quantumNs = options.quantumNs ?? 2000;
     this.#jitter = options.jitter ?? 0.1;
     this.#jitterPrng = new Prng((options.seed ?? 1) + 1);
-    this.uffd = new UffdWaits(kernel, this.scheduler, { figures, smp: this.prices });
+    this.#charges = new UffdCharges(kernel.work);
+    this.uffd = new UffdWaits(kernel, this.scheduler);
     kernel.tlb = new Shootdowns({
       scheduler: this.scheduler,
       ledger: this.ledger,
@@ -193,6 +197,20 @@ export class Simulation {
   /** The locks of trees of anon_vmas that were used. */
   get anonLocks(): readonly Rwsem[] {
     return [...this.#anonLocks.values()];
+  }
+  /** Has a call of `thread` that is none of `Machine.apply` carried out; `act` charges it. `billNs` is what it costs. */
+  charged<T>(thread: ThreadMemory, act: (charges: UffdCharges) => T): T {
+    const { kernel, ledger } = this;
+    ledger.begin();
+    kernel.opNr++;
+    kernel.work.faultTally = thread.faults;
+    this.#charges.begin();
+    return act(this.#charges);
+  }
+  /** Returns what the call that was just carried out costs besides its entry, nanoseconds. */
+  billNs(): number {
+    const { ledger, prices } = this;
+    return Math.max(0, ledger.totalNs - prices.syscallNs) + ledger.shootdowns * prices.shootdownNs;
   }
   /** Returns the address space that `cpu` runs, or null. */
   mmOn(cpu: Cpu): Mm | null {

@@ -29,10 +29,8 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../../abi/mman.ts';
-import { ModelBug, must, UsageError } from '../../base/assert.ts';
-import { type Addr, hex, PAGE_SIZE } from '../../base/units.ts';
-import type { FaultAccess } from '../../mm/fault.ts';
-import type { Mm } from '../../mm/mm.ts';
+import { must, UsageError } from '../../base/assert.ts';
+import { type Addr, PAGE_SIZE } from '../../base/units.ts';
 import { MISS, translate } from '../../mm/translate.ts';
 import type { Outcome } from '../machine.ts';
 import type { Op } from '../op.ts';
@@ -40,8 +38,8 @@ import type { Running, SchedTask, TaskOptions } from '../sched/schedTask.ts';
 import { type Pollable, WaitQueue, type Woken, waitAny } from '../sched/waitQueue.ts';
 import type { Simulation } from './simulation.ts';
 import type { FaultSignal, SignalHandler, SignalInfo, ThreadGroup } from './threadGroup.ts';
+import { ThreadMemory } from './threadMemory.ts';
 import { timedCall } from './timedCall.ts';
-import { timedFault } from './timedFault.ts';
 
 /** What a thread runs. */
 export type ThreadMain = (thread: Thread) => Running<void>;
@@ -63,11 +61,8 @@ export interface MapHow {
 const READ_WRITE = PROT_READ | PROT_WRITE;
 
 /** One thread. */
-export class Thread {
-  readonly simulation: Simulation;
-  readonly group: ThreadGroup;
+export class Thread extends ThreadMemory {
   readonly task: SchedTask;
-  readonly tid: number;
   readonly #ended: WaitQueue;
   #isDone = false;
   /** Signals whose handlers run just now. */
@@ -79,9 +74,7 @@ export class Thread {
     group: ThreadGroup,
     of: { name: string; main: ThreadMain; options: ThreadOptions; tid: number },
   ) {
-    this.simulation = simulation;
-    this.group = group;
-    this.tid = of.tid;
+    super(simulation, group, of.tid);
     this.#ended = new WaitQueue(simulation.scheduler);
     group.threads.push(this);
     this.task = simulation.scheduler.spawn(this.#run(of.main), { ...of.options, name: of.name });
@@ -95,126 +88,6 @@ export class Thread {
     this.#ended.wakeAll();
   }
 
-  /** What it is called in reports. */
-  get name(): string {
-    return this.task.name;
-  }
-  /** Its address space; null once its process is gone. */
-  get mm(): Mm | null {
-    return this.group.process.mm;
-  }
-  /** Virtual time as this thread knows it, nanoseconds from the start. */
-  get nowNs(): number {
-    return this.simulation.scheduler.nowNs + this.task.debtNs;
-  }
-
-  // ---- time --------------------------------------------------------------------------------------------------------------------
-
-  /** Uses `ns` of CPU time, plain: for little work between accesses. */
-  uses(ns: number): void {
-    this.task.debtNs += ns;
-  }
-  /** Computes for `ns`. */
-  *work(ns: number): Running<void> {
-    yield* this.owe(ns);
-  }
-  /** Uses `ns` more and lets everything that it owes pass. A thread of a process that was killed does not come back from here. */
-  *owe(ns: number): Running<void> {
-    if (!this.pays(ns)) yield 'pay';
-    if (this.group.isOver) yield 'end';
-  }
-  /** Uses `ns` more and lets everything that it owes pass, if nothing else happens meanwhile; otherwise yield `pay`. */
-  pays(ns: number): boolean {
-    const { simulation, task } = this;
-    task.debtNs += simulation.jittered(ns, task);
-    return simulation.scheduler.tryPay(task);
-  }
-  /** Sleeps for `ns`. */
-  *sleep(ns: number): Running<void> {
-    yield* this.owe(this.simulation.prices.syscallNs);
-    yield* waitAny(this.simulation.scheduler, [], this.task, {
-      reason: 'sleep',
-      voluntary: true,
-      timeoutNs: ns,
-    });
-    yield* this.owe(0);
-  }
-  /** Counts `n` of something the program did; the report has it a second. */
-  count(what: string, n = 1): void {
-    const { counters } = this.simulation;
-    counters.set(what, (counters.get(what) ?? 0) + n);
-  }
-
-  // ---- memory ------------------------------------------------------------------------------------------------------------------
-
-  /** Loads the word at `addr`, plain; null when that has to wait: then `read` does it. */
-  load(addr: Addr): number | null {
-    const pfn = this.#reach(addr, 'read');
-    return pfn === MISS ? null : this.simulation.kernel.frames.contents.word(pfn, addr & (PAGE_SIZE - 1));
-  }
-  /** Stores a word at `addr`, plain. Returns whether it is done; if not, `write` does it. */
-  store(addr: Addr, word: number): boolean {
-    const pfn = this.#reach(addr, 'write');
-    if (pfn === MISS) return false;
-    this.simulation.kernel.frames.contents.setWord(pfn, addr & (PAGE_SIZE - 1), word);
-    return true;
-  }
-  /** Loads the word at `addr`. */
-  *read(addr: Addr): Running<number> {
-    for (;;) {
-      const word = this.load(addr);
-      if (word !== null) return word;
-      yield* this.#resolve(addr, 'read');
-    }
-  }
-  /** Stores a word at `addr`. */
-  *write(addr: Addr, word: number): Running<void> {
-    while (!this.store(addr, word)) yield* this.#resolve(addr, 'write');
-  }
-  /** Makes one access to each page of [addr, addr+len), ascending: a store unless told, which leaves `word` in the page's first word if given. */
-  *touch(addr: Addr, len: number = PAGE_SIZE, access: FaultAccess = 'write', word?: number): Running<void> {
-    for (let at = addr; at < addr + len; at += PAGE_SIZE) {
-      let pfn = this.#reach(at, access);
-      for (; pfn === MISS; pfn = this.#reach(at, access)) yield* this.#resolve(at, access);
-      if (word !== undefined) this.simulation.kernel.frames.contents.setWord(pfn, 0, word);
-    }
-  }
-  /**
-   * Makes sure that the word at `addr` is `word`.
-   * @throws ModelBug  it is another one: memory was lost or mixed up
-   */
-  *expect(addr: Addr, word: number): Running<void> {
-    const found = yield* this.read(addr);
-    if (found !== word)
-      throw new ModelBug(`[memory] ${hex(addr)} holds ${found} and not ${word} (${this.name})`);
-  }
-
-  /** Makes an access that needs no waiting, and returns the frame. */
-  #reach(addr: Addr, access: FaultAccess): number {
-    const { task, simulation } = this;
-    if (task.debtNs > simulation.quantumNs && !simulation.scheduler.tryPay(task)) return MISS;
-    if ((addr & 7) !== 0) throw new UsageError(`${hex(addr)} is not where a word begins`, 'a multiple of 8');
-    const { mm } = this.group.process;
-    const pfn = mm === null ? MISS : translate(mm, addr, access);
-    if (pfn !== MISS) task.debtNs += simulation.prices.accessNs;
-    return pfn;
-  }
-
-  /** Does what keeps an access from being made: lets time pass, serves a fault, runs a handler. */
-  *#resolve(addr: Addr, access: FaultAccess): Running<void> {
-    const { task, simulation, mm } = this;
-    if (!this.pays(0)) yield 'pay';
-    if (this.group.isOver || mm === null) yield 'end';
-    if (mm === null || translate(mm, addr, access) !== MISS) return;
-    const startNs = simulation.scheduler.nowNs;
-    const askedNs = task.voluntaryNs;
-    const result = yield* timedFault(this, mm, addr, access);
-    if (this.group.isOver) yield 'end';
-    if (result.kind === 'signal')
-      yield* this.#signalled({ signal: result.signal, code: result.codeName, addr });
-    task.noteStall(`${access} fault`, startNs, simulation.scheduler.nowNs, task.voluntaryNs - askedNs);
-  }
-
   // ---- signals -----------------------------------------------------------------------------------------------------------------
 
   /** Sets the handler of `signal` for the process, or takes it away (null). */
@@ -222,7 +95,7 @@ export class Thread {
     if (handler === null) this.group.handlers.delete(signal);
     else this.group.handlers.set(signal, handler);
   }
-  *#signalled(info: SignalInfo): Running<void> {
+  protected *signalled(info: SignalInfo): Running<void> {
     const handler = this.group.handlers.get(info.signal);
     if (handler === undefined || this.#handling.has(info.signal)) {
       this.group.killedBy = info;

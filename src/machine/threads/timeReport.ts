@@ -4,13 +4,16 @@
  * Invariants   [cpu-time] the times of each CPU add up to the time of the run
  *              [task-time] the times of each thread add up to its life
  */
+import type { Histogram } from '../../base/histogram.ts';
+import { WORK_NAMES } from '../../mm/work.ts';
 import type { WorkTime } from '../cost.ts';
 import type { LockMode, LockStats } from '../locks/lockStats.ts';
 import { VMA_LOCK } from '../locks/mmLocks.ts';
 import { CALIBRATED_CPUS } from '../paid/smpPrices.ts';
 import type { CpuTimes } from '../sched/cpu.ts';
-import type { SchedTask, Stall, TaskTimes } from '../sched/schedTask.ts';
+import type { Stall, TaskTimes } from '../sched/schedTask.ts';
 import type { Simulation } from './simulation.ts';
+import type { ThreadMemory } from './threadMemory.ts';
 
 /** Quantiles of times, nanoseconds. */
 export interface Quantiles {
@@ -41,6 +44,10 @@ export interface ThreadReport {
   /** How long faults and calls took, less what they were asked to wait. */
   readonly stalls: Quantiles;
   readonly longestStall: Stall | null;
+  /** Faults that were served, by kind; accesses that waited for user space (missing, minor, wp) or got a signal. */
+  readonly faults: ReadonlyMap<string, number>;
+  /** Bytes that it copied itself (`Thread.copyBytes`). */
+  readonly bytesCopied: number;
 }
 
 /** One CPU. */
@@ -76,6 +83,9 @@ export interface TimeReport {
 export function timeReport(simulation: Simulation): TimeReport {
   const { scheduler, costs, kernel, counters } = simulation;
   const elapsedNs = scheduler.nowNs;
+  const threads = new Map(
+    simulation.groups.flatMap((group) => group.threads.map((thread) => [thread.task, thread] as const)),
+  );
   return {
     calibration: costs.calibration.name,
     notes: notesOf(scheduler.cpus.length),
@@ -86,7 +96,10 @@ export function timeReport(simulation: Simulation): TimeReport {
       ...times,
       utilisation: elapsedNs === 0 ? 0 : 1 - times.idleNs / elapsedNs,
     })),
-    threads: scheduler.tasks.map(threadReport),
+    threads: scheduler.tasks.flatMap((task) => {
+      const thread = threads.get(task);
+      return thread === undefined ? [] : [threadReport(thread)];
+    }),
     locks: lockReports(simulation),
     throughput: [...counters].map(([what, count]) => ({
       what,
@@ -103,19 +116,28 @@ function notesOf(nrCpus: number): string[] {
   return notes;
 }
 
-const threadReport = ({ name, startNs, endNs, times, stalls, longestStall }: SchedTask): ThreadReport => ({
-  name,
-  startNs,
-  endNs,
-  times,
-  stalls: {
-    count: stalls.count,
-    p50Ns: stalls.quantile(0.5),
-    p99Ns: stalls.quantile(0.99),
-    maxNs: stalls.max,
-  },
-  longestStall,
+/** The quantiles that reports give. */
+export const quantilesOf = (times: Histogram): Quantiles => ({
+  count: times.count,
+  p50Ns: times.quantile(0.5),
+  p99Ns: times.quantile(0.99),
+  maxNs: times.max,
 });
+
+function threadReport({ task, faults, asked, bytesCopied }: ThreadMemory): ThreadReport {
+  const { name, startNs, endNs, times, stalls, longestStall } = task;
+  const served = WORK_NAMES.faults.map((kind, i) => [kind, faults[i] as number] as const);
+  return {
+    name,
+    startNs,
+    endNs,
+    times,
+    stalls: quantilesOf(stalls),
+    longestStall,
+    faults: new Map([...served.filter(([, n]) => n > 0), ...asked]),
+    bytesCopied,
+  };
+}
 
 /** Locks of one kind are told as one. Locks that nobody took are left out. */
 function lockReports(simulation: Simulation): LockReport[] {

@@ -9,14 +9,17 @@
  *   late           pages that are taken away: under mmap_lock for reading when the call downgrades
  *   shootdowns     with the last of these
  *   populate       what the call fills in afterwards, under mmap_lock for reading
+ *   waiting        for user space, or until an event was read: without locks; then a step like the first (opsUnderWay.ts)
  *
  * Invariant   [sim-alone] the parts add up to the charges of the call
  */
 import type { Addr } from '../../base/units.ts';
 import type { Mm } from '../../mm/mm.ts';
+import { isWait, type UffdWait } from '../../mm/uffdContext.ts';
 import type { AddrRange } from '../locks/mmLocks.ts';
 import type { Outcome } from '../machine.ts';
 import type { Op } from '../op.ts';
+import type { OpUnderWay } from '../opsUnderWay.ts';
 import { type LockPlan, lockPlanOf, rangeOf } from '../paid/lockPlan.ts';
 import type { Running } from '../sched/schedTask.ts';
 import type { Simulation } from './simulation.ts';
@@ -33,23 +36,54 @@ interface Bill {
 
 /** Carries out `op` for `thread`, in virtual time. */
 export function* timedCall(thread: Thread, op: Op): Running<Outcome> {
-  const { simulation, task } = thread;
+  const { simulation } = thread;
   yield* thread.owe(simulation.prices.syscallNs);
   const mm = targetOf(thread, op);
-  const plan = mm === null ? 'none' : lockPlanOf(op);
+  let plan = mm === null ? 'none' : lockPlanOf(op);
+  const underWay = simulation.machine.begin(thread.tid, op);
+  let paidNs = simulation.prices.syscallNs;
+  for (;;) {
+    const came = yield* timedStep(thread, { op, underWay, mm, plan, paidNs });
+    if (!isWait(came)) return came;
+    yield* simulation.uffd.waitFor(thread, came);
+    plan = planAfterWait(op, plan);
+    paidNs = 0;
+  }
+}
+
+/** How a call locks the address space that goes on after it waited: what changed vmas only has events left to wait for, and pages to fill in. */
+function planAfterWait(op: Op, plan: LockPlan): LockPlan {
+  if (plan !== 'write' && plan !== 'downgrade') return plan;
+  return op.call === 'munmap' || op.call === 'clone' ? 'none' : 'read';
+}
+
+/** One step of a call. */
+interface TimedStep {
+  readonly op: Op;
+  readonly underWay: OpUnderWay;
+  readonly mm: Mm | null;
+  readonly plan: LockPlan;
+  /** Of its price, so much is paid already. */
+  readonly paidNs: number;
+}
+
+/** Does as much of a call as can be done now, under its locks. Whoever has to wait holds none. */
+function* timedStep(thread: Thread, step: TimedStep): Running<Outcome | UffdWait> {
+  const { simulation, task } = thread;
+  const { op, mm, plan } = step;
   if (mm === null || plan === 'none') {
-    const outcome = carryOut(thread, op);
-    const bill = takeBill(simulation);
+    const outcome = carryOut(thread, step);
+    const bill = takeBill(simulation, step.paidNs);
     yield* thread.owe(bill.outsideNs + bill.mainNs + bill.anonVmaNs + bill.lateNs + bill.populateNs);
     return outcome;
   }
   const { mmapLock } = simulation.locksOf(mm);
-  if (plan === 'write' || plan === 'downgrade') return yield* writingCall(thread, op, mm, plan);
+  if (plan === 'write' || plan === 'downgrade') return yield* writingStep(thread, { ...step, mm, plan });
   const range = plan === 'vma' ? oneVma(simulation, mm, op) : null;
   const byVma = range !== null && simulation.locksOf(mm).tryReadVma(range);
   if (!byVma) yield* mmapLock.read(task);
-  const outcome = carryOut(thread, op);
-  const bill = takeBill(simulation);
+  const outcome = carryOut(thread, step);
+  const bill = takeBill(simulation, step.paidNs);
   const ns = bill.mainNs + bill.anonVmaNs + bill.lateNs + bill.populateNs;
   sweep(thread, mm, op, ns);
   yield* thread.owe(ns);
@@ -59,16 +93,17 @@ export function* timedCall(thread: Thread, op: Op): Running<Outcome> {
   return outcome;
 }
 
-/** A call that changes vmas. */
-function* writingCall(thread: Thread, op: Op, mm: Mm, plan: LockPlan): Running<Outcome> {
+/** A step that changes vmas. */
+function* writingStep(thread: Thread, step: TimedStep & { readonly mm: Mm }): Running<Outcome | UffdWait> {
   const { simulation, task } = thread;
+  const { op, mm, plan } = step;
   const locks = simulation.locksOf(mm);
   yield* locks.mmapLock.write(task);
   const given = rangeOf(op);
   const before = given === null ? null : extentOf(mm, given);
   const root = given === null ? null : sharedRoot(mm, given.start);
-  const outcome = carryOut(thread, op);
-  const bill = takeBill(simulation);
+  const outcome = carryOut(thread, step);
+  const bill = takeBill(simulation, step.paidNs);
   if (bill.mainNs > 0) yield* locks.writeVmas(task, changedBy(mm, { op, outcome, given, before }));
   if (plan === 'write') {
     bill.mainNs += bill.lateNs;
@@ -96,14 +131,15 @@ function* writingCall(thread: Thread, op: Op, mm: Mm, plan: LockPlan): Running<O
   return outcome;
 }
 
-function carryOut({ simulation, tid }: Thread, op: Op): Outcome {
+function carryOut({ simulation, faults }: Thread, { underWay }: TimedStep): Outcome | UffdWait {
   simulation.ledger.begin();
   simulation.kernel.opNr++;
-  return simulation.machine.apply(tid, op);
+  simulation.kernel.work.faultTally = faults;
+  return underWay.step();
 }
 
-/** Reads the ledger, less the price of an empty call, which is paid already. */
-function takeBill({ ledger, prices }: Simulation): Bill {
+/** Reads the ledger, less what is paid already: the price of an empty call. */
+function takeBill({ ledger, prices }: Simulation, alreadyNs: number): Bill {
   const bill = {
     outsideNs: ledger.ns('before'),
     mainNs: ledger.ns('main'),
@@ -111,7 +147,7 @@ function takeBill({ ledger, prices }: Simulation): Bill {
     lateNs: ledger.ns('late'),
     populateNs: ledger.ns('populate'),
   };
-  let paidNs = prices.syscallNs;
+  let paidNs = alreadyNs;
   for (const part of ['outsideNs', 'mainNs', 'anonVmaNs', 'lateNs'] as const) {
     const ns = Math.min(paidNs, bill[part]);
     bill[part] -= ns;
@@ -139,11 +175,15 @@ function extentOf(mm: Mm, { start, end }: AddrRange): AddrRange | null {
 /** The vmas that a call changed: those in its range before, those in it now (a neighbour it merged with is a part of them), and where it put something. */
 function changedBy(
   mm: Mm,
-  of: { op: Op; outcome: Outcome; given: AddrRange | null; before: AddrRange | null },
+  of: { op: Op; outcome: Outcome | UffdWait; given: AddrRange | null; before: AddrRange | null },
 ): AddrRange[] {
   const { op, outcome, given, before } = of;
   const ranges = [before, given === null ? null : extentOf(mm, given)];
-  if (outcome.kind === 'value' && (op.call === 'mmap' || op.call === 'mremap' || op.call === 'shmat')) {
+  if (
+    !isWait(outcome) &&
+    outcome.kind === 'value' &&
+    (op.call === 'mmap' || op.call === 'mremap' || op.call === 'shmat')
+  ) {
     const vma = mm.vmas.at(outcome.value);
     if (vma !== null) ranges.push({ start: vma.start, end: vma.end });
   }

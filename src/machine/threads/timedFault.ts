@@ -11,6 +11,7 @@
  *
  * Linux   arch/x86/mm/fault.c: do_user_addr_fault(); mm/mmap_lock.c: lock_vma_under_rcu(); mm/memory.c: vmf_anon_prepare()
  */
+import { UFFD_PAGEFAULT_FLAG_MINOR, UFFD_PAGEFAULT_FLAG_WP } from '../../abi/userfaultfd.ts';
 import type { Addr } from '../../base/units.ts';
 import {
   type AccessRequest,
@@ -20,30 +21,31 @@ import {
   type FaultResult,
 } from '../../mm/fault.ts';
 import type { Mm } from '../../mm/mm.ts';
-import { NONE } from '../../mm/pte.ts';
+import type { UffdMessage } from '../../mm/uffdContext.ts';
 import { isAnonymousVma, type Vma } from '../../mm/vma.ts';
 import { VM_GROWSDOWN } from '../../mm/vmFlags.ts';
 import type { AddrRange, MmLocks } from '../locks/mmLocks.ts';
 import type { Running } from '../sched/schedTask.ts';
-import type { Thread } from './thread.ts';
+import type { ThreadMemory } from './threadMemory.ts';
 import { usesVmaLocks } from './timedCall.ts';
 
 /** What came of a fault in the end. */
 export type Faulted = Exclude<FaultResult, { readonly kind: 'userfault' }>;
 
 /** Serves an access of `thread` that needs a fault; waits for user space where it is to provide the page. */
-export function* timedFault(thread: Thread, mm: Mm, addr: Addr, access: FaultAccess): Running<Faulted> {
+export function* timedFault(thread: ThreadMemory, mm: Mm, addr: Addr, access: FaultAccess): Running<Faulted> {
   let request: AccessRequest = { addr, access, stamp: null, tid: thread.tid };
   for (;;) {
     if (!thread.pays(thread.simulation.prices.syscallNs)) yield 'pay';
     const result = yield* lockAndServe(thread, mm, request);
     if (result.kind !== 'userfault') return result;
+    thread.note(whyAsked(result.wait.message));
     yield* thread.simulation.uffd.waitFor(thread, result.wait);
     request = result.again;
   }
 }
 
-function* lockAndServe(thread: Thread, mm: Mm, request: AccessRequest): Running<FaultResult> {
+function* lockAndServe(thread: ThreadMemory, mm: Mm, request: AccessRequest): Running<FaultResult> {
   const { simulation, task } = thread;
   const { addr } = request;
   const locks = simulation.locksOf(mm);
@@ -77,15 +79,15 @@ function lockVma(locks: MmLocks, vma: Vma | null, addr: Addr, access: FaultAcces
   return locks.tryReadVma(range) ? range : null;
 }
 
-function* serve(thread: Thread, mm: Mm, request: AccessRequest): Running<FaultResult> {
+function* serve(thread: ThreadMemory, mm: Mm, request: AccessRequest): Running<FaultResult> {
   const { simulation, task } = thread;
   const { ledger, prices, scheduler, kernel } = simulation;
   ledger.begin();
   kernel.opNr++;
+  kernel.work.faultTally = thread.faults;
   const result = accessPage(mm, request);
   if (result.kind === 'hit') countFaults(mm, 'spurious');
   let ns = Math.max(0, ledger.totalNs - prices.syscallNs) + ledger.shootdowns * prices.shootdownNs;
-  if (result.kind === 'userfault') ns += askingNs(thread, request);
   if (result.kind !== 'signal' && simulation.isShared(mm, task)) {
     const lockNs = Math.min(ns, prices.pteLockNs);
     const waitNs = simulation.locksOf(mm).ptes.fault(request.addr, scheduler.nowNs + ns - lockNs, lockNs);
@@ -96,10 +98,9 @@ function* serve(thread: Thread, mm: Mm, request: AccessRequest): Running<FaultRe
   return result;
 }
 
-/** What a fault costs that asks user space, without its entries. A write to anonymous memory allocates a page before it asks. */
-function askingNs({ simulation, mm }: Thread, { addr, access }: AccessRequest): number {
-  const { faultNs, allocationNs } = simulation.uffd.prices;
-  const vma = mm?.vmas.at(addr) ?? null;
-  const allocates = access === 'write' && vma !== null && isAnonymousVma(vma) && mm?.pages.low(addr) === NONE;
-  return Math.max(0, faultNs - 2 * simulation.prices.syscallNs) + (allocates ? allocationNs : 0);
+/** What a thread waits for user space to do: bring a missing page, map one that is in the file, let a protected one be written. */
+function whyAsked(message: UffdMessage): string {
+  const flags = message.event === 'pagefault' ? message.flags : 0;
+  if (flags & UFFD_PAGEFAULT_FLAG_WP) return 'wp';
+  return flags & UFFD_PAGEFAULT_FLAG_MINOR ? 'minor' : 'missing';
 }

@@ -11,29 +11,32 @@
  * mmap_lock for reading, and is carried out at once, as every call.
  *
  * Linux   fs/userfaultfd.c, mm/userfaultfd.c; ioctl_userfaultfd(2)
- * Left out   calls that have to wait for an event to be read (fork, mremap, munmap, MADV_DONTNEED with events)
+ * Left out   descriptors that a process leaves open when it ends are closed by whoever closes the userfaultfd
  */
 import { UFFD_API } from '../../abi/userfaultfd.ts';
-import { must } from '../../base/assert.ts';
+import { must, UsageError } from '../../base/assert.ts';
 import { type Addr, PAGE_SIZE } from '../../base/units.ts';
 import {
-  FACT,
   type FillKind,
   type FillRequest,
   type FillResult,
+  isRefused,
   isWait,
+  PATH,
   type SysResult,
-  type UffdContext,
+  UffdContext,
   UffdFill,
   type UffdMessage,
   type UffdMoveRequest,
   uffdMove,
+  uffdRelease,
   uffdWriteProtect,
+  VM_SHARED,
 } from '../../mm/index.ts';
 import type { AddrRange } from '../locks/mmLocks.ts';
-import type { UffdIoctl } from '../paid/uffdPrices.ts';
 import type { Running } from '../sched/schedTask.ts';
 import type { Pollable, WaitQueue } from '../sched/waitQueue.ts';
+import type { UffdCharges } from '../uffdCharges.ts';
 import type { Thread } from './thread.ts';
 
 /** A userfaultfd and who reads it. */
@@ -51,11 +54,33 @@ export class Userfaultfd implements Pollable {
   /** Opens one for the process of `t`, with the features asked for. @param features  UFFD_FEATURE_ bits */
   static *open(t: Thread, features = 0, flags = 0): Running<Userfaultfd> {
     const fd = yield* t.call({ call: 'userfaultfd', flags });
-    const descriptor = must(t.group.process.files.get(fd), '[task-state] what was opened is open');
-    const context = must(descriptor.kind === 'uffd' ? descriptor.context : null, '[task-state] it is a uffd');
+    const mm = must(t.mm, '[task-state] a thread that runs has memory');
+    const context = new UffdContext(mm, flags);
+    t.group.process.files.set(fd, { kind: 'uffd', context });
     yield* t.owe(t.simulation.prices.syscallNs);
-    context.handshake(UFFD_API, features, t.mm?.privileged ?? false);
+    const answer = context.handshake(UFFD_API, features, mm.privileged);
+    if (isRefused(answer))
+      throw new UsageError(
+        `UFFDIO_API was refused: ${answer.why}`,
+        'features that the kernel has (and privilege for EVENT_FORK)',
+      );
     return new Userfaultfd(fd, context, t.simulation.uffd.readersOf(context));
+  }
+  /** Makes the userfaultfd of a forked child, whose descriptor the reader of `message` gets. */
+  static ofFork(t: Thread, message: Extract<UffdMessage, { event: 'fork' }>): Userfaultfd {
+    const { files } = t.group.process;
+    const fd = files.lowestFree();
+    const { context } = message;
+    files.set(fd, { kind: 'uffd', context });
+    return new Userfaultfd(fd, context, t.simulation.uffd.readersOf(context));
+  }
+  /** Closes it. With the last descriptor everything registered is unregistered, and everybody who waits goes on. */
+  *close(t: Thread): Running<void> {
+    yield* t.call({ call: 'close', fd: this.fd });
+    const { machine } = t.simulation;
+    if (machine.processes.some(({ files }) => files.has(this.context))) return;
+    uffdRelease(this.context);
+    yield* t.owe(0);
   }
 
   /** Tells whether a read would get a message. */
@@ -65,13 +90,30 @@ export class Userfaultfd implements Pollable {
 
   /** Reads one message; waits for it. */
   *read(t: Thread): Running<UffdMessage> {
-    yield* t.owe(t.simulation.uffd.prices.readNs);
+    yield* this.#payRead(t);
     for (;;) {
       const message = this.context.read();
       if (message !== null) return message;
       yield* this.waiters.wait(t.task, { reason: 'userfaultfd', voluntary: true });
       yield* t.owe(0);
     }
+  }
+
+  *#payRead(t: Thread): Running<void> {
+    const { simulation } = t;
+    simulation.charged(t, () => simulation.kernel.work.charge(PATH['uffd-read'], 1));
+    yield* t.owe(simulation.prices.syscallNs + simulation.billNs());
+  }
+  /** Reads without waiting (O_NONBLOCK): up to `most` messages; none if there are none. */
+  *readNow(t: Thread, most = 16): Running<UffdMessage[]> {
+    yield* this.#payRead(t);
+    const messages: UffdMessage[] = [];
+    while (messages.length < most) {
+      const message = this.context.read();
+      if (message === null) break;
+      messages.push(message);
+    }
+    return messages;
   }
 
   /** UFFDIO_REGISTER. @param mode  1 missing, 2 write-protect, 4 minor, or several */
@@ -97,38 +139,37 @@ export class Userfaultfd implements Pollable {
       { mm: mm ?? this.context.mm, tid: t.tid },
     );
     const range = { start: request.start, end: request.start + request.len };
+    const isShared = ((this.context.mm.vmas.at(request.start)?.flags ?? 0) & VM_SHARED) !== 0;
     for (;;) {
-      const came = yield* this.#locked(t, kind, [range], () => {
+      const came = yield* this.#locked(t, `uffd ${kind}`, [range], (charges) => {
         const step = call.step();
-        return { step, pages: isWait(step) ? 0 : Math.max(0, step.done ?? 0) / PAGE_SIZE };
+        if (!isWait(step)) charges.endFill(kind, Math.max(0, step.done ?? 0) / PAGE_SIZE, isShared);
+        return step;
       });
       if (!isWait(came)) return came;
       yield* t.simulation.uffd.waitFor(t, came);
     }
   }
-  /** UFFDIO_MOVE. */
+  /** UFFDIO_MOVE. @param request  `mode` 1 without waking, 2 what is not there counts as moved */
   *move(t: Thread, request: Omit<UffdMoveRequest, 'mode'> & { mode?: number }): Running<FillResult> {
     const { start, source, len } = request;
     const ranges = [
       { start, end: start + len },
       { start: source, end: source + len },
     ];
-    return yield* this.#locked(t, 'move', ranges, () => {
-      const step = uffdMove(this.context, { mode: 0, ...request }, t.mm ?? this.context.mm);
-      return { step, pages: Math.max(0, step.done ?? 0) / PAGE_SIZE };
+    return yield* this.#locked(t, 'uffd move', ranges, (charges) => {
+      const result = uffdMove(this.context, { mode: 0, ...request }, t.mm ?? this.context.mm);
+      charges.endMove();
+      return result;
     });
   }
   /** UFFDIO_WRITEPROTECT. @param mode  1 protect, 0 take the protection away and wake, 2 without waking */
   *writeProtect(t: Thread, start: Addr, len: number, mode: number): Running<SysResult> {
-    const { facts } = t.simulation.kernel.work;
-    const markedBefore = facts[FACT.markersSet] as number;
-    const changedBefore = facts[FACT.ptesReprotected] as number;
-    const of = (mode & 1) === 0 ? 'unprotect' : 'protect';
-    return yield* this.#locked(t, of, null, () => {
-      const step = uffdWriteProtect(this.context, { start, len, mode });
-      const marked = (facts[FACT.markersSet] as number) - markedBefore;
-      const changed = (facts[FACT.ptesReprotected] as number) - changedBefore;
-      return { step, pages: marked + changed, kind: marked > changed ? 'mark' : of };
+    const on = (mode & 1) !== 0;
+    return yield* this.#locked(t, on ? 'uffd protect' : 'uffd unprotect', null, (charges) => {
+      const result = uffdWriteProtect(this.context, { start, len, mode });
+      charges.endProtect(on);
+      return result;
     });
   }
   /** UFFDIO_WAKE. */
@@ -141,27 +182,22 @@ export class Userfaultfd implements Pollable {
   /** Carries out an ioctl under the locks of the vmas of `ranges` (null, or where they change: mmap_lock for reading), and pays it. */
   *#locked<T>(
     t: Thread,
-    of: UffdIoctl,
+    what: string,
     ranges: readonly AddrRange[] | null,
-    act: () => { readonly step: T; readonly pages: number; readonly kind?: UffdIoctl },
+    act: (charges: UffdCharges) => T,
   ): Running<T> {
     const { simulation, task } = t;
-    const { prices, ledger, uffd, kernel } = simulation;
-    yield* t.owe(prices.syscallNs);
+    yield* t.owe(simulation.prices.syscallNs);
     const startNs = simulation.scheduler.nowNs;
     const locks = simulation.locksOf(this.context.mm);
     const had = ranges === null ? null : locks.tryReadAll(ranges);
     if (had === null) yield* locks.mmapLock.read(task);
-    ledger.begin();
-    kernel.opNr++;
-    const { step, pages, kind = of } = act();
-    const { callNs, pageNs } = uffd.prices.ioctls[kind];
-    const ownNs = Math.max(0, callNs + pages * pageNs - prices.syscallNs);
-    yield* t.owe(ownNs + ledger.totalNs + ledger.shootdowns * prices.shootdownNs);
+    const result = simulation.charged(t, act);
+    yield* t.owe(simulation.billNs());
     if (had === null) locks.mmapLock.releaseRead();
     else for (const range of had) locks.endReadVma(range);
     yield* t.owe(0);
-    task.noteStall(`uffd ${kind}`, startNs, simulation.scheduler.nowNs, 0);
-    return step;
+    task.noteStall(what, startNs, simulation.scheduler.nowNs, 0);
+    return result;
   }
 }
