@@ -25,7 +25,8 @@
 #define LOCK "/tmp/faultline-oracle.lock"
 #define GATE "/tmp/faultline-oracle.gate"
 #define ZRAM "/sys/class/zram-control"
-enum { SWAP_BYTES = 64 << 20, SWAP_PAGE = 4096 };
+#define PAGE_CLUSTER "/proc/sys/vm/page-cluster"
+enum { SWAP_PAGE = 4096, SWAP_PAGES = (64 << 20) / SWAP_PAGE };
 
 static int helper_pipe = -1, lock = -1, gate = -1;
 static int overcommit = -1; /* helper_pipe, when the helper knows the old mode */
@@ -140,10 +141,10 @@ int guard_overcommit(int mode)
 }
 
 /* Writes what mkswap writes: a version, the last page, and the mark at the end of the first page. */
-static int make_swap(const char *device)
+static int make_swap(const char *device, long pages)
 {
 	static char page[SWAP_PAGE];
-	unsigned info[2] = { 1, SWAP_BYTES / SWAP_PAGE - 1 };
+	unsigned info[2] = { 1, pages - 1 };
 
 	memcpy(page + 1024, info, sizeof(info));
 	memcpy(page + SWAP_PAGE - 10, "SWAPSPACE2", 10);
@@ -153,27 +154,40 @@ static int make_swap(const char *device)
 	return n == SWAP_PAGE && swapon(device, 0) == 0 ? 0 : -1;
 }
 
-void guard_swap(void)
+static int has_swap(void)
 {
-	char swaps[512], number[16], device[32], path[64];
+	char swaps[512];
+	return read_text("/proc/swaps", swaps, sizeof(swaps)) == 0 && strchr(swaps, '\n')[1] != '\0';
+}
 
-	guard_lock();
-	if (read_text("/proc/swaps", swaps, sizeof(swaps)) == 0 && strchr(swaps, '\n')[1] != '\0') {
-		printf("-> 0\n");
-		return;
-	}
-	if (helper_pipe >= 0 || read_text(ZRAM "/hot_add", number, sizeof(number)) != 0) {
-		printf("-> no swap space and no zram\n");
-		return;
-	}
+/* Makes a device with that many pages and swaps to it. `cluster`: how many pages are read at once from then on, as a power of two; NULL: as before. */
+static int add_swap(long pages, const char *cluster)
+{
+	char number[16], device[32], path[64], size[24], old[16];
+
+	if (helper_pipe >= 0 || read_text(PAGE_CLUSTER, old, sizeof(old)) != 0 || read_text(ZRAM "/hot_add", number, sizeof(number)) != 0) return -1;
 	number[strcspn(number, "\n")] = '\0';
 	snprintf(device, sizeof(device), "/dev/zram%s", number);
 	snprintf(path, sizeof(path), "/sys/block/zram%s/disksize", number);
 	if (start_helper()) {
 		swapoff(device);
+		if (cluster) write_text(PAGE_CLUSTER, old);
 		write_text(ZRAM "/hot_remove", number);
 		_exit(0);
 	}
-	snprintf(swaps, sizeof(swaps), "%d", SWAP_BYTES);
-	printf(write_text(path, swaps) == 0 && make_swap(device) == 0 ? "-> 0\n" : "-> no swap space and no zram\n");
+	snprintf(size, sizeof(size), "%ld", pages * SWAP_PAGE);
+	if (cluster) write_text(PAGE_CLUSTER, cluster);
+	return write_text(path, size) == 0 && make_swap(device, pages) == 0 ? 0 : -1;
+}
+
+void guard_swap(void)
+{
+	guard_lock();
+	printf(has_swap() || add_swap(SWAP_PAGES, NULL) == 0 ? "-> 0\n" : "-> no swap space and no zram\n");
+}
+
+int guard_swap_pages(long pages)
+{
+	guard_lock();
+	return has_swap() ? -1 : add_swap(pages, "0");
 }

@@ -81,6 +81,7 @@ struct ops_shared {
 	int32_t pid; /* of the executor */
 	int32_t shm[NR_FILES]; /* System V identifiers; -1: none */
 	uint64_t filled; /* where the next mapping of fill goes */
+	uint64_t swap_pages; /* of the swap device that the sequence has, or 0 */
 	uint64_t window_end, stack, stack_end;
 	uint64_t kernel_pages, vdso, vdso_end; /* the first page of the kernel's, and its code */
 	char files[64]; /* directory of regular files */

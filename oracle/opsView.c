@@ -81,14 +81,24 @@ void view_forget(void)
 	for (int i = 0; i <= MAX_CHILDREN; i++) forget(&views[i]);
 }
 
+/* Prints a number of kB in the process's status; `key` begins with a newline and ends with a colon. */
+static void print_kb(const char *text, const char *key)
+{
+	const char *line = strstr(text, key);
+	out_decimal(line ? atol(line + strlen(key)) : 0);
+}
+
 static void print_tables(const struct view *v)
 {
 	char text[8192];
 	ssize_t n = pread(v->status, text, sizeof(text) - 1, 0);
 	text[n > 0 ? n : 0] = '\0';
-	const char *line = strstr(text, "\nVmPTE:");
 	out_string(" pgtables_kb=");
-	out_decimal(line ? atol(line + 7) : 0);
+	print_kb(text, "\nVmPTE:");
+	if (shared->swap_pages) {
+		out_string(" swap_kb=");
+		print_kb(text, "\nVmSwap:");
+	}
 	out_string("\n");
 }
 
@@ -111,6 +121,7 @@ static int is_shown(const char *line, size_t length)
 	switch (length) {
 	case 3: return memcmp(line, "Rss", 3) == 0;
 	case 4: return memcmp(line, "Swap", 4) == 0;
+	case 7: return shared->swap_pages && memcmp(line, "SwapPss", 7) == 0;
 	case 6: return memcmp(line, "Locked", 6) == 0;
 	case 8: return memcmp(line, "LazyFree", 8) == 0;
 	case 9: return memcmp(line, "Anonymous", 9) == 0;

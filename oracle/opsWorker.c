@@ -240,8 +240,11 @@ static void counted_call(struct op *op)
 	if (op->kind > OP_PRCTL) call_finish();
 }
 
+/* Empties the batches of this CPU, in which pages wait to be put on a list, or on another, and are in use meanwhile: advice does so first. */
+static void drain_batches(void) { bare(SYS_madvise, HANDLER_PAGE, OPS_PG, MADV_COLD); }
+
 /* Carries out an operation in this process: the same way for all, so that only the operation can make a difference. */
-static void perform(struct op *op)
+static void do_operation(struct op *op)
 {
 	if (op->kind == OP_FORK) { do_fork(op); return; }
 	if (op->kind != OP_TOUCH_READ && op->kind != OP_TOUCH_WRITE) { counted_call(op); return; }
@@ -251,6 +254,12 @@ static void perform(struct op *op)
 	own.faults = now;
 	op->code = own.code;
 	op->at = own.at;
+}
+
+static void perform(struct op *op)
+{
+	do_operation(op);
+	drain_batches();
 }
 
 /* Does what its slot asks for until it is told to end. */

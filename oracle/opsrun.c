@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,9 +26,10 @@
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { MAX_SECONDS = 60, TICK_MS = 100, LINE = 512, STACK_LIMIT = 8 << 20 };
+enum { MAX_SECONDS = 60, MOST_SWAP_SECONDS = 1, IN_BYTES = 65536, TICK_MS = 100, LINE = 512, STACK_LIMIT = 8 << 20 };
 
 static struct ops_shared *shared;
 static char (*texts)[LINE];
@@ -217,6 +219,15 @@ static int begin_sequence(uint32_t nr)
 	return dead;
 }
 
+/* Pages of the swap device that is there, or 0. */
+static uint64_t has_swap;
+
+static void end_swap(void)
+{
+	if (has_swap) guard_undo();
+	has_swap = 0;
+}
+
 /* Ends whoever is left; children are found by their group, which those who were ended before have left behind as zombies. */
 static void end_sequence(void)
 {
@@ -228,8 +239,28 @@ static void end_sequence(void)
 		if (shared->shm[i] >= 0) shmctl(shared->shm[i], IPC_RMID, NULL);
 		shared->shm[i] = -1;
 	}
-	guard_undo();
+	if (shared->swap_pages == 0) guard_undo();
 	out_flush();
+}
+
+/* ---- swap ---- */
+
+static struct timespec swap_since;
+
+/* Sequences that follow each other at once share a device, but nobody else is kept waiting for long. */
+static void begin_swap(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (has_swap && now.tv_sec - swap_since.tv_sec >= MOST_SWAP_SECONDS) end_swap();
+	if (has_swap) return;
+	if (guard_swap_pages(shared->swap_pages) != 0) {
+		fprintf(stderr, "no swap device can be made, or there is one already\n");
+		exit(2);
+	}
+	has_swap = shared->swap_pages;
+	swap_since = now;
 }
 
 /* Where the stretch of operations that can be asked for at once ends: before what this process does itself, or when there is no more room. */
@@ -257,7 +288,9 @@ static void run_sequence(uint32_t nr)
 {
 	nr_snapshots = 0;
 	if (has_kind(nr, OP_OPEN)) disk_mount(shared->files);
-	if (has_kind(nr, OP_OVERCOMMIT)) guard_lock();
+	if (has_swap != shared->swap_pages) end_swap();
+	if (shared->swap_pages) begin_swap();
+	else if (has_kind(nr, OP_OVERCOMMIT)) guard_lock();
 	else guard_share();
 	int dead = begin_sequence(nr);
 	for (uint32_t from = 0, until; !dead && from < nr; from = until) {
@@ -316,7 +349,7 @@ static int add_line(const char *line, uint32_t nr)
 
 static void read_header(const char *line)
 {
-	const char *window = strstr(line, " window ");
+	const char *window = strstr(line, " window "), *swap = strstr(line, " swap ");
 	uint64_t start = 0, end = 0;
 
 	if (!window || sscanf(window, " window %lx-%lx", &start, &end) != 2 || start != WINDOW || end > WINDOW + MAX_WINDOW) {
@@ -324,17 +357,40 @@ static void read_header(const char *line)
 		exit(2);
 	}
 	shared->window_end = end;
+	shared->swap_pages = swap ? strtoul(swap + 6, NULL, 10) : 0;
 	out_string(line);
+}
+
+/* Reads a line with its newline. Returns 0 at the end. While there is nothing to read, there is no swap device. */
+static int read_line(char *line, size_t size)
+{
+	static char in[IN_BYTES];
+	static ssize_t at, end;
+	size_t length = 0;
+
+	while (length < size - 1) {
+		if (at == end) {
+			struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+			if (has_swap && poll(&p, 1, 0) == 0) end_swap();
+			at = 0;
+			end = read(STDIN_FILENO, in, sizeof(in));
+			if (end <= 0) end = 0;
+			if (end == 0) break;
+		}
+		line[length++] = in[at++];
+		if (line[length - 1] == '\n') break;
+	}
+	line[length] = '\0';
+	return length > 0;
 }
 
 static void read_sequences(void)
 {
-	static char in[65536], line[LINE];
+	static char line[LINE];
 	uint32_t nr = 0;
 	int open_sequence = 0;
 
-	setvbuf(stdin, in, _IOFBF, sizeof(in));
-	while (fgets(line, sizeof(line), stdin)) {
+	while (read_line(line, sizeof(line))) {
 		int header = strncmp(line, "# opfuzz format 1 ", 18) == 0;
 		if (!header && strcmp(line, "end of sequence\n") != 0) {
 			if (open_sequence) nr += add_line(line, nr);
@@ -346,6 +402,7 @@ static void read_sequences(void)
 		open_sequence = header;
 	}
 	if (open_sequence) run_sequence(nr);
+	end_swap();
 }
 
 int main(int argc, char **argv)

@@ -2,6 +2,7 @@
  * `faultline fuzz`: the same random operations on this machine's kernel and on the model, compared, for as long as one likes.
  */
 import { randomInt } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { UsageError } from '../base/assert.ts';
@@ -43,6 +44,9 @@ const DEFAULT_MINUTES = 1;
 const SEEDS = 2 ** 31;
 const INSISTS_MS = 500;
 
+/** A line of /proc/swaps: the device of another run, which takes it away before it lets us run. */
+const OF_A_RUN = /^\/dev\/zram\d+ +\S+\s+1048572\s/;
+
 type ModeRow = FuzzMode & { readonly name: Mode };
 
 const MODES = FUZZ_MODES.filter((mode): mode is ModeRow => mode.name !== 'all');
@@ -83,7 +87,7 @@ export function registerFuzzCommand(program: Command): void {
 
 function modesText(): string {
   const rows = MODES.map(({ name, what, needs }) =>
-    foldedRow(`  ${name}`, 10, `${what}${needs.includes('root') ? ' Needs root.' : ''}`),
+    foldedRow(`  ${name}`, 10, `${what}${needs.length > 0 ? ` Needs ${needs.join(' and ')}.` : ''}`),
   );
   return `\n${rows.join('\n')}\n\n  Results, and how to run for hours on many machines: docs/fuzzing.md`;
 }
@@ -166,12 +170,21 @@ interface Modes {
 function modesFor(flags: Flags, before: RunState | null): Modes {
   const asked = before?.mode ?? flags.mode ?? 'all';
   const wanted = MODES.filter(({ name }) => asked === 'all' || asked === name);
-  const isRoot = process.getuid?.() === 0;
-  const able = wanted.filter(({ needs }) => isRoot || !needs.includes('root'));
-  const leftOut = wanted.filter((mode) => !able.includes(mode)).map(({ name }) => `mode ${name} needs root`);
-  const modes = able.map(({ name }) => name);
-  if (modes.length === 0) throw new UsageError(leftOut.join(', '), 'another mode, or root');
+  const lacking = new Map(wanted.map((mode) => [mode, mode.needs.map(whyNot).find((why) => why !== null)]));
+  const modes = wanted.filter((mode) => lacking.get(mode) === undefined).map(({ name }) => name);
+  const leftOut = wanted
+    .filter(({ name }) => !modes.includes(name))
+    .map((mode) => `mode ${mode.name} needs ${lacking.get(mode)}`);
+  if (modes.length === 0) throw new UsageError(leftOut.join(', '), 'another mode, or what it needs');
   return { asked, modes, leftOut };
+}
+
+/** Returns what a mode needs and this machine has not; null when it has. */
+function whyNot(need: FuzzMode['needs'][number]): string | null {
+  if (need === 'root') return process.getuid?.() === 0 ? null : 'root';
+  if (!existsSync('/sys/class/zram-control/hot_add')) return 'the module zram';
+  const devices = readFileSync('/proc/swaps', 'latin1').trimEnd().split('\n').slice(1);
+  return devices.every((line) => OF_A_RUN.test(line)) ? null : 'a machine without swap space';
 }
 
 function thpOf({ config }: MachineFacts): CampaignOptions['setup']['thp'] {

@@ -17,18 +17,20 @@ import {
   PROTECTIONS,
   RARE_MAPS,
   REMAPS,
+  SWAP_ADVICE,
+  SWAP_MAPS,
 } from './weights.ts';
 
 /** The names of the modes. */
-export type FuzzModeName = 'vma' | 'fault' | 'fork' | 'thp' | 'limits' | 'files' | 'all';
+export type FuzzModeName = 'vma' | 'fault' | 'fork' | 'thp' | 'limits' | 'files' | 'swap' | 'all';
 
 /** A mode as it is shown to the user. */
 export interface FuzzMode {
   readonly name: FuzzModeName;
   /** One sentence. */
   readonly what: string;
-  /** What a sequence of it needs of the machine: root, where it advises other processes, locks more than a user may, or sets limits. */
-  readonly needs: readonly 'root'[];
+  /** What a sequence of it needs of the machine: root, where it advises other processes, locks more than a user may, or sets limits; zram to swap to. */
+  readonly needs: readonly ('root' | 'zram')[];
 }
 
 /** How a mode draws. */
@@ -54,8 +56,13 @@ export interface ModeTable {
   /** Number of the mode in the seed. */
   readonly stream: number;
   /** What a sequence begins with besides a mapping of the whole window. */
-  readonly setup: 'nothing' | 'files' | 'limits';
+  readonly setup: 'nothing' | 'files' | 'limits' | 'swap';
+  /** Pages of the swap device that a sequence has; 0: none. */
+  readonly swapPages: number;
 }
+
+/** A gibibyte: never more than half of it is used, from which on the kernel keeps nothing in the swap cache. */
+const SWAP_PAGES = 1 << 18;
 
 /** What would spoil every sequence, or costs much, with the likelihood that a sequence has it. */
 const SOMETIMES: Weights = {
@@ -117,6 +124,7 @@ const VMA: ModeTable = {
   turn: 0.15,
   stream: 1,
   setup: 'nothing',
+  swapPages: 0,
 };
 
 const FAULT: ModeTable = {
@@ -290,6 +298,51 @@ const FILES: ModeTable = {
   setup: 'files',
 };
 
+const SWAP: ModeTable = {
+  ...VMA,
+  windows: { '0': 70, '1': 15, '2': 15 },
+  calls: {
+    madvise: 240,
+    touch_write: 130,
+    touch_read: 120,
+    mmap: 70,
+    munmap: 24,
+    mprotect: 60,
+    mremap: 60,
+    fork: 50,
+    child_exit: 40,
+    process_vm_readv: 20,
+    process_vm_writev: 24,
+    process_madvise: 24,
+    mlock: 8,
+    mlock2: 6,
+    munlock: 14,
+    mincore: 14,
+    ftruncate: 8,
+    fallocate: 10,
+    file_write: 8,
+    shmat: 4,
+    shmdt: 3,
+  },
+  advice: SWAP_ADVICE,
+  maps: SWAP_MAPS,
+  sometimes: {
+    MADV_COLLAPSE: 0.25,
+    mlock: 0.4,
+    mlock2: 0.3,
+    'MAP_PRIVATE|MAP_GROWSDOWN': 0.1,
+    MAP_DROPPABLE: 0.25,
+    shmat: 0.3,
+  },
+  staples: [...STAPLES, 'madvise', 'MADV_PAGEOUT'],
+  odd: 0.006,
+  children: 3,
+  turn: 0.4,
+  stream: 7,
+  setup: 'swap',
+  swapPages: SWAP_PAGES,
+};
+
 /** By name, without `all`. */
 export const MODE_TABLES: Readonly<Record<Exclude<FuzzModeName, 'all'>, ModeTable>> = {
   vma: VMA,
@@ -298,6 +351,7 @@ export const MODE_TABLES: Readonly<Record<Exclude<FuzzModeName, 'all'>, ModeTabl
   thp: THP,
   limits: LIMITS,
   files: FILES,
+  swap: SWAP,
 };
 
 /** The modes, in the order in which they are shown. */
@@ -331,6 +385,11 @@ export const FUZZ_MODES: readonly FuzzMode[] = [
     name: 'files',
     what: 'Memory of files and segments: shared and private, truncated, punched, sealed, past the end.',
     needs: [],
+  },
+  {
+    name: 'swap',
+    what: 'Memory that is written out to swap, private and shared: brought back, copied, moved, marked, given up.',
+    needs: ['root', 'zram'],
   },
   { name: 'all', what: 'Each sequence in one of the other modes, drawn from its seed.', needs: ['root'] },
 ];

@@ -47,6 +47,7 @@ function firstMapping(scene: Scene): readonly string[] {
 /** Draws the operations that a sequence begins with. */
 function setup(scene: Scene): (readonly string[])[] {
   const first = scene.chance(0.7) ? [firstMapping(scene)] : [];
+  if (scene.mode.setup === 'swap' && scene.chance(0.5)) return [...filesSetup(scene), ...first];
   if (scene.mode.setup === 'files') return [...filesSetup(scene), ...first];
   return scene.mode.setup === 'limits' ? [...first, ...limitsSetup(scene)] : first;
 }
@@ -58,8 +59,9 @@ function setup(scene: Scene): (readonly string[])[] {
 export function fuzzSequence({ mode, seed, ops, every }: FuzzOptions): readonly string[] {
   const scene = new Scene(MODE_TABLES[modeOf(mode, seed)], seed);
   const end = hex(scene.window.at(scene.window.pages));
+  const swap = scene.mode.swapPages === 0 ? '' : ` swap ${scene.mode.swapPages}`;
   const lines = [
-    `# opfuzz format 1 seed ${seed} ops ${ops} window ${hex(WINDOW)}-${end} mode ${scene.kind}`,
+    `# opfuzz format 1 seed ${seed} ops ${ops} window ${hex(WINDOW)}-${end} mode ${scene.kind}${swap}`,
     'snapshot 0',
   ];
   const first = setup(scene);

@@ -118,6 +118,27 @@ export const FILE_ADVICE: Weights = {
   MADV_COLLAPSE: 2,
 };
 
+/** Advice for memory that is in swap, or about to be. */
+export const SWAP_ADVICE: Weights = {
+  MADV_PAGEOUT: 120,
+  MADV_DONTNEED: 30,
+  MADV_FREE: 16,
+  MADV_WILLNEED: 26,
+  MADV_COLD: 14,
+  MADV_POPULATE_READ: 16,
+  MADV_POPULATE_WRITE: 20,
+  MADV_GUARD_INSTALL: 8,
+  MADV_GUARD_REMOVE: 5,
+  MADV_DONTNEED_LOCKED: 5,
+  MADV_HUGEPAGE: 8,
+  MADV_COLLAPSE: 6,
+  MADV_REMOVE: 8,
+  MADV_WIPEONFORK: 5,
+  MADV_KEEPONFORK: 4,
+  MADV_DONTFORK: 4,
+  MADV_DOFORK: 3,
+};
+
 /** Protections of mmap() and mprotect(). */
 export const PROTECTIONS: Weights = {
   'PROT_READ|PROT_WRITE': 72,
@@ -182,6 +203,19 @@ export const RARE_MAPS: Weights = {
   'MAP_SHARED|MAP_PRIVATE': 1,
   'MAP_SHARED_VALIDATE|0x8000000': 1,
 };
+/** Mappings of memory that can be in swap. */
+export const SWAP_MAPS: Weights = {
+  MAP_PRIVATE: 100,
+  MAP_SHARED: 16,
+  'MAP_PRIVATE|MAP_POPULATE': 14,
+  'MAP_PRIVATE|MAP_NORESERVE': 6,
+  'MAP_SHARED|MAP_POPULATE': 5,
+  'm MAP_SHARED': 14,
+  'm MAP_PRIVATE': 14,
+  'MAP_PRIVATE|MAP_GROWSDOWN': 4,
+  MAP_DROPPABLE: 6,
+};
+
 /** Mappings of files, and the memory that is like them. */
 export const FILE_MAPS: Weights = {
   'm MAP_SHARED': 50,

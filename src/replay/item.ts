@@ -38,6 +38,8 @@ export interface Start {
   readonly state: StartState | null;
   /** Path of the program, where known. */
   readonly program: string | null;
+  /** Pages of the machine's swap devices, where the input tells them. */
+  readonly swapPages?: number;
 }
 
 /** One vma at the start. */
@@ -180,6 +182,8 @@ export interface SnapshotProcess {
   readonly task: number;
   /** kB of page tables of the whole process; only differences between snapshots mean something. */
   readonly pageTablesKb: number;
+  /** VmSwap; null where there is no swap. */
+  readonly swapKb: number | null;
   readonly vmas: readonly SnapshotVma[];
   readonly pages: readonly SnapshotPages[];
   /** Null where they were not to be had. */

@@ -240,6 +240,7 @@ describe('a snapshot', () => {
         {
           task: SELF,
           pageTablesKb: 140,
+          swapKb: null,
           line: 3,
           vmas: [
             {
@@ -275,7 +276,7 @@ describe('a snapshot', () => {
             },
           ],
         },
-        { task: CHILD, pageTablesKb: 68, vmas: [], pages: [], internals: null, line: 8 },
+        { task: CHILD, pageTablesKb: 68, swapKb: null, vmas: [], pages: [], internals: null, line: 8 },
       ],
     });
   });

@@ -110,6 +110,7 @@ class OpsReader {
     const end = at.number('the end of the window');
     at.expect(' mode ', '" mode " and a number');
     const mode = at.decimal('the mode');
+    const swapPages = at.accept(' swap ') ? at.decimal('the pages of the swap device') : 0;
     at.finish('the end of the line after the mode');
     if (end <= start)
       at.fail('the window is empty', 'LO below HI', at.text.indexOf(' window ') + ' window '.length);
@@ -129,6 +130,7 @@ class OpsReader {
       format: 'opfuzz',
       state,
       program: `opfuzz seed ${seed} mode ${mode}`,
+      swapPages,
     };
   }
 

@@ -1,7 +1,7 @@
 /**
  * Snapshots in `.ops` files: from `snapshot NUMBER` to `end`, the window of each process as /proc showed it.
  *
- *   self pgtables_kb=140                                    child 0 pgtables_kb=68
+ *   self pgtables_kb=140                                    child 0 pgtables_kb=68 swap_kb=12
  *   vma START-END PERMS OFFSET [NAME] Rss=852 … flags=rd wr mr mw me ac
  *   internal START-END pgoff=N anon=1 root=1 parent=1 children=1 vmas=2 chain=1
  *   pg START-END P--X---- v=23
@@ -29,6 +29,7 @@ const isWordCharacter = (code: number): boolean =>
 interface OpenProcess {
   readonly task: number;
   readonly pageTablesKb: number;
+  readonly swapKb: number | null;
   readonly vmas: SnapshotVma[];
   readonly pages: SnapshotPages[];
   internals: SnapshotInternals[] | null;
@@ -94,8 +95,9 @@ export class SnapshotReader {
     at.blanks();
     at.expect('pgtables_kb=', 'pgtables_kb= and a number');
     const pageTablesKb = at.decimal('a number of kB');
+    const swapKb = at.accept(' swap_kb=') ? at.decimal('a number of kB') : null;
     at.finish('the end of the line');
-    this.#processes.push({ task, pageTablesKb, vmas: [], pages: [], internals: null, line: at.line });
+    this.#processes.push({ task, pageTablesKb, swapKb, vmas: [], pages: [], internals: null, line: at.line });
   }
 
   #current(): OpenProcess {

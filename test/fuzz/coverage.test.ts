@@ -27,6 +27,7 @@ const SEEDS: Readonly<Record<Exclude<FuzzModeName, 'all'>, number>> = {
   thp: 10,
   limits: 40,
   files: 40,
+  swap: 20,
 };
 const OPS = 200;
 

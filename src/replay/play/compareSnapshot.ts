@@ -56,6 +56,8 @@ const SPLIT: readonly Figure[] = [
   { name: 'Private_Clean', of: (sums) => sums.privateClean },
   { name: 'Private_Dirty', of: (sums) => sums.privateDirty },
 ];
+/** What is only shown of a machine with swap. */
+const SWAP_PSS: Figure = { name: 'SwapPss', of: (sums) => pssBytes(sums.swapPss) };
 const FIGURES_AND_SPLIT: readonly Figure[] = [...FIGURES, ...SPLIT];
 /** Figures that are compared as one sum after MADV_FREE. */
 const SIDES: readonly (readonly string[])[] = [
@@ -163,6 +165,7 @@ export class SnapshotComparison {
         this.#compareInternals(snapshot, recorded, mm);
         if (window !== null) this.#comparePages(snapshot, recorded, mm, window);
         this.#compareTables(snapshot, recorded, mm);
+        this.#compareSwap(snapshot, recorded, mm);
       }
     }
   }
@@ -196,6 +199,7 @@ export class SnapshotComparison {
         });
       if (vma === undefined || vma.start !== line.start || vma.end !== line.end) return false;
       this.#compareFigures(snapshot, line, mm, vma);
+      if (recorded.swapKb !== null) this.#compareFigure(snapshot, line, vma, SWAP_PSS, figuresOf(mm, vma));
     }
     const extra = vmas[recorded.vmas.length];
     if (extra === undefined) return true;
@@ -230,6 +234,30 @@ export class SnapshotComparison {
       const ours = SPLIT.reduce((sum, { name, of }) => sum + (names.includes(name) ? kB(of(sums)) : 0), 0);
       if (kernel !== ours) wrong(names.join(' + '), kernel, ours);
     }
+  }
+
+  #compareFigure(snapshot: Snapshot, line: SnapshotVma, vma: Vma, figure: Figure, sums: MemoryFigures): void {
+    this.counts.figures++;
+    const kernel = line.figures.get(figure.name) ?? 0;
+    const ours = kB(figure.of(sums));
+    if (kernel === ours) return;
+    this.#tell(snapshot, line.line, 'page', {
+      what: `${figure.name} of ${hexRange(vma.start, vma.end)}`,
+      kernel: `${kernel} kB`,
+      ours: `${ours} kB`,
+    });
+  }
+
+  #compareSwap(snapshot: Snapshot, recorded: SnapshotProcess, mm: Mm): void {
+    if (recorded.swapKb === null) return;
+    this.counts.figures++;
+    const ours = (mm.nrSwap * PAGE) / 1024;
+    if (recorded.swapKb === ours) return;
+    this.#tell(snapshot, recorded.line, 'count', {
+      what: `VmSwap of process ${recorded.task}`,
+      kernel: `${recorded.swapKb} kB`,
+      ours: `${ours} kB`,
+    });
   }
 
   #compareInternals(snapshot: Snapshot, recorded: SnapshotProcess, mm: Mm): void {

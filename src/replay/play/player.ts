@@ -65,7 +65,11 @@ function machineFor(options: PlayOptions, start: Start | null): Machine {
   const wanted = options.features ?? LINUX_6_18;
   const thp: Features['thp'] | undefined = FEATURES.thp.values.find((value) => value === meta?.thpEnabled);
   const features = thp === undefined || wanted.thp !== LINUX_6_18.thp ? wanted : { ...wanted, thp };
-  const kernel = new Kernel(features, { ...configOf(meta), ...options.config });
+  const kernel = new Kernel(features, {
+    ...configOf(meta),
+    totalSwapPages: start?.swapPages ?? 0,
+    ...options.config,
+  });
   kernel.emit = options.events ?? null;
   return new Machine(kernel);
 }
