@@ -26,6 +26,7 @@ static const struct { const char *name; int at_least, at_most; } ops[NR_OPS] = {
 	[OP_LOCK2] = { "lock2", 3, 3 },           /* addr len flags */
 	[OP_UNLOCK] = { "unlock", 2, 2 },         /* addr len */
 	[OP_LOCKALL] = { "lockall", 1, 1 },       /* flags */
+	[OP_CREFS] = { "crefs", 1, 1 },           /* what is written to clear_refs */
 	[OP_UNLOCKALL] = { "unlockall", 0, 0 },
 	[OP_SEAL] = { "seal", 2, 2 },             /* addr len */
 	[OP_MBIND] = { "mbind", 3, 3 },           /* addr len mode; the node mask names node 0 */

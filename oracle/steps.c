@@ -177,6 +177,15 @@ static long keyed(const char *path, const char *key)
 	return found ? atol(found + strlen(key)) : -1;
 }
 
+static long clear_refs(uint64_t what)
+{
+	char text[24];
+	int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC), n = snprintf(text, sizeof(text), "%lu", what);
+	ssize_t done = write(fd, text, n);
+
+	close(fd);
+	return done < 0 ? -1 : 0;
+}
 static long set_limit(const struct step *s)
 {
 	struct rlimit r;
@@ -449,6 +458,7 @@ static long plain_call(const struct step *s)
 	case OP_LOCK2: return syscall(SYS_mlock2, a[0], a[1], a[2]);
 	case OP_UNLOCK: return syscall(SYS_munlock, a[0], a[1]);
 	case OP_LOCKALL: return syscall(SYS_mlockall, a[0]);
+	case OP_CREFS: return clear_refs(a[0]);
 	case OP_UNLOCKALL: return syscall(SYS_munlockall);
 	case OP_SEAL: return syscall(SYS_mseal, a[0], a[1], 0);
 	case OP_MBIND:

@@ -226,6 +226,11 @@ export class CallCharges {
         this.#charge(PATH['kernel-copy'], 1, this.#since(FACT.pagesCopiedByKernel));
         this.#splitHuge();
         return;
+      case 'clear_refs': {
+        const entries = this.#since(FACT.ptesReprotected) + this.#since(FACT.pmdsReprotected);
+        this.#charge(PATH['clear-refs'], 1, entries);
+        return;
+      }
       case 'mincore':
         this.#charge(PATH.mincore, 1, Math.ceil(op.len / PAGE_SIZE));
         return;

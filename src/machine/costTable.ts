@@ -207,6 +207,8 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   },
   'exit-pages': { page: perPage('munmap') },
 
+  // The reference kernel keeps no soft-dirty bits; mprotect takes write access from entries in the same way.
+  'clear-refs': { call: figure('syscall_null'), page: perPage('mprotect_ro') },
   mincore: { call: figure('syscall_null'), page: figure('mincore_resident') },
   // process_vm_readv and its like: the copy alone; finding the page was not measured.
   'kernel-copy': { call: figure('syscall_null'), page: figure('copy_4k_hot') },

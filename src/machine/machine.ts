@@ -147,6 +147,7 @@ export class Machine {
       case 'madvise':
       case 'process_madvise':
       case 'process_vm':
+      case 'clear_refs':
       case 'migrate':
       case 'mlock':
       case 'mlock2':

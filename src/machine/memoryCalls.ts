@@ -6,6 +6,7 @@
 import { EACCES, EBADF, EINVAL, ENOTTY, EPERM } from '../abi/errno.ts';
 import { pageFloor } from '../base/units.ts';
 import { brk } from '../mm/brk.ts';
+import { clearRefs } from '../mm/clearRefs.ts';
 import { madvise } from '../mm/madvise.ts';
 import { mbind } from '../mm/mempolicy.ts';
 import { endMigration, startMigration } from '../mm/migration.ts';
@@ -86,6 +87,8 @@ export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcom
       return outcomeOf(madvise(mm, op.addr, op.len, op.advice));
     case 'process_madvise':
       return callProcessMadvise(caller, op);
+    case 'clear_refs':
+      return callClearRefs(caller, op);
     case 'process_vm':
       return callProcessVm(caller, op);
     case 'migrate': {
@@ -147,6 +150,11 @@ function callProcessMadvise(caller: Caller, op: Extract<Op, { call: 'process_mad
 export function isHidden({ machine, process, mm }: Caller, target: 'self' | number): boolean {
   if (target === 'self' || mm.privileged || process.uid === null) return false;
   return machine.process(target)?.uid !== process.uid;
+}
+
+function callClearRefs(caller: Caller, op: Extract<Op, { call: 'clear_refs' }>): Outcome {
+  const target = caller.machine.targetMm(caller.process, op.target);
+  return 'kind' in target ? target : outcomeOf(clearRefs(target.mm, op.what));
 }
 
 /** A process that was never seen may exist all the same: nothing can be said of its memory. */

@@ -82,6 +82,8 @@ export type Op =
     }
   /** PR_SET_VMA with PR_SET_VMA_ANON_NAME; `name` null takes the name away. */
   | { readonly call: 'set_vma_name'; readonly addr: Addr; readonly len: number; readonly name: string | null }
+  /** What is written to /proc/PID/clear_refs: 1 to 3 accessed bits, 4 soft-dirty bits, 5 the peak of resident memory. */
+  | { readonly call: 'clear_refs'; readonly target: 'self' | number; readonly what: number }
   /** PR_SET_MEMORY_MERGE: new private vmas are VM_MERGEABLE. */
   | { readonly call: 'set_memory_merge'; readonly on: boolean }
   /** PR_SET_MDWE: no mapping may become both writable and executable. */

@@ -9,6 +9,7 @@ import { accountVm, exceededLimit, type Mm, mayCommit, mayLockMore } from './mm.
 import { unmapRange } from './munmap.ts';
 import { populateRange } from './populate.ts';
 import { ok, type SysResult, type Why } from './result.ts';
+import { softDirtyFlag } from './storeBits.ts';
 import { startGap } from './unmappedArea.ts';
 import { Vma } from './vma.ts';
 import { insertVma, mergeNewRange, newRangeMerge } from './vmaMerge.ts';
@@ -77,7 +78,8 @@ function growHeap(mm: Mm, start: Addr, end: Addr): Why {
   const merge = { ...newRangeMerge(mm, range, 'brk'), leftOnly: true };
   // Only vmas of the heap are looked at: one that lies below start_brk is no candidate even if it touches.
   const extended = merge.prev !== null && merge.prev.end > mm.startBrk ? mergeNewRange(merge) : null;
-  if (extended === null) insertVma(mm, new Vma(mm.kernel.nextVmaId(), range), 'brk');
+  const vma = extended ?? insertVma(mm, new Vma(mm.kernel.nextVmaId(), range), 'brk');
+  vma.flags |= softDirtyFlag(mm.kernel);
   accountVm(mm, flags, pages);
   if (flags & VM_LOCKED) mm.lockedVm += pages;
   return 'ok';

@@ -23,7 +23,6 @@ import type { PageRange } from './madvisePages.ts';
 import type { Mm } from './mm.ts';
 import { unmapObject } from './pageCache.ts';
 import {
-  DIRTY,
   EMPTY_TABLE,
   EXCLUSIVE,
   HUGE,
@@ -42,6 +41,7 @@ import {
 } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex, releaseEntry } from './rmap.ts';
+import { isInverted, storeBits } from './storeBits.ts';
 import { type FileObject, isAnonymousVma, isSharedMemory, nrPagesOf, type Vma } from './vma.ts';
 import { VM_NOHUGEPAGE, VM_UFFD_MISSING, VM_UFFD_WP, VM_WRITE } from './vmFlags.ts';
 import { FACT } from './work.ts';
@@ -109,7 +109,7 @@ function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
     return NONE;
   });
   const write = vma.flags & VM_WRITE ? WRITE : 0;
-  pages.depositTable(base, PRESENT | write | DIRTY | YOUNG | EXCLUSIVE, head);
+  pages.depositTable(base, PRESENT | write | storeBits(mm, vma) | YOUNG | EXCLUSIVE, head);
   frames.addEntire(head, mm.id);
   kernel.tlb.flush(mm, base, base + PMD_SIZE, true);
   mm.rssAnon += HUGE_PAGES;
@@ -119,6 +119,8 @@ function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
 /** Tells what userfaultfd has against collapsing: a page that user space would be asked for, or one that is protected; the first one decides. Linux: hpage_collapse_scan_pmd() */
 function userfaultVerdict(mm: Mm, vma: Vma, base: Addr): 'busy' | 'skipped' | null {
   const { pages } = mm;
+  // Of one huge page it could not be told which part was written.
+  if (isInverted(vma)) return 'skipped';
   for (let addr = base; addr < base + PMD_SIZE; addr += PAGE_SIZE) {
     const low = pages.low(addr);
     const kind = low & KIND_MASK;

@@ -28,6 +28,7 @@ export const CAUSES = [
   'fork',
   'exit',
   'shm',
+  'clear_refs',
 ] as const;
 /** A member of CAUSES. */
 export type Cause = (typeof CAUSES)[number];

@@ -46,6 +46,7 @@ import {
 } from './pte.ts';
 import { mapNewAnon } from './rmap.ts';
 import { expandStack } from './stack.ts';
+import { isInverted, storeBits } from './storeBits.ts';
 import { swapIn } from './swapFault.ts';
 import type { UffdWait } from './uffdContext.ts';
 import { handleUserfault, type UffdReason } from './uffdFault.ts';
@@ -226,7 +227,7 @@ function storeToPage(
   const low = pages.low(page);
   if (isProtected(vma, low)) {
     if (vma.uffd?.wpAsync !== true) return deliver(mm, vma, request, 'wp', what === 'swap-in');
-    pages.setLow(page, low & ~UFFD_WP);
+    pages.setLow(page, isInverted(vma) ? low | UFFD_WP : low & ~UFFD_WP);
   }
   const isZero = (low & KIND_MASK) === ZERO_PAGE;
   const came = (isZero ? replaceZeroPage : writeFault)(mm, vma, page, request.stamp);
@@ -324,8 +325,10 @@ function anonymousFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest, wp
     work.count(FACT.ptesSet);
     return 'zero-page';
   }
-  const pfn = mapNewAnon(mm, vma, page, (wp === 0 ? WRITE : wp) | DIRTY | YOUNG | EXCLUSIVE);
+  const bits = wp | storeBits(mm, vma);
+  const writable = isProtected(vma, bits) ? 0 : WRITE;
+  const pfn = mapNewAnon(mm, vma, page, bits | writable | YOUNG | EXCLUSIVE);
   work.count(FACT.pagesZeroed);
-  if (request.stamp !== null && wp === 0) mm.kernel.frames.setStamp(pfn, request.stamp);
+  if (request.stamp !== null && writable !== 0) mm.kernel.frames.setStamp(pfn, request.stamp);
   return 'anon';
 }

@@ -30,8 +30,10 @@ export interface Features {
   readonly anonPgoffZero: 'off' | 'on';
   /** 001: pages that are not there can be write-protected; by markers in ptes, or by mapping the zero page (the patch's first version). */
   readonly wpUnpopulated: 'off' | 'pteMarkers' | 'populateZero';
-  /** Writes to protected pages are let through and noted for PAGEMAP_SCAN. */
-  readonly wpAsync: 'off' | 'on';
+  /** Writes to protected pages are let through and noted for PAGEMAP_SCAN; `inverted`: the bit means written (the thread's other idea). */
+  readonly wpAsync: 'off' | 'on' | 'inverted';
+  /** CONFIG_MEM_SOFT_DIRTY: pagemap tells which pages were written since clear_refs. The kernel that was measured lacks it. */
+  readonly softDirty: 'off' | 'on';
   /** CONFIG_ANON_VMA_NAME: prctl(PR_SET_VMA_ANON_NAME) works. */
   readonly anonVmaName: 'off' | 'on';
   /** Mainline since 6.4: faults, and discarding pages, lock one vma and not the whole address space. Read by the machine. */
@@ -111,9 +113,14 @@ export const FEATURES: {
     text: 'userfaultfd write-protects anonymous pages that are not there: by markers in page tables, or by mapping the zero page',
   },
   wpAsync: {
-    values: ['off', 'on'],
+    values: ['off', 'on', 'inverted'],
     seed: '001 (6.7)',
-    text: 'userfaultfd notes writes to protected pages without stopping anybody, and PAGEMAP_SCAN tells of them',
+    text: 'userfaultfd notes writes to protected pages without stopping anybody, and PAGEMAP_SCAN tells of them; inverted: the bit means written, and needs no markers',
+  },
+  softDirty: {
+    values: ['off', 'on'],
+    seed: '001 (config)',
+    text: 'soft-dirty bits in pagemap, cleared by clear_refs (CONFIG_MEM_SOFT_DIRTY; not measured, the reference kernel lacks it)',
   },
   anonVmaName: {
     values: ['off', 'on'],
@@ -146,6 +153,7 @@ export const LINUX_6_18: Features = {
   anonPgoffZero: 'off',
   wpUnpopulated: 'pteMarkers',
   wpAsync: 'on',
+  softDirty: 'off',
   anonVmaName: 'off',
   perVmaLocks: 'on',
   thp: 'madvise',
@@ -159,6 +167,7 @@ const AS_5_18: Features = {
   uffdMove: 'off',
   wpUnpopulated: 'off',
   wpAsync: 'off',
+  softDirty: 'on',
   perVmaLocks: 'off',
 };
 

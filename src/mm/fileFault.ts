@@ -15,8 +15,10 @@ import type { AccessRequest } from './fault.ts';
 import { FRAME_DIRTY, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
 import { mapHugeFile } from './hugeMemory.ts';
 import { isThpDisabled, type Mm } from './mm.ts';
-import { DIRTY, EXCLUSIVE, NONE, WRITE, YOUNG, ZERO_PAGE } from './pte.ts';
+import { isProtected } from './protectPages.ts';
+import { EXCLUSIVE, NONE, WRITE, YOUNG, ZERO_PAGE } from './pte.ts';
 import { linearIndex, mapFrame, mapNewAnon } from './rmap.ts';
+import { isInverted, storeBits } from './storeBits.ts';
 import { type FileObject, isSharedMemory, nrPagesOf, type Vma } from './vma.ts';
 import { isSharedWritable } from './vmaAccess.ts';
 import { VM_MAYSHARE, VM_PFNMAP, VM_SHARED, VM_UFFD_MINOR, VM_UFFD_MISSING, VM_UFFD_WP } from './vmFlags.ts';
@@ -78,10 +80,10 @@ export function fileFault(
   }
   if (mayMapWholeFolio(mm, vma, page, pfn)) mapHugeFile(mm, vma, page, headOf(pfn), write);
   else if (write && wp === 0) mapForStore(mm, vma, page, pfn);
-  else mapFrame(mm, page, bitsFor(vma, write, wp), pfn);
+  else mapFrame(mm, page, bitsFor(mm, vma, write, wp), pfn);
   if (write) {
     kernel.frames.setFlags(pfn, FRAME_DIRTY);
-    if (request.stamp !== null && wp === 0) kernel.frames.setStamp(pfn, request.stamp);
+    if (request.stamp !== null && (wp === 0 || isInverted(vma))) kernel.frames.setStamp(pfn, request.stamp);
   }
   if (!shmem) return 'file';
   if (isRead) return 'swap-in';
@@ -99,9 +101,9 @@ function mapWithoutFrame(mm: Mm, page: Addr): FaultName {
 const mayFaultAround = (vma: Vma): boolean => (vma.flags & (VM_UFFD_WP | VM_UFFD_MINOR)) === 0;
 
 /** The bits of the entry of a page of the page cache. */
-function bitsFor(vma: Vma, write: boolean, wp: number): number {
-  const access = write ? WRITE | DIRTY : sharedWrite(vma);
-  return YOUNG | (wp === 0 ? access : (access & ~WRITE) | wp);
+function bitsFor(mm: Mm, vma: Vma, write: boolean, wp: number): number {
+  const bits = wp | (write ? WRITE | storeBits(mm, vma) : sharedWrite(vma));
+  return YOUNG | (isProtected(vma, bits) ? bits & ~WRITE : bits);
 }
 
 const sharedWrite = (vma: Vma): number => (isSharedWritable(vma) ? WRITE : 0);
@@ -113,10 +115,12 @@ function copyIntoPrivate(
   from: { readonly pfn: Pfn; readonly stamp: number | null; readonly wp: number },
 ): void {
   const { frames, work } = mm.kernel;
-  const copy = mapNewAnon(mm, vma, page, (from.wp === 0 ? WRITE : from.wp) | DIRTY | YOUNG | EXCLUSIVE);
+  const bits = from.wp | storeBits(mm, vma);
+  const writable = isProtected(vma, bits) ? 0 : WRITE;
+  const copy = mapNewAnon(mm, vma, page, bits | writable | YOUNG | EXCLUSIVE);
   frames.contents.copy(from.pfn, copy);
   work.count(FACT.pagesCopied);
-  if (from.stamp !== null && from.wp === 0) frames.setStamp(copy, from.stamp);
+  if (from.stamp !== null && writable !== 0) frames.setStamp(copy, from.stamp);
 }
 
 /** Tells whether the huge folio of the page cache that `pfn` is part of lies whole, and aligned, in the vma around `page`. */
@@ -132,7 +136,7 @@ const mayMapWholeFolio = (mm: Mm, vma: Vma, page: Addr, pfn: Pfn): boolean =>
 
 /** Maps a page of a shared mapping for a store; of a huge folio that is whole here all pages, if nothing is mapped there yet. Linux: finish_fault() */
 function mapForStore(mm: Mm, vma: Vma, page: Addr, pfn: Pfn): void {
-  const bits = WRITE | DIRTY | YOUNG;
+  const bits = WRITE | storeBits(mm, vma) | YOUNG;
   const base = page - (page % PMD_SIZE);
   if (!isFolioWhole(mm, vma, page, pfn) || !mm.pages.isBlank(base, base + PMD_SIZE)) {
     mapFrame(mm, page, bits, pfn);

@@ -300,6 +300,11 @@ export class Frames {
     const first = this.#flags[pfn]! & FRAME_LARGE ? headOf(pfn) : pfn;
     this.#flags[first]! &= ~(FRAME_REFERENCED | FRAME_ACTIVE);
   }
+  /** Forgets that the folio of `pfn` was used since it was last asked. Linux: folio_clear_referenced() */
+  clearReferenced(pfn: Pfn): void {
+    const first = this.#flags[pfn]! & FRAME_LARGE ? headOf(pfn) : pfn;
+    this.#flags[first]! &= ~FRAME_REFERENCED;
+  }
   /** Tells whether the folio of `pfn` was used by itself. */
   isReferenced(pfn: Pfn): boolean {
     const first = this.#flags[pfn]! & FRAME_LARGE ? headOf(pfn) : pfn;

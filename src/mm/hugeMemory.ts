@@ -24,19 +24,21 @@ import {
   NO_DEPOSIT,
   NONE,
   PRESENT,
+  SOFT_DIRTY,
   UFFD_WP,
   WRITE,
   YOUNG,
   ZERO_PAGE,
 } from './pte.ts';
 import { anonFlags, countResident, linearIndex, releaseEntry, releaseHuge, walkRmap } from './rmap.ts';
+import { storeBits } from './storeBits.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { isSharedWritable } from './vmaAccess.ts';
 import { VM_HUGEPAGE, VM_LOCKED, VM_UFFD_WP } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
 
 /** Bits of an entry that all pages of a huge mapping have alike. */
-const COMMON = WRITE | DIRTY | YOUNG | EXCLUSIVE | UFFD_WP;
+const COMMON = WRITE | DIRTY | YOUNG | EXCLUSIVE | UFFD_WP | SOFT_DIRTY;
 
 /** Tells whether the first access to the 2 MiB around `page`, whose pmd is none, brings a huge page. Linux: thp_vma_allowable_order(). */
 export function canFaultHuge(mm: Mm, vma: Vma, page: Addr): boolean {
@@ -71,7 +73,7 @@ export function faultHuge(mm: Mm, vma: Vma, page: Addr, request: AccessRequest):
     return 'huge-zero';
   }
   const head = newHugePage(mm, vma, base);
-  mapHugeAnon(mm, base, head, WRITE | DIRTY | YOUNG | EXCLUSIVE);
+  mapHugeAnon(mm, base, head, WRITE | storeBits(mm, vma) | YOUNG | EXCLUSIVE);
   storeIn(mm, head, page, request.stamp);
   return 'huge';
 }
@@ -85,7 +87,7 @@ export function mapHugeAnon(mm: Mm, base: Addr, head: Pfn, bits: number): void {
 
 /** Maps the huge folio `head` of the page cache around `page`, whose pmd is none. */
 export function mapHugeFile(mm: Mm, vma: Vma, page: Addr, head: Pfn, write: boolean): void {
-  const bits = YOUNG | (isSharedWritable(vma) ? WRITE : 0) | (write ? WRITE | DIRTY : 0);
+  const bits = YOUNG | (isSharedWritable(vma) ? WRITE : 0) | (write ? WRITE | storeBits(mm, vma) : 0);
   mm.pages.setHuge(floorTo(page, PMD_SIZE), PRESENT | bits | NO_DEPOSIT, head);
   mm.kernel.frames.addEntire(head, mm.id);
   countResident(mm, head, HUGE_PAGES);
@@ -122,7 +124,7 @@ export function accessHuge(
   if ((pmd & EXCLUSIVE) === 0)
     for (let i = 0; i < HUGE_PAGES; i++)
       frames.setOwner(head + i, vma.anonVma?.id ?? 0, linearIndex(vma, base) + i);
-  pages.setHugeLow(base, pmd | EXCLUSIVE | WRITE | DIRTY | YOUNG);
+  pages.setHugeLow(base, pmd | EXCLUSIVE | WRITE | storeBits(mm, vma) | YOUNG);
   storeIn(mm, head, page, request.stamp);
   return 'reuse';
 }
@@ -133,7 +135,7 @@ function replaceHugeZero(mm: Mm, vma: Vma, page: Addr, stamp: number | null): Fa
   const head = newHugePage(mm, vma, base);
   mm.pages.clearHuge(base);
   mm.kernel.tlb.flush(mm, base, base + PMD_SIZE, false);
-  mapHugeAnon(mm, base, head, WRITE | DIRTY | YOUNG | EXCLUSIVE);
+  mapHugeAnon(mm, base, head, WRITE | storeBits(mm, vma) | YOUNG | EXCLUSIVE);
   storeIn(mm, head, page, stamp);
   return 'huge-zero-to-write';
 }
@@ -220,7 +222,7 @@ function replaceByZeroPage(mm: Mm, pfn: Pfn): void {
   for (const { mm: other, addr } of places) {
     const low = other.pages.low(addr);
     releaseEntry(other, low, pfn);
-    other.pages.set(addr, ZERO_PAGE | YOUNG | (low & UFFD_WP), 0);
+    other.pages.set(addr, ZERO_PAGE | YOUNG | (low & (UFFD_WP | SOFT_DIRTY)), 0);
   }
 }
 

@@ -5,6 +5,7 @@
  */
 export type { AnonVma } from './anonVma.ts';
 export { brk } from './brk.ts';
+export { CLEAR_REFS, clearRefs } from './clearRefs.ts';
 export {
   CAUSES,
   type Cause,

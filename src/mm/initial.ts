@@ -8,8 +8,9 @@
 import { type Addr, anonymousPgoff, nrPagesIn, PAGE_SIZE, type Pgoff, TASK_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { accountVm, linkVma, type Mm } from './mm.ts';
-import { DIRTY, EXCLUSIVE, WRITE, YOUNG } from './pte.ts';
+import { EXCLUSIVE, WRITE, YOUNG } from './pte.ts';
 import { mapNewAnon } from './rmap.ts';
+import { softDirtyFlag, storeBits } from './storeBits.ts';
 import { type MappedFile, nrPagesOf, Vma } from './vma.ts';
 import { VM_ACCOUNT, VM_GROWSDOWN, VM_LOCKED, VM_WRITE } from './vmFlags.ts';
 
@@ -40,7 +41,11 @@ function initialPgoff(found: FoundVma): Pgoff {
 
 /** Adds `found` to `mm`, which has nothing there. Returns the vma. */
 export function adoptVma(mm: Mm, found: FoundVma): Vma {
-  const vma = new Vma(mm.kernel.nextVmaId(), { ...found, pgoff: initialPgoff(found) });
+  const vma = new Vma(mm.kernel.nextVmaId(), {
+    ...found,
+    flags: found.flags | softDirtyFlag(mm.kernel),
+    pgoff: initialPgoff(found),
+  });
   vma.special = found.special;
   linkVma(mm, vma, 'initial');
   accountVm(mm, vma.flags, nrPagesOf(vma));
@@ -50,6 +55,6 @@ export function adoptVma(mm: Mm, found: FoundVma): Vma {
   const nrAnon = Math.min(found.anonPages, nrPagesOf(vma));
   const atTheEnd = Array.from({ length: nrAnon }, (_, i) => vma.end - (nrAnon - i) * PAGE_SIZE);
   for (const addr of found.anonAt ?? atTheEnd)
-    mapNewAnon(mm, vma, addr, DIRTY | YOUNG | EXCLUSIVE | (vma.flags & VM_WRITE ? WRITE : 0));
+    mapNewAnon(mm, vma, addr, storeBits(mm, vma) | YOUNG | EXCLUSIVE | (vma.flags & VM_WRITE ? WRITE : 0));
   return vma;
 }

@@ -11,6 +11,7 @@ import type { EventSink } from './events.ts';
 import { type Features, LINUX_6_18 } from './features.ts';
 import type { FrameContents } from './frameContents.ts';
 import { FRAME_CACHED, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, Frames, type Pfn } from './frames.ts';
+import { softDirtyBit } from './storeBits.ts';
 import { type Slot, Swap } from './swap.ts';
 import { TablePages } from './tablePages.ts';
 import { CountingTlb, type Tlb } from './tlb.ts';
@@ -82,6 +83,8 @@ const SWAPPED_SHMEM = FRAME_CACHED | FRAME_SHMEM | FRAME_SWAPBACKED | FRAME_DIRT
 export class Kernel {
   readonly features: Features;
   #config: KernelConfig;
+  /** SOFT_DIRTY if entries keep that bit (storeBits.ts), else 0. */
+  readonly softDirtyBit: number;
   /** What was done so far: facts and charges. */
   readonly work = new Work();
   /** Who holds translations and has to drop them. */
@@ -127,6 +130,7 @@ export class Kernel {
     storage: KernelStorage = {},
   ) {
     this.features = features;
+    this.softDirtyBit = softDirtyBit(this);
     this.tables = new TablePages(this.work, storage.tables);
     this.frames = new Frames(storage.contents);
     this.#config = { ...DEFAULT_CONFIG, ...config };

@@ -32,6 +32,7 @@ import {
   MARKER_UFFD_WP,
   NONE,
   PRESENT,
+  SOFT_DIRTY,
   SWAP,
   UFFD_WP,
   YOUNG,
@@ -235,7 +236,7 @@ function pageOut(mm: Mm, vma: Vma, addr: Addr): void {
   }
   releaseEntry(mm, low, pfn);
   mm.nrSwap++;
-  pages.set(addr, SWAP | (low & (EXCLUSIVE | UFFD_WP)), slot);
+  pages.set(addr, SWAP | (low & (EXCLUSIVE | UFFD_WP | SOFT_DIRTY)), slot);
 }
 
 /** MADV_GUARD_INSTALL: a marker in every page, pages there are freed. The whole vma is flagged; anonymous ones get their anon_vma. */

@@ -59,6 +59,7 @@ import { gatherVmas, removeVmas, unmapRange } from './munmap.ts';
 import { settlePlacement } from './placement.ts';
 import { populateRange } from './populate.ts';
 import { ok, refused, type SysResult } from './result.ts';
+import { softDirtyFlag } from './storeBits.ts';
 import { getUnmappedArea, roundHint } from './unmappedArea.ts';
 import { type MappedFile, Vma } from './vma.ts';
 import { insertVma, mergeNewRange, newRangeMerge } from './vmaMerge.ts';
@@ -320,6 +321,8 @@ export function mapRegion(mm: Mm, region: Region): SysResult {
   const vma =
     mergeNewRange(newRangeMerge(mm, range, 'mmap')) ??
     insertVma(mm, new Vma(mm.kernel.nextVmaId(), range), 'mmap');
+  // All of it counts as written, also what it was merged with. Linux: __mmap_complete()
+  vma.flags |= softDirtyFlag(mm.kernel);
   accountVm(mm, flags, pages);
   // Droppable memory is never locked, but it was looked at for a merge (and is populated) as if it were.
   if (flags & VM_DROPPABLE) vma.flags &= ~VM_LOCKED_MASK;

@@ -16,7 +16,8 @@ import { type Addr, PMD_SIZE } from '../base/units.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { PUD_SIZE } from './pageTable.ts';
-import { HUGE, KIND_MASK, MARKER, MARKER_UFFD_WP, NONE, UFFD_WP } from './pte.ts';
+import { HUGE, NONE } from './pte.ts';
+import { dropUffdBits } from './uffdProtect.ts';
 import type { Vma } from './vma.ts';
 import { FACT } from './work.ts';
 
@@ -45,7 +46,7 @@ export function movePages(mm: Mm, move: PageMove): void {
   const unprotects = isUnprotectedByMove(move.source);
   while (from < end) {
     const step = moveStep(mm, move, { from, to, end });
-    if (unprotects) dropProtection(mm, to, to + step);
+    if (unprotects) dropUffdBits(mm, to, to + step);
     from += step;
     to += step;
   }
@@ -54,17 +55,6 @@ export function movePages(mm: Mm, move: PageMove): void {
 
 /** Tells whether protection by userfaultfd does not come along: nobody asked to be told of moves. Linux: vma_has_uffd_without_event_remap() */
 const isUnprotectedByMove = (vma: Vma): boolean => vma.uffd !== null && !vma.uffd.eventRemap;
-
-/** Takes bits and markers of protection away where something was moved to. */
-function dropProtection(mm: Mm, start: Addr, end: Addr): void {
-  const { pages } = mm;
-  pages.forEachSlot(start, end, (base, pmd) => {
-    if (pmd & HUGE) pages.setHugeLow(base, pmd & ~UFFD_WP);
-  });
-  pages.transform(start, end, (low, high) =>
-    (low & KIND_MASK) === MARKER && high === MARKER_UFFD_WP ? NONE : low & ~UFFD_WP,
-  );
-}
 
 /** Tells whether `vma` starts at `start` and nothing is mapped in the `bytes` below. Linux: can_align_down(). */
 const isAloneBelow = (vma: Vma, start: Addr, bytes: number): boolean =>
@@ -112,6 +102,7 @@ function moveStep(mm: Mm, move: PageMove, at: Step): number {
   const whole = small === PMD_SIZE;
   if (whole && (pmd & HUGE || allTables) && pages.movePmd(from, to)) {
     kernel.work.count(pmd & HUGE ? FACT.pmdsMoved : FACT.tablesMoved);
+    if (pmd & HUGE) pages.setHugeLow(to, pmd | kernel.softDirtyBit);
     return small;
   }
   if (pmd & HUGE) {
@@ -127,4 +118,7 @@ function moveEntries(mm: Mm, at: Step, len: number): void {
   const { from, to } = at;
   pages.makeTable(to);
   kernel.work.count(FACT.ptesMoved, pages.moveEntries(from, to, len));
+  // What moved is new to who tracks writes; entries of tables that move as a whole are not touched. Linux: move_soft_dirty_pte()
+  const noted = kernel.softDirtyBit;
+  if (noted !== 0) pages.transform(to, to + len, (low) => low | noted);
 }

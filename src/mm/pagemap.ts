@@ -2,7 +2,7 @@
  * The word that /proc/PID/pagemap has for a page.
  *
  *   bits 0-54  frame number if present; swap type (0-4) and slot (5-54) if swapped or a marker
- *   bit 55  soft-dirty (never: not compiled in)   56  mapped exactly once   57  write-protected by userfaultfd
+ *   bit 55  soft-dirty, if that is kept    56  mapped exactly once   57  write-protected by userfaultfd
  *   bit 58  guard marker   61  of a file or shared memory   62  swapped or a marker   63  present
  *
  * Linux   fs/proc/task_mmu.c: pte_to_pagemap_entry; spec/userfaultfd.md
@@ -19,15 +19,17 @@ import {
   MARKER_UFFD_WP,
   MIGRATION,
   PRESENT,
+  SOFT_DIRTY,
   SWAP,
   UFFD_WP,
   ZERO_PAGE,
 } from './pte.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
-import { VM_PFNMAP } from './vmFlags.ts';
+import { VM_PFNMAP, VM_SOFTDIRTY } from './vmFlags.ts';
 
 /** Bits of a pagemap word above the frame number, as powers of two. */
 export const PAGEMAP = {
+  softDirty: 2n ** 55n,
   exclusive: 2n ** 56n,
   uffdWp: 2n ** 57n,
   guard: 2n ** 58n,
@@ -44,6 +46,8 @@ export interface PagemapBits {
   readonly exclusive: boolean;
   readonly uffdWp: boolean;
   readonly guard: boolean;
+  /** Written since clear_refs, or in memory that is new since. */
+  readonly softDirty: boolean;
   /** Not in the word itself, but what PAGEMAP_SCAN tells: the zero page, part of 2 MiB mapped at once. */
   readonly zero: boolean;
   readonly huge: boolean;
@@ -60,6 +64,7 @@ const EMPTY: PagemapBits = {
   exclusive: false,
   uffdWp: false,
   guard: false,
+  softDirty: false,
   zero: false,
   huge: false,
   number: 0,
@@ -132,8 +137,10 @@ export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
   const isHuge = (pmd & HUGE) !== 0;
   const low = isHuge ? pmd : pages.low(page);
   const high = isHuge ? pages.pmdHigh(page) : pages.high(page);
-  const state = entryState(mm, mm.vmas.at(page), low, high);
-  if (state === 0) return EMPTY;
+  const vma = mm.vmas.at(page);
+  const state = entryState(mm, vma, low, high);
+  const softDirty = (low & SOFT_DIRTY) !== 0 || (vma !== null && (vma.flags & VM_SOFTDIRTY) !== 0);
+  if (state === 0) return softDirty ? { ...EMPTY, softDirty } : EMPTY;
   const kind = low & KIND_MASK;
   const isMarker = kind === MARKER;
   const inFolio = isHuge && kind === PRESENT ? (page / PAGE_SIZE) % HUGE_PAGES : 0;
@@ -144,6 +151,7 @@ export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
     exclusive: (state & PAGE_STATE.exclusive) !== 0,
     uffdWp: (state & PAGE_STATE.uffdWp) !== 0,
     guard: (state & PAGE_STATE.guard) !== 0,
+    softDirty,
     zero: (state & PAGE_STATE.zero) !== 0,
     huge: (state & PAGE_STATE.huge) !== 0,
     number: isMarker ? markerOf(high) : kind === ZERO_PAGE ? 0 : high + inFolio,
@@ -155,6 +163,7 @@ export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
 export function pagemapWord(mm: Mm, addr: Addr): bigint {
   const bits = pagemapBits(mm, addr);
   let word = bits.present ? BigInt(bits.number) : BigInt(bits.number) * SWAP_TYPES + BigInt(bits.swapType);
+  if (bits.softDirty) word |= PAGEMAP.softDirty;
   if (bits.exclusive) word |= PAGEMAP.exclusive;
   if (bits.uffdWp) word |= PAGEMAP.uffdWp;
   if (bits.guard) word |= PAGEMAP.guard;

@@ -18,6 +18,7 @@ import {
   PAGE_IS_HUGE,
   PAGE_IS_PFNZERO,
   PAGE_IS_PRESENT,
+  PAGE_IS_SOFT_DIRTY,
   PAGE_IS_SWAPPED,
   PAGE_IS_WPALLOWED,
   PAGE_IS_WRITTEN,
@@ -47,13 +48,15 @@ import {
   MARKER_UFFD_WP,
   NONE,
   PRESENT,
+  SOFT_DIRTY,
   UFFD_WP,
   ZERO_PAGE,
 } from './pte.ts';
 import { ok, refused, type SysResult } from './result.ts';
+import { writtenBit } from './storeBits.ts';
 import { canScanProtect, protectForUffd, protectOne } from './uffdProtect.ts';
 import type { Vma } from './vma.ts';
-import { VM_PFNMAP, VM_UFFD_WP } from './vmFlags.ts';
+import { VM_PFNMAP, VM_SOFTDIRTY, VM_UFFD_WP } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
 /** The argument of PAGEMAP_SCAN. */
@@ -113,6 +116,9 @@ export function pagemapScan(mm: Mm, request: ScanRequest | null): ScanResult {
   return { ...(refusal ?? ok(regions.length)), walkEnd, regions: refusal === null ? regions : [] };
 }
 
+/** Tells whether all pages of `vma` count as written since clear_refs. */
+const isAllDirty = (vma: Vma): boolean => (vma.flags & VM_SOFTDIRTY) !== 0;
+
 /** One scan. Steps return false when it is to stop, because there is no room for what comes. */
 class Scan {
   readonly output: ScanOutput;
@@ -120,6 +126,8 @@ class Scan {
   readonly #request: ScanRequest;
   readonly #protects: boolean;
   #vmaCategory = 0;
+  /** The bit of userfaultfd that means written: none, or itself. */
+  #writtenBit = 0;
 
   constructor(mm: Mm, request: ScanRequest) {
     this.#mm = mm;
@@ -136,7 +144,8 @@ class Scan {
       const allowed = canScanProtect(this.#mm, vma);
       if (!allowed && flags & PM_SCAN_CHECK_WPASYNC) return refused(EPERM, 'not-registered');
       if ((!allowed && this.#protects) || vma.flags & VM_PFNMAP) continue;
-      this.#vmaCategory = allowed ? PAGE_IS_WPALLOWED : 0;
+      this.#writtenBit = writtenBit(vma);
+      this.#vmaCategory = (allowed ? PAGE_IS_WPALLOWED : 0) | (isAllDirty(vma) ? PAGE_IS_SOFT_DIRTY : 0);
       const required = this.#request.mask & PAGE_IS_WPALLOWED;
       if (((this.#vmaCategory ^ this.#request.inverted) & required) !== required) continue;
       if (!this.#vma(vma, Math.max(start, vma.start), Math.min(end, vma.end))) return null;
@@ -166,7 +175,8 @@ class Scan {
 
   /** Scans what has no table. */
   #hole(vma: Vma, start: Addr, end: Addr): boolean {
-    const categories = this.#vmaCategory | (vma.flags & VM_UFFD_WP ? PAGE_IS_WRITTEN : 0);
+    const categories =
+      this.#vmaCategory | (vma.flags & VM_UFFD_WP && this.#writtenBit === 0 ? PAGE_IS_WRITTEN : 0);
     this.#mm.kernel.work.count(FACT.absentScanned, (end - start) / PAGE_SIZE);
     if (!this.#isWanted(categories)) return true;
     const stop = this.output.push(categories, start, end);
@@ -193,7 +203,7 @@ class Scan {
       this.#vmaCategory |
       PAGE_IS_PRESENT |
       PAGE_IS_HUGE |
-      (pmd & UFFD_WP ? 0 : PAGE_IS_WRITTEN) |
+      this.#written(pmd) |
       (isFile ? PAGE_IS_FILE : 0) |
       (isZero ? PAGE_IS_PFNZERO : 0);
     if (!this.#isWanted(categories)) return false;
@@ -230,16 +240,23 @@ class Scan {
     return true;
   }
 
+  /** What an entry that is not none says of writes. */
+  #written(low: number): number {
+    const softDirty = low & SOFT_DIRTY ? PAGE_IS_SOFT_DIRTY : 0;
+    return ((low ^ this.#writtenBit) & UFFD_WP ? 0 : PAGE_IS_WRITTEN) | softDirty;
+  }
+
   /** Linux: pagemap_page_category() */
   #categories(low: number, high: number): number {
     const kind = low & KIND_MASK;
-    const written = low & UFFD_WP ? 0 : PAGE_IS_WRITTEN;
-    if (kind === NONE) return PAGE_IS_WRITTEN;
+    const written = this.#written(low);
+    if (kind === NONE) return this.#writtenBit === 0 ? PAGE_IS_WRITTEN : 0;
     if (kind === ZERO_PAGE) return PAGE_IS_PRESENT | PAGE_IS_PFNZERO | written;
     if (kind === PRESENT)
       return PAGE_IS_PRESENT | written | (this.#mm.kernel.frames.isAnon(high) ? 0 : PAGE_IS_FILE);
     if (kind !== MARKER) return PAGE_IS_SWAPPED | written;
     const guard = high & MARKER_GUARD ? PAGE_IS_GUARD : 0;
-    return PAGE_IS_SWAPPED | guard | (high === MARKER_UFFD_WP ? 0 : written);
+    if (high === MARKER_UFFD_WP) return PAGE_IS_SWAPPED | (this.#writtenBit === 0 ? 0 : PAGE_IS_WRITTEN);
+    return PAGE_IS_SWAPPED | guard | written;
   }
 }

@@ -13,6 +13,7 @@ import type { Mm } from './mm.ts';
 import { DIRTY, EXCLUSIVE, HUGE, KIND_MASK, PRESENT, WRITE, YOUNG, ZERO_PAGE } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { mapNewAnons } from './rmap.ts';
+import { storeBits } from './storeBits.ts';
 import { finished, isWait, type UffdWait } from './uffdContext.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import {
@@ -95,12 +96,15 @@ export function markPinned(mm: Mm, addr: Addr): void {
   if ((mm.pages.low(addr) & KIND_MASK) === PRESENT) mm.kernel.frames.markAccessed(mm.pages.high(addr));
 }
 
+/** The bits of a page of its own that was written. */
+const newBits = (mm: Mm, vma: Vma): number => WRITE | storeBits(mm, vma) | YOUNG | EXCLUSIVE;
+
 /** Does what a fault for each page would: the zero page, or a new page, everywhere. */
 function fillBlank(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, write: boolean): void {
   const { kernel, pages } = mm;
   const nrPages = nrPagesIn(range.end - range.start);
   if (write) prepareAnonVma(kernel, vma);
-  if (write) mapNewAnons(mm, vma, range, { low: WRITE | DIRTY | YOUNG | EXCLUSIVE, flags: FRAME_REFERENCED });
+  if (write) mapNewAnons(mm, vma, range, { low: newBits(mm, vma), flags: FRAME_REFERENCED });
   else pages.fill(range.start, range.end, ZERO_PAGE | YOUNG, () => 0);
   kernel.work.count(write ? FACT.pagesZeroed : FACT.ptesSet, nrPages);
   countFaults(mm, write ? 'anon' : 'zero-page', nrPages);

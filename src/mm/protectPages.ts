@@ -12,6 +12,7 @@ import { HUGE_PAGES } from './frames.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, EXCLUSIVE, HUGE, KIND_MASK, MIGRATION, PRESENT, UFFD_WP, WRITE, ZERO_PAGE } from './pte.ts';
+import { isInverted, isStoreAwaited } from './storeBits.ts';
 import { TlbGather } from './tlb.ts';
 import type { Vma } from './vma.ts';
 import { isSharedWritable } from './vmaAccess.ts';
@@ -20,11 +21,11 @@ import { FACT } from './work.ts';
 
 /** Tells whether userfaultfd wants to know of stores to a page; a bit that is left over from an earlier registration does nothing. Linux: userfaultfd_pte_wp() */
 export const isProtected = (vma: Vma, low: number): boolean =>
-  (low & UFFD_WP) !== 0 && (vma.flags & VM_UFFD_WP) !== 0;
+  (vma.flags & VM_UFFD_WP) !== 0 && ((low & UFFD_WP) !== 0) !== isInverted(vma);
 
 /** Tells whether an entry that is mapped without write access may get it without a fault. Linux: can_change_pte_writable(). */
 export function mayBecomeWritable(mm: Mm, vma: Vma, low: number, high: number): boolean {
-  if ((vma.flags & VM_WRITE) === 0 || isProtected(vma, low)) return false;
+  if ((vma.flags & VM_WRITE) === 0 || isProtected(vma, low) || isStoreAwaited(vma, low)) return false;
   if (vma.flags & VM_SHARED) return isSharedWritable(vma) || (low & DIRTY) !== 0;
   return (low & EXCLUSIVE) !== 0 && mm.kernel.frames.isAnon(high);
 }

@@ -14,8 +14,9 @@ import { FRAME_SWAPBACKED, type Pfn } from './frames.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
 import { isProtected } from './protectPages.ts';
-import { DIRTY, EXCLUSIVE, KIND_MASK, PRESENT, SWAP, UFFD_WP, WRITE, YOUNG } from './pte.ts';
+import { EXCLUSIVE, KIND_MASK, PRESENT, SOFT_DIRTY, SWAP, UFFD_WP, WRITE, YOUNG } from './pte.ts';
 import { anonFlags, linearIndex } from './rmap.ts';
+import { isStoreAwaited, storeBits } from './storeBits.ts';
 import type { Slot } from './swap.ts';
 import { isAnonymousVma, isSharedMemory, type Vma } from './vma.ts';
 import { VM_LOCKED, VM_WRITE } from './vmFlags.ts';
@@ -66,9 +67,10 @@ export function swapIn(mm: Mm, vma: Vma, page: Addr, write: boolean): FaultName 
   swap.drop(frames, slot);
   if ((write && alone) || vma.flags & VM_LOCKED || swap.isShort) swap.release(frames, pfn);
   const own = (low & EXCLUSIVE) !== 0 || (alone && swap.slotOf(pfn) === null);
-  const writable = own && (vma.flags & VM_WRITE) !== 0 && !isProtected(vma, low);
-  const bits = (own ? EXCLUSIVE : 0) | (writable ? WRITE : 0) | (writable && write ? DIRTY : 0);
-  pages.set(page, PRESENT | YOUNG | bits | (low & UFFD_WP), pfn);
+  const mayStore = (vma.flags & VM_WRITE) !== 0 && !isProtected(vma, low) && !isStoreAwaited(vma, low);
+  const writable = own && mayStore;
+  const bits = (own ? EXCLUSIVE : 0) | (writable ? WRITE : 0) | (writable && write ? storeBits(mm, vma) : 0);
+  pages.set(page, PRESENT | YOUNG | bits | (low & (UFFD_WP | SOFT_DIRTY)), pfn);
   return isRead ? 'swap-in' : 'swap-cached';
 }
 

@@ -128,6 +128,10 @@ export class UffdContext {
   get wpAsync(): boolean {
     return this.has(UFFD_FEATURE_WP_ASYNC);
   }
+  /** Writes are noted by a bit that means written, instead of one that means protected. */
+  get isInverted(): boolean {
+    return this.wpAsync && this.mm.kernel.features.wpAsync === 'inverted';
+  }
   /** Tells whether range ioctls answer EAGAIN, because an event was not read yet. */
   get isChanging(): boolean {
     return this.changing > 0;

@@ -15,7 +15,6 @@ import type { Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
 import { pageAt } from './pageState.ts';
 import {
-  DIRTY,
   EXCLUSIVE,
   KIND_MASK,
   MARKER,
@@ -28,6 +27,7 @@ import {
 } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex, mapFrame, mapNewAnon } from './rmap.ts';
+import { isInverted, storeBits } from './storeBits.ts';
 import type { FillKind } from './uffdFill.ts';
 import type { FileObject, Vma } from './vma.ts';
 import { VM_SHARED, VM_WRITE } from './vmFlags.ts';
@@ -84,7 +84,7 @@ export function fillPage(mm: Mm, vma: Vma, addr: Addr, filling: Filling): SysRes
     mm.pages.set(addr, ZERO_PAGE | YOUNG, 0);
     work.count(FACT.ptesSet);
   } else {
-    const pfn = mapNewAnon(mm, vma, addr, entryBits(vma, filling.wp) | EXCLUSIVE);
+    const pfn = mapNewAnon(mm, vma, addr, entryBits(mm, vma, filling.wp) | EXCLUSIVE);
     copyInto(mm, pfn, filling.copied);
   }
   return OK;
@@ -97,8 +97,11 @@ const isBeyondEnd = (vma: Vma, addr: Addr): boolean => {
 };
 
 /** The bits of an entry that maps a page of its own: the access of the vma, whatever may be done there now. */
-const entryBits = (vma: Vma, wp: boolean): number =>
-  DIRTY | YOUNG | (wp ? UFFD_WP : vma.flags & VM_WRITE ? WRITE : 0);
+function entryBits(mm: Mm, vma: Vma, wp: boolean): number {
+  const bits = storeBits(mm, vma) | YOUNG;
+  if (wp) return isInverted(vma) ? bits & ~UFFD_WP : bits | UFFD_WP;
+  return vma.flags & VM_WRITE ? bits | WRITE : bits;
+}
 
 function copyInto(mm: Mm, pfn: Pfn, copied: CopiedPage | null): void {
   const { frames, work } = mm.kernel;
@@ -128,7 +131,7 @@ function addToFile(mm: Mm, vma: Vma, addr: Addr, what: Filling & { readonly obje
   const pfn = kernel.cachedPage(what.object, pgoff);
   if (what.kind === 'zeropage') kernel.work.count(FACT.pagesZeroed);
   else copyInto(mm, pfn, what.copied);
-  mapFrame(mm, addr, entryBits(vma, what.wp), pfn);
+  mapFrame(mm, addr, entryBits(mm, vma, what.wp), pfn);
   return OK;
 }
 
@@ -146,7 +149,7 @@ function mapCached(
   const low = pages.low(addr) & KIND_MASK;
   if (low !== NONE && low !== MARKER) return refused(EEXIST, 'page-exists');
   const pfn = kernel.cachedPage(what.object, pgoff);
-  const bits = entryBits(vma, what.wp);
+  const bits = entryBits(mm, vma, what.wp);
   mapFrame(mm, addr, vma.flags & VM_SHARED ? bits : bits & ~WRITE, pfn);
   return OK;
 }

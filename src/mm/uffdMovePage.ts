@@ -17,12 +17,14 @@ import {
   NONE,
   PRESENT,
   SWAP,
+  UFFD_WP,
   WRITE,
   YOUNG,
   ZERO_PAGE,
 } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex } from './rmap.ts';
+import { isInverted, storeBits } from './storeBits.ts';
 import type { MoveAreas } from './uffdMove.ts';
 import { FACT } from './work.ts';
 
@@ -55,7 +57,7 @@ export function moveHuge(mm: Mm, { target }: MoveAreas, from: Addr, to: Addr): v
   }
   for (let i = 0; i < HUGE_PAGES; i++)
     kernel.frames.setOwner(head + i, target.anonVma?.id ?? 0, linearIndex(target, to) + i);
-  pages.setHugeLow(to, PRESENT | WRITE | DIRTY | YOUNG | EXCLUSIVE);
+  pages.setHugeLow(to, PRESENT | WRITE | storeBits(mm, target) | YOUNG | EXCLUSIVE);
 }
 
 /** One page of a move. */
@@ -87,7 +89,7 @@ export function movePage(mm: Mm, areas: MoveAreas, move: PageMove): SysResult {
       if (!own) return refused(EBUSY, 'not-movable');
       const cached = kernel.swap.cached(high);
       if (cached !== 0) rehome(mm, areas, to, cached);
-      settle(mm, move, low, high);
+      settle(mm, move, movedSwap(mm, areas, low), high);
       return OK;
     }
     case PRESENT:
@@ -109,10 +111,18 @@ function movePresent(mm: Mm, areas: MoveAreas, move: PageMove): SysResult {
     if ((pages.low(from) & KIND_MASK) !== PRESENT) return movePage(mm, areas, move);
   }
   const low = pages.low(from);
-  const dirty = rules === 'remap' ? DIRTY : low & DIRTY;
+  const noted = storeBits(mm, areas.target);
+  const dirty = rules === 'remap' ? noted : (noted & ~DIRTY) | (low & DIRTY);
   rehome(mm, areas, to, pfn);
   settle(mm, move, PRESENT | WRITE | YOUNG | EXCLUSIVE | dirty, pfn);
   return OK;
+}
+
+/** A swap entry keeps its bits and counts as written at its new place, for who tracks that. */
+function movedSwap(mm: Mm, { source, target }: MoveAreas, low: number): number {
+  const noted = storeBits(mm, target) & ~DIRTY;
+  // A bit that means protected on one side means written on the other.
+  return isInverted(source) === isInverted(target) ? low | noted : (low & ~UFFD_WP) | noted;
 }
 
 /** The page belongs to the target's anon_vma from now on, at its place there. */

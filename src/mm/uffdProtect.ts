@@ -33,6 +33,7 @@ import {
   ZERO_PAGE,
 } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
+import { isInverted } from './storeBits.ts';
 import { TlbGather } from './tlb.ts';
 import type { UffdContext } from './uffdContext.ts';
 import { isValidRange, type UffdRange } from './uffdRange.ts';
@@ -79,19 +80,21 @@ const mayMarkUnpopulated = (mm: Mm, vma: Vma): 'off' | 'pteMarkers' | 'populateZ
 
 /** Tells what protects a page of `vma` that is not there: nothing, a marker, or the zero page. Linux: userfaultfd_wp_use_markers() */
 const unpopulatedVerdict = (mm: Mm, vma: Vma): 'off' | 'pteMarkers' | 'populateZero' => {
-  if ((vma.flags & VM_UFFD_WP) === 0) return 'off';
+  // Where the bit means written, what is not there is as it should be.
+  if ((vma.flags & VM_UFFD_WP) === 0 || isInverted(vma)) return 'off';
   return isAnonymousVma(vma) ? mayMarkUnpopulated(mm, vma) : 'pteMarkers';
 };
 
 /** Tells whether PAGEMAP_SCAN may protect pages of `vma`: stores to them are let through, and every page can be marked. */
 export const canScanProtect = (mm: Mm, vma: Vma): boolean =>
-  vma.uffd?.wpAsync === true && unpopulatedVerdict(mm, vma) !== 'off';
+  vma.uffd?.wpAsync === true && (isInverted(vma) || unpopulatedVerdict(mm, vma) !== 'off');
 
 /** Protects the page at `addr`, which has a table, whatever is there; also guards and poison, which then count as protected. Linux: make_uffd_wp_pte() */
 export function protectOne(mm: Mm, vma: Vma, addr: Addr): void {
   const { pages } = mm;
   const low = pages.low(addr);
-  if (low === NONE || isPresent(low)) protectForUffd(mm, vma, { start: addr, end: addr + PAGE_SIZE }, true);
+  if (low === NONE || isPresent(low) || isInverted(vma))
+    protectForUffd(mm, vma, { start: addr, end: addr + PAGE_SIZE }, true);
   else pages.setLow(addr, low | UFFD_WP);
 }
 
@@ -104,7 +107,7 @@ export function protectForUffd(mm: Mm, vma: Vma, range: { start: Addr; end: Addr
   const tlb = new TlbGather(mm);
   const { pages } = mm;
   const unpopulated = on ? unpopulatedVerdict(mm, vma) : 'off';
-  const change = changer(mm, vma, on, tlb);
+  const change = isInverted(vma) ? invertedChanger(mm, vma, on, tlb) : changer(mm, vma, on, tlb);
   const visit = (base: Addr, pmd: number): void => {
     const from = Math.max(range.start, base);
     const to = Math.min(range.end, base + PMD_SIZE);
@@ -152,6 +155,50 @@ function changer(
     if (low & ~now & WRITE) tlb.changed(addr, addr + (low & HUGE ? PMD_SIZE : PAGE_SIZE));
     return now;
   };
+}
+
+/** The same where the bit means written: protecting takes it away, and the markers that say so. */
+function invertedChanger(
+  mm: Mm,
+  vma: Vma,
+  on: boolean,
+  tlb: TlbGather,
+): (low: number, high: number, addr: Addr) => number {
+  const { work } = mm.kernel;
+  return (low, high, addr) => {
+    if ((low & KIND_MASK) === MARKER && high === MARKER_UFFD_WP) {
+      if (!on) return low;
+      work.count(FACT.markersZapped);
+      return NONE;
+    }
+    const bare = on ? low & ~(UFFD_WP | WRITE) : low | UFFD_WP;
+    if (!isPresent(low)) return bare;
+    work.count(low & HUGE ? FACT.pmdsReprotected : FACT.ptesReprotected);
+    const upgrades = !on && mayUpgrade(vma) && (low & KIND_MASK) === PRESENT;
+    const now = upgrades && mayBecomeWritable(mm, vma, bare, high) ? bare | WRITE : bare;
+    if (low & ~now & WRITE) tlb.changed(addr, addr + (low & HUGE ? PMD_SIZE : PAGE_SIZE));
+    return now;
+  };
+}
+
+/** Protection begins where the bit means written: what is there counts as written, until it is protected. */
+export function markWritten(mm: Mm, start: Addr, end: Addr): void {
+  const { pages } = mm;
+  pages.forEachSlot(start, end, (base, pmd) => {
+    if (pmd & HUGE) pages.setHugeLow(base, pmd | UFFD_WP);
+  });
+  pages.transform(start, end, (low) => (isPresent(low) || (low & KIND_MASK) === SWAP ? low | UFFD_WP : low));
+}
+
+/** Protection ends: bits and markers go, whichever way round they were meant. */
+export function dropUffdBits(mm: Mm, start: Addr, end: Addr): void {
+  const { pages } = mm;
+  pages.forEachSlot(start, end, (base, pmd) => {
+    if (pmd & HUGE) pages.setHugeLow(base, pmd & ~UFFD_WP);
+  });
+  pages.transform(start, end, (low, high) =>
+    (low & KIND_MASK) === MARKER && high === MARKER_UFFD_WP ? NONE : low & ~UFFD_WP,
+  );
 }
 
 /** Puts a marker (or the zero page, protected) wherever nothing is in [from, to), which lies within 2 MiB. The table is made. */

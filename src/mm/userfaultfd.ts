@@ -20,9 +20,10 @@ import {
 import type { Addr } from '../base/units.ts';
 import type { Mm } from './mm.ts';
 import { OK, refused, type SysResult } from './result.ts';
+import { isInverted } from './storeBits.ts';
 import type { UffdContext } from './uffdContext.ts';
 import { dropUnreadFork } from './uffdEvents.ts';
-import { protectForUffd } from './uffdProtect.ts';
+import { dropUffdBits, markWritten, protectForUffd } from './uffdProtect.ts';
 import { isValidRange, type UffdRange } from './uffdRange.ts';
 import { isAnonymousVma, isSharedMemory, type Vma } from './vma.ts';
 import { modifyVma } from './vmaMerge.ts';
@@ -109,7 +110,10 @@ function register(context: UffdContext, request: UffdRegisterRequest | null): Sy
   return forPieces(mm, start, end, (vma, from, to) => {
     if (vma.uffd === context && (vma.flags & modes) === modes) return vma;
     const flags = (vma.flags & ~VM_UFFD_MASK) | modes;
-    return modifyVma(mm, vma, { start: from, end: to, cause: 'uffd' }, { flags, uffd: context });
+    const wasProtectable = (vma.flags & VM_UFFD_WP) !== 0;
+    const changed = modifyVma(mm, vma, { start: from, end: to, cause: 'uffd' }, { flags, uffd: context });
+    if (changed !== null && !wasProtectable && isInverted(changed)) markWritten(mm, from, to);
+    return changed;
   });
 }
 
@@ -158,7 +162,8 @@ export function uffdUnregister(context: UffdContext, range: UffdRange | null): S
 
 /** Takes registration away from [from, to) of `vma`. Linux: userfaultfd_clear_vma() */
 function clearPiece(mm: Mm, vma: Vma, from: Addr, to: Addr): Vma | null {
-  if (vma.flags & VM_UFFD_WP) protectForUffd(mm, vma, { start: from, end: to }, false);
+  if (isInverted(vma)) dropUffdBits(mm, from, to);
+  else if (vma.flags & VM_UFFD_WP) protectForUffd(mm, vma, { start: from, end: to }, false);
   const flags = vma.flags & ~VM_UFFD_MASK;
   return modifyVma(mm, vma, { start: from, end: to, cause: 'uffd' }, { flags, uffd: null });
 }

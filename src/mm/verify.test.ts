@@ -10,21 +10,23 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../abi/mman.ts';
+import { UFFD_FEATURE_WP_ASYNC } from '../abi/userfaultfd.ts';
 import { ModelBug, must } from '../base/assert.ts';
 import { PMD_SIZE } from '../base/units.ts';
 import { AnonVma } from './anonVma.ts';
 import { accessPage } from './fault.ts';
-import { LINUX_6_18 } from './features.ts';
+import { type Features, LINUX_6_18 } from './features.ts';
 import { exitMm, forkMm } from './fork.ts';
 import { FRAME_ANON, FRAME_CACHED, FRAME_SWAPCACHE } from './frames.ts';
 import { Kernel } from './kernel.ts';
 import { madvise } from './madvise.ts';
 import { Mm } from './mm.ts';
 import { mmap } from './mmap.ts';
-import { EXCLUSIVE, MARKER, PRESENT, SWAP, ZERO_PAGE } from './pte.ts';
+import { EXCLUSIVE, MARKER, PRESENT, SWAP, WRITE, ZERO_PAGE } from './pte.ts';
+import { UffdContext } from './uffdContext.ts';
 import { INVARIANT_NAMES, verifyAround, verifyKernel, verifyMm } from './verify.ts';
 import type { Vma } from './vma.ts';
-import { VM_UFFD_MISSING } from './vmFlags.ts';
+import { VM_UFFD_MISSING, VM_UFFD_WP } from './vmFlags.ts';
 
 const PAGE = 4096;
 const B = 0x1000_0000_0000;
@@ -51,6 +53,11 @@ function map(mm: Mm, page: number, flags: number, len = 4 * PAGE): Vma {
     chosen: null,
   });
   return must(mm.vmas.at(B + page * PAGE), 'mmap made a vma');
+}
+
+/** Turns switches under the feet of what is there. */
+function switchOn(kernel: Kernel, changes: Partial<Features>): void {
+  Object.assign(kernel, { features: { ...kernel.features, ...changes } });
 }
 
 function smallWorld(): World {
@@ -143,6 +150,13 @@ const BREAKERS: Readonly<Record<string, (world: World) => void>> = {
   },
   'frame-exclusive': ({ mm, written }) => {
     mm.pages.setLow(written.start, mm.pages.low(written.start) | EXCLUSIVE);
+  },
+  'soft-dirty': ({ kernel }) => switchOn(kernel, { softDirty: 'on' }),
+  'uffd-inverted': ({ kernel, mm, written }) => {
+    switchOn(kernel, { wpAsync: 'inverted' });
+    written.uffd = new UffdContext(mm, 0, UFFD_FEATURE_WP_ASYNC);
+    written.flags |= VM_UFFD_WP;
+    mm.pages.setLow(written.start, mm.pages.low(written.start) | WRITE);
   },
   'anon-vma-attached': ({ written, unfaulted }) => {
     anonVmaOf(written).attached.add(unfaulted);

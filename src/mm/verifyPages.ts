@@ -19,9 +19,12 @@ import {
   MIGRATION,
   PRESENT,
   SWAP,
+  UFFD_WP,
+  WRITE,
   ZERO_PAGE,
 } from './pte.ts';
 import { linearIndex } from './rmap.ts';
+import { isInverted, isStoreAwaited } from './storeBits.ts';
 import type { Vma } from './vma.ts';
 
 /** One invariant: `broken` returns null, or a sentence with the values. */
@@ -112,6 +115,14 @@ const notExclusive = ({ mm, low, high }: FoundEntry): string | null => {
   return frames.mapcount(high) === 1 ? null : `frame ${high} is mapped ${frames.mapcount(high)} times`;
 };
 
+/** Where writes are noted, an entry that lets stores through has been noted. */
+const unnoted = ({ vma, low }: FoundEntry): string | null =>
+  low & WRITE && vma !== null && isStoreAwaited(vma, low) ? 'a store to it would not be noted' : null;
+const unmarked = ({ vma, low }: FoundEntry): string | null =>
+  low & WRITE && vma !== null && isInverted(vma) && (low & UFFD_WP) === 0
+    ? 'a store to it would not be noted by userfaultfd'
+    : null;
+
 /** Pages that entries of an address space hold, by the counter they belong to. */
 function wrongRss(mm: Mm): string | null {
   const { frames } = mm.kernel;
@@ -133,6 +144,8 @@ export const ENTRY_INVARIANTS: readonly Invariant<FoundEntry>[] = [
   { name: 'fault-anon', broken: withoutAnonVma },
   { name: 'rmap-reach', broken: notReached },
   { name: 'frame-exclusive', broken: notExclusive },
+  { name: 'soft-dirty', broken: unnoted },
+  { name: 'uffd-inverted', broken: unmarked },
 ];
 
 /** The invariants of the tables of one address space. */

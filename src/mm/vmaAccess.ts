@@ -3,13 +3,16 @@
  *
  * Linux   vm_get_page_prot(), vma_wants_writenotify(), vma_wants_manual_pte_write_upgrade()
  */
+import { isTracked } from './storeBits.ts';
 import { isSharedMemory, type Vma } from './vma.ts';
 import { VM_SHARED, VM_UFFD_WP, VM_WRITE } from './vmFlags.ts';
 
-/** Tells whether the file behind a shared mapping has to be told of the first store to each page. Shared memory does not. */
+/** Tells whether the first store to each page of a shared mapping has to be noted: by its file (shared memory does not), or by who tracks writes. */
 export const isWriteNotified = (vma: Vma): boolean =>
   (vma.flags & (VM_SHARED | VM_WRITE)) === (VM_SHARED | VM_WRITE) &&
-  ((vma.flags & VM_UFFD_WP) !== 0 || (vma.file !== null && !isSharedMemory(vma.file.object)));
+  ((vma.flags & VM_UFFD_WP) !== 0 ||
+    isTracked(vma) ||
+    (vma.file !== null && !isSharedMemory(vma.file.object)));
 
 /** Tells whether every entry of `vma` is writable from the start: shared, writable, and nobody has to be told of the first store. */
 export const isSharedWritable = (vma: Vma): boolean =>

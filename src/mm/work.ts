@@ -216,6 +216,8 @@ const PATH_NAMES = [
   'exit-vmas',
   'exit-written-vmas',
   'exit-pages',
+  /** Soft-dirty: entries that lose write access and the bit. */
+  'clear-refs',
   'mincore',
   'kernel-copy',
   // userfaultfd. A fault that asks user space (besides the fault that it is when it comes back), the page that it takes in vain before it asks, and the

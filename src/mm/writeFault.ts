@@ -11,8 +11,9 @@ import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { FRAME_DIRTY, type Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
-import { DIRTY, EXCLUSIVE, KIND_MASK, PRESENT, UFFD_WP, WRITE, YOUNG } from './pte.ts';
+import { DIRTY, EXCLUSIVE, KIND_MASK, PRESENT, SOFT_DIRTY, UFFD_WP, WRITE, YOUNG } from './pte.ts';
 import { deferSplit, linearIndex, mapNewAnon, releaseEntry } from './rmap.ts';
+import { storeBits } from './storeBits.ts';
 import { isSharedMemory, type Vma } from './vma.ts';
 import { VM_MAYSHARE, VM_SHARED } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
@@ -44,7 +45,7 @@ export function writeFault(mm: Mm, vma: Vma, page: Addr, stamp: number | null): 
     if ((vma.flags & (VM_SHARED | VM_MAYSHARE)) !== 0) {
       // The file is told, so that the page is dirty for everybody who maps it. Linux: fault_dirty_shared_page().
       frames.setFlags(pfn, FRAME_DIRTY);
-      return makeWritable(mm, page, low, { pfn, stamp });
+      return makeWritable(mm, vma, page, { low, pfn, stamp });
     }
     copyPage(mm, vma, page, stamp);
     return vma.file !== null && isSharedMemory(vma.file.object) ? 'shmem-cow' : 'file-cow';
@@ -58,16 +59,16 @@ export function writeFault(mm: Mm, vma: Vma, page: Addr, stamp: number | null): 
     // Pages of a huge folio stay together under the anon_vma they came with.
     if (!frames.isLarge(pfn)) rehomeFrame(mm, vma, page, pfn);
   }
-  return makeWritable(mm, page, low | EXCLUSIVE, { pfn, stamp });
+  return makeWritable(mm, vma, page, { low: low | EXCLUSIVE, pfn, stamp });
 }
 
 function makeWritable(
   mm: Mm,
+  vma: Vma,
   page: Addr,
-  low: number,
-  what: { readonly pfn: Pfn; readonly stamp: number | null },
+  what: { readonly low: number; readonly pfn: Pfn; readonly stamp: number | null },
 ): FaultName {
-  mm.pages.setLow(page, low | WRITE | DIRTY | YOUNG);
+  mm.pages.setLow(page, what.low | WRITE | storeBits(mm, vma) | YOUNG);
   if (what.stamp !== null) mm.kernel.frames.setStamp(what.pfn, what.stamp);
   return 'reuse';
 }
@@ -78,7 +79,7 @@ export function copyPage(mm: Mm, vma: Vma, page: Addr, stamp: number | null): vo
   const { frames, work } = mm.kernel;
   const low = mm.pages.low(page);
   const old = mm.pages.high(page);
-  const pfn = mapNewAnon(mm, vma, page, WRITE | DIRTY | YOUNG | EXCLUSIVE);
+  const pfn = mapNewAnon(mm, vma, page, WRITE | storeBits(mm, vma) | YOUNG | EXCLUSIVE);
   frames.contents.copy(old, pfn);
   if (stamp !== null) frames.setStamp(pfn, stamp);
   releaseEntry(mm, low, old);
@@ -90,7 +91,7 @@ export function copyPage(mm: Mm, vma: Vma, page: Addr, stamp: number | null): vo
 /** Serves a store where the zero page is mapped: a new page. */
 export function replaceZeroPage(mm: Mm, vma: Vma, page: Addr, stamp: number | null): FaultName {
   prepareAnonVma(mm.kernel, vma);
-  const pfn = mapNewAnon(mm, vma, page, WRITE | DIRTY | YOUNG | EXCLUSIVE);
+  const pfn = mapNewAnon(mm, vma, page, WRITE | storeBits(mm, vma) | YOUNG | EXCLUSIVE);
   mm.kernel.work.count(FACT.pagesZeroed);
   mm.kernel.tlb.flush(mm, page, page + PAGE_SIZE, false);
   if (stamp !== null) mm.kernel.frames.setStamp(pfn, stamp);
@@ -114,6 +115,7 @@ export function unshareForPin(mm: Mm, vma: Vma, page: Addr): FaultName | null {
     return 'reuse';
   }
   copyPage(mm, vma, page, null);
-  pages.setLow(page, (pages.low(page) & ~(WRITE | DIRTY)) | (low & UFFD_WP));
+  const kept = UFFD_WP | SOFT_DIRTY;
+  pages.setLow(page, (pages.low(page) & ~(WRITE | DIRTY | kept)) | (low & kept));
   return 'cow';
 }

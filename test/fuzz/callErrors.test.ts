@@ -22,6 +22,7 @@ const ENTRIES: Readonly<Record<OpName, readonly string[]>> = {
   madvise: ['mm/madvise.ts madvise'],
   process_madvise: ['machine/memoryCalls.ts callProcessMadvise'],
   process_vm: ['machine/memoryCalls.ts callProcessVm'],
+  clear_refs: ['machine/memoryCalls.ts callClearRefs'],
   mlock: ['mm/mlock.ts mlock'],
   mlock2: ['mm/mlock.ts mlock'],
   munlock: ['mm/mlock.ts munlock'],
@@ -68,6 +69,8 @@ const ENTRIES: Readonly<Record<OpName, readonly string[]>> = {
 const TURNED: readonly (readonly [call: OpName, errnos: readonly string[], why: string])[] = [
   ['mmap', ['EFAULT', 'EHWPOISON'], 'what cannot be populated does not matter'],
   ['mremap', ['EHWPOISON'], 'the same'],
+  ['mremap', ['EBUSY', 'EEXIST', 'ENOENT'], 'only a proposal moves pages without vmas'],
+  ['clear_refs', ['EINVAL', 'ESRCH'], 'no sequence draws it'],
   ['shmat', ['EFAULT', 'EHWPOISON'], 'the same'],
   ['mlockall', ['EFAULT', 'EHWPOISON', 'EAGAIN'], 'the same'],
   ['brk', ['EAGAIN', 'EFAULT', 'EHWPOISON', 'EINVAL', 'ENOMEM', 'EPERM'], 'the answer is the break as it is'],

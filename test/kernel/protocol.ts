@@ -64,6 +64,7 @@ function linesOf(step: Step): string[] {
       return [`${step.op} ${step.advice} ${step.ranges.map((r) => `${address(r.addr)} ${r.len}`).join(' ')}`];
     case 'brk':
     case 'lockall':
+    case 'crefs':
     case 'fill':
     case 'ksmall':
     case 'overcommit':

@@ -55,6 +55,8 @@ export function opOf(step: TranslatedStep, scene: OpScene, at: (a: CaseAddress) 
     }
     case 'lockall':
       return { call: 'mlockall', flags: step.arg };
+    case 'crefs':
+      return { call: 'clear_refs', target: 'self', what: step.arg };
     case 'unlockall':
       return { call: 'munlockall' };
     case 'ksmall':

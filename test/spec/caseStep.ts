@@ -33,7 +33,16 @@ export type AccessOp = 'touch' | 'read' | 'touchto' | 'readto';
 /** Questions about pages. */
 export type PageOp = 'val' | 'pfn' | 'tables';
 /** Operations with one number. */
-export type NumberOp = 'brk' | 'lockall' | 'fill' | 'ksmall' | 'overcommit' | 'comm' | 'at' | 'drop';
+export type NumberOp =
+  | 'brk'
+  | 'lockall'
+  | 'crefs'
+  | 'fill'
+  | 'ksmall'
+  | 'overcommit'
+  | 'comm'
+  | 'at'
+  | 'drop';
 /** Operations without operands. `exited` is where a child has ended and its parent goes on. */
 export type PlainOp =
   | 'unlockall'
@@ -198,7 +207,7 @@ for (const op of ['val', 'pfn', 'tables'] as const) {
   define(op, 1, 2, (a) => ({ op, addr: parseAddress(a[0] as string), nrPages: parseCount(a[1] ?? '1') }));
 }
 for (const op of ['padv', 'padvparent'] as const) define(op, 3, 13, (a) => parseRanges(op, a));
-for (const op of ['brk', 'lockall', 'fill', 'ksmall', 'overcommit', 'comm', 'at', 'drop'] as const) {
+for (const op of ['brk', 'lockall', 'crefs', 'fill', 'ksmall', 'overcommit', 'comm', 'at', 'drop'] as const) {
   define(op, 1, 1, (a) => ({ op, arg: parseInteger(a[0] as string) }));
 }
 for (const op of [

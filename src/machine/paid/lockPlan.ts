@@ -43,6 +43,7 @@ const PLANS = {
   madvise: 'advice',
   process_madvise: 'advice',
   process_vm: 'read',
+  clear_refs: 'write',
   mlock: 'write',
   mlock2: 'write',
   munlock: 'write',
@@ -103,6 +104,9 @@ const BY_READING: ReadonlySet<number> = new Set([
   MADV_COLLAPSE,
 ]);
 
+/** What clear_refs is told to forget soft-dirty bits; vmas change then. */
+const SOFT_DIRTY_REFS = 4;
+
 /** Returns how `op` locks the address space. */
 export function lockPlanOf(op: Op): LockPlan {
   const plan: LockPlan | 'advice' | 'clone' = PLANS[op.call];
@@ -110,6 +114,8 @@ export function lockPlanOf(op: Op): LockPlan {
   if (op.call === 'mremap' && op.flags & MREMAP_ONLYPAGES) return 'read';
   if (op.call === 'mremap')
     return op.newLen < op.oldLen && (op.flags & MREMAP_FIXED) === 0 ? 'downgrade' : 'write';
+  // Accessed bits are taken away under the lock for reading.
+  if (op.call === 'clear_refs' && op.what !== SOFT_DIRTY_REFS) return 'read';
   if (plan === 'clone') return op.call === 'clone' && (op.flags & CLONE_VM) === 0 ? 'write' : 'none';
   if (plan !== 'advice') return plan;
   if (op.call !== 'madvise' && op.call !== 'process_madvise') return 'read';

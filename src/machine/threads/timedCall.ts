@@ -161,7 +161,7 @@ function takeBill({ ledger, prices }: Simulation, alreadyNs: number): Bill {
 
 /** The address space that a call is about: that of its thread, or of the process it names. */
 function targetOf({ simulation, mm }: Thread, op: Op): Mm | null {
-  if ((op.call !== 'process_madvise' && op.call !== 'process_vm') || op.target === 'self') return mm;
+  if (!('target' in op) || op.target === 'self') return mm;
   return simulation.machine.process(op.target)?.mm ?? null;
 }
 
