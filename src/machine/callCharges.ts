@@ -74,6 +74,7 @@ const OF_CALLS = Uint8Array.of(
   FACT.pmdsZapped,
   FACT.pteTablesFreed,
   FACT.ptesMoved,
+  FACT.swapPtesMoved,
   FACT.pmdsMoved,
   FACT.tablesMoved,
   FACT.markersSet,
@@ -399,8 +400,11 @@ export class CallCharges {
       this.#charge(PATH.syscall, 1);
       return;
     }
-    const pages = this.#since(FACT.ptesMoved) + this.#since(FACT.pmdsMoved);
-    this.#charge(PATH['mremap-only-pages'], 1, pages);
+    // As UFFDIO_MOVE: swapped entries and huge pages have prices of their own.
+    const swapped = this.#since(FACT.swapPtesMoved);
+    this.#charge(PATH['mremap-only-pages'], 1, this.#since(FACT.ptesMoved) - swapped);
+    this.#charge(PATH['uffd-move-swapped'], 0, swapped);
+    this.#charge(PATH['uffd-move-huge'], 0, this.#since(FACT.pmdsMoved));
     this.#splitHuge();
   }
 
