@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, (program: Command) => Promise<void>>> = 
   reproduce: async (program) => (await import('./reproduce.ts')).registerReproduceCommand(program),
   record: async (program) => (await import('./record/command.ts')).registerRecordCommand(program),
   fuzz: async (program) => (await import('./fuzz.ts')).registerFuzzCommand(program),
+  calibrate: async (program) => (await import('./calibrate.ts')).registerCalibrateCommand(program),
   fidelity: async (program) => (await import('./fidelity.ts')).registerFidelityCommand(program),
   features: async (program) => (await import('./features.ts')).registerFeaturesCommand(program),
   workloads: async (program) => (await import('./workloads.ts')).registerWorkloadsCommand(program),

@@ -3,14 +3,14 @@
  *
  * Playing an input is one long computation that never returns to the event loop, so the thread that computes cannot hear a signal. What a
  * command prints is written at once (output.ts), so that after an interruption everything that was finished is there.
- * `record` and `fuzz` are the exceptions: they wait for others, have their own answer to signals, and stay in this thread.
+ * `record`, `fuzz` and `calibrate` are the exceptions: they wait for others, have their own answer to signals, and stay in this thread.
  */
 import { writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 
 const INTERRUPTED = 130;
 /** Commands that answer Ctrl-C themselves. */
-const OWN_ANSWER: ReadonlySet<string | undefined> = new Set(['record', 'fuzz']);
+const OWN_ANSWER: ReadonlySet<string | undefined> = new Set(['record', 'fuzz', 'calibrate']);
 const STDERR = 2;
 const INSISTS_MS = 500;
 

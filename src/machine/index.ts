@@ -6,6 +6,7 @@ export {
   type Calibration,
   type Charges,
   CostTable,
+  type Figure,
   type PathTime,
   type Price,
   type WorkTime,

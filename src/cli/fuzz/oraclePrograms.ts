@@ -16,9 +16,15 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** Tells why no program of the oracle can be built and run here, in one line, or null when it can. Root is another matter. */
 export function whyNoKernel(): string | null {
+  const why = whyNoPrograms();
+  if (why !== null) return why;
+  return release().startsWith('6.18.') ? null : `needs Linux 6.18, which the model is; this is ${release()}`;
+}
+
+/** The same for programs that any Linux will do for. */
+export function whyNoPrograms(): string | null {
   if (process.platform !== 'linux' || process.arch !== 'x64')
     return `needs Linux on x86-64, this is ${process.platform} on ${process.arch}`;
-  if (!release().startsWith('6.18.')) return `needs Linux 6.18, which the model is; this is ${release()}`;
   for (const tool of [compiler(), 'make'])
     if (spawnSync(tool, ['--version']).status !== 0)
       return `needs a C compiler and make; there is no ${tool} (Debian: apt-get install gcc libc6-dev make)`;
@@ -26,7 +32,7 @@ export function whyNoKernel(): string | null {
 }
 
 /** Builds a program of oracle/ unless it is there and newer than its sources. @returns its path. Throws UsageError */
-export function buildProgram(name: 'caserun' | 'opsrun' | 'views'): string {
+export function buildProgram(name: 'caserun' | 'opsrun' | 'views' | 'cost'): string {
   const out = cacheFolder();
   const program = join(out, name);
   const made = spawnSync('make', ['--silent', '-C', join(ROOT, 'oracle'), `OUT=${out}`, program], {
