@@ -29,6 +29,13 @@ const WATCHED = Uint8Array.of(
   FACT.pagesScanned,
 );
 
+const FILL_PATHS = {
+  copy: PATH['uffd-copy'],
+  zeropage: PATH['uffd-zeropage'],
+  continue: PATH['uffd-continue'],
+  poison: PATH['uffd-poison'],
+} as const;
+
 /** Charges these calls of one kernel. */
 export class UffdCharges {
   readonly #work: Work;
@@ -51,14 +58,13 @@ export class UffdCharges {
 
   /** UFFDIO_COPY, ZEROPAGE, CONTINUE or POISON is over. @param pages  that were filled; @param intoFile  new pages of a file */
   endFill(kind: 'copy' | 'zeropage' | 'continue' | 'poison', pages: number, intoFile: boolean): void {
-    const name = `uffd-${kind}` as const;
     // Shared memory cannot map the zero page: it gets a page, which COPY of one page comes nearest to.
     const isNewInFile = intoFile && (kind === 'copy' || kind === 'zeropage');
     if (pages === 0) this.#charge('syscall', 1);
     else if (isNewInFile) {
       this.#charge('uffd-copy', 1);
       this.#charge('uffd-copy-file', 0, pages);
-    } else this.#charge(name, 1, pages);
+    } else this.#work.charge(FILL_PATHS[kind], 1, pages);
     this.#work.settle();
   }
 

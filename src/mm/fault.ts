@@ -93,14 +93,14 @@ export interface AccessRequest {
    * Who makes it: the program (an instruction of its own; the default), the kernel that copies from or to the program's memory, or the kernel that
    * looks pages up to populate or pin them (`gup`). Where the latter needs no fault, the page gets dirty and not the entry.
    */
-  readonly by?: 'program' | 'copy' | 'gup';
+  readonly by?: 'program' | 'copy' | 'gup' | undefined;
   /** The kernel holds locks and cannot wait for user space. */
-  readonly cannotWait?: boolean;
+  readonly cannotWait?: boolean | undefined;
   /** Thread that makes it, for those who want to know. */
-  readonly tid?: number;
+  readonly tid?: number | undefined;
   /** How often this one fault has waited for user space so far; and it has read from a device. */
-  readonly slept?: number;
-  readonly hasRead?: boolean;
+  readonly slept?: number | undefined;
+  readonly hasRead?: boolean | undefined;
 }
 
 /** Tells whether `vma` allows the access. Linux: access_error(). */
@@ -313,7 +313,17 @@ function deliver(mm: Mm, vma: Vma, request: AccessRequest, reason: UffdReason, h
   mm.kernel.work.charge(wait === null ? PATH['uffd-signal'] : PATH['uffd-fault'], 1);
   if (wait === null) return signalled(mm, BUS);
   const slept = (request.slept ?? 0) + 1;
-  const again = { ...request, slept, hasRead: hasRead || request.hasRead === true };
+  const { addr, access, stamp, by, cannotWait, tid } = request;
+  const again: AccessRequest = {
+    addr,
+    access,
+    stamp,
+    by,
+    cannotWait,
+    tid,
+    slept,
+    hasRead: hasRead || request.hasRead === true,
+  };
   return { kind: 'userfault', wait, again };
 }
 

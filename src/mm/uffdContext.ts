@@ -44,6 +44,8 @@ export class UffdWait {
   readonly message: UffdMessage;
   /** What it waited for has happened: it may go on. */
   done = false;
+  /** Who is to be told of that, if somebody sleeps. */
+  sleeper: { end(how: 'woken'): void } | null = null;
 
   constructor(context: UffdContext, message: UffdMessage) {
     this.context = context;
@@ -209,11 +211,9 @@ export class UffdContext {
   /** Wakes everybody who waits for a page of [start, start+len). */
   wake(start: Addr, len: number): void {
     if (this.#faults.length + this.#readFaults.length === 0) return;
-    const isMeant = ({ message }: UffdWait): boolean =>
-      message.event === 'pagefault' && message.addr >= start && message.addr < start + len;
-    const woken = [...this.#faults, ...this.#readFaults].filter(isMeant);
-    this.#faults = this.#faults.filter((wait) => !isMeant(wait));
-    this.#readFaults = this.#readFaults.filter((wait) => !isMeant(wait));
+    const woken: UffdWait[] = [];
+    takeWithin(this.#faults, start, start + len, woken);
+    takeWithin(this.#readFaults, start, start + len, woken);
     this.#release(woken);
   }
   /** The last descriptor was closed: everybody goes on. Linux: the second half of userfaultfd_release() */
@@ -231,6 +231,18 @@ export class UffdContext {
       this.mm.kernel.onWake?.(wait);
     }
   }
+}
+
+/** Takes those out of `waits` that are about an address of [start, end), and puts them behind `taken`. */
+function takeWithin(waits: UffdWait[], start: Addr, end: Addr, taken: UffdWait[]): void {
+  let kept = 0;
+  for (let i = 0; i < waits.length; i++) {
+    const wait = waits[i] as UffdWait;
+    const { message } = wait;
+    if (message.event === 'pagefault' && message.addr >= start && message.addr < end) taken.push(wait);
+    else waits[kept++] = wait;
+  }
+  waits.length = kept;
 }
 
 /** Tells whether `bit` (below 2^31) is set in a number of up to 53 bits. */

@@ -60,9 +60,10 @@ export function fillAnswer(
   error: SysResult,
 ): FillResult {
   if (request.readOnly === true) return { ...refused(EFAULT, 'bad-pointer'), done: null };
-  if (bytes === 0) return { ...error, done: error.ret };
+  if (bytes === 0) return { ret: error.ret, why: error.why, done: error.ret };
   if ((request.mode & UFFDIO_MODE_DONTWAKE) === 0) context.wake(request.start, bytes);
-  return { ...(bytes === request.len ? OK : refused(EAGAIN, 'partial')), done: bytes };
+  if (bytes === request.len) return { ret: 0, why: 'ok', done: bytes };
+  return { ...refused(EAGAIN, 'partial'), done: bytes };
 }
 
 /** Returns the answer of an ioctl whose arguments are wrong: the structure stays as it is. */
@@ -188,9 +189,10 @@ export class UffdFill {
     let hasFaulted = false;
     const last = source + PAGE_SIZE - 1;
     for (let addr = this.#again?.addr ?? source; addr <= last; addr = addr - (addr % PAGE_SIZE) + PAGE_SIZE) {
-      const who = tid === undefined ? {} : { tid };
-      const first = { addr, access: 'read', stamp: null, by: 'copy', ...who } as const;
-      const came = accessPage(mm, this.#again ?? first);
+      const came = accessPage(
+        mm,
+        this.#again ?? { addr, access: 'read', stamp: null, by: 'copy', cannotWait: undefined, tid },
+      );
       hasFaulted ||= this.#again !== null || came.kind !== 'hit';
       this.#again = came.kind === 'userfault' ? came.again : null;
       if (came.kind === 'userfault') return came.wait;

@@ -44,10 +44,10 @@ export interface CopiedPage {
 
 /** Looks at what is at `source`. */
 export function readPage(mm: Mm, source: Addr, hasFaulted: boolean): CopiedPage {
-  const { stamp } = pageAt(mm, source);
+  const { kind, number, stamp } = pageAt(mm, source);
   const offset = source % PAGE_SIZE;
   const next = offset === 0 ? 0 : frameAt(mm, source + PAGE_SIZE);
-  return { pfn: frameAt(mm, source), offset, next, stamp, hasFaulted };
+  return { pfn: kind === 'anonymous' || kind === 'file' ? number : 0, offset, next, stamp, hasFaulted };
 }
 
 /** Returns the frame that holds what is at `addr`; 0 for zeros. */

@@ -53,7 +53,7 @@ export class Ledger {
 
   /** An operation begins. */
   begin(): void {
-    this.#phaseNs.fill(0);
+    for (let i = 0; i < PHASES.length; i++) this.#phaseNs[i] = 0;
     this.shootdowns = 0;
   }
   /** Returns what is to be paid in `phase`, nanoseconds. */
@@ -62,6 +62,8 @@ export class Ledger {
   }
   /** Returns what is to be paid in all phases, without interrupts. */
   get totalNs(): number {
-    return this.#phaseNs.reduce((sum, ns) => sum + ns, 0);
+    let sum = 0;
+    for (let i = 0; i < PHASES.length; i++) sum += this.#phaseNs[i] as number;
+    return sum;
   }
 }

@@ -37,6 +37,8 @@ export class Cpu {
   readonly queue: SchedTask[] = [];
   /** What it does next: the current task goes on, or its slice ends, or it has woken up. */
   event: TimedEvent | null = null;
+  /** By then its task has paid what it owes. */
+  isPaidThen = false;
   /** A wake-up from idle is on its way. */
   isWaking = false;
   /** From when on the debt of the current task is being paid. */

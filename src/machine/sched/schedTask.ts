@@ -31,6 +31,11 @@ export interface OwnedLock {
   ownerLeft(): void;
 }
 
+/** A wait that can be ended because its task is to do something else. */
+export interface Interruptible {
+  interrupt(): void;
+}
+
 /** Where the time of a task went, nanoseconds. */
 export interface TaskTimes {
   /** On a CPU, doing something. */
@@ -83,8 +88,8 @@ export class SchedTask {
   debtNs = 0;
   debtSpinNs = 0;
   waitsFor: WaitReason = '';
-  /** Ends its wait because it is to do something else; null where it cannot be interrupted. */
-  interrupt: (() => void) | null = null;
+  /** Its wait; null where it does not wait, or cannot be interrupted. */
+  waiter: Interruptible | null = null;
   /** Time it was parked because it asked for that. */
   voluntaryNs = 0;
   startNs = 0;

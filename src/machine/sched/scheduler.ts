@@ -39,6 +39,10 @@ const isBefore = (task: SchedTask, other: SchedTask): boolean =>
 
 /** Puts a task behind all that do not come after it. */
 function insert(queue: SchedTask[], task: SchedTask): void {
+  if (queue.length === 0) {
+    queue.push(task);
+    return;
+  }
   const at = queue.findIndex((other) => isBefore(task, other));
   queue.splice(at < 0 ? queue.length : at, 0, task);
 }
@@ -49,12 +53,15 @@ export class Scheduler {
   readonly cpus: readonly Cpu[];
   readonly tasks: SchedTask[] = [];
   readonly #prices: SchedPrices;
+  /** What happens when the event of each CPU is due. */
+  readonly #onDue: readonly (() => void)[];
   /** The CPU whose task runs as plain code just now. */
   #executing: Cpu | null = null;
 
   /** @param nrCpus  1 or more */
   constructor(nrCpus: number, prices: SchedPrices) {
     this.cpus = Array.from({ length: nrCpus }, (_, id) => new Cpu(id));
+    this.#onDue = this.cpus.map((cpu) => () => this.#due(cpu));
     this.#prices = prices;
   }
 
@@ -291,11 +298,13 @@ export class Scheduler {
         : Math.max(cpu.sliceEndNs, cpu.payingFromNs);
     const atNs = Math.max(this.nowNs, Math.min(paidNs, sliceNs));
     if (atNs === Number.POSITIVE_INFINITY) return;
-    cpu.event = this.events.at(atNs, () => this.#due(cpu, atNs >= paidNs));
+    cpu.isPaidThen = atNs >= paidNs;
+    cpu.event = this.events.at(atNs, this.#onDue[cpu.id] as () => void);
   }
 
-  #due(cpu: Cpu, isPaid: boolean): void {
+  #due(cpu: Cpu): void {
     cpu.event = null;
+    const isPaid = cpu.isPaidThen;
     const task = cpu.current as SchedTask;
     if (task.state === 'spinning') {
       this.endSpin(task);

@@ -9,7 +9,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { TimedEvent } from './eventQueue.ts';
-import type { Running, SchedTask, WaitReason } from './schedTask.ts';
+import type { Interruptible, Running, SchedTask, WaitReason } from './schedTask.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** How a wait ended. */
@@ -34,17 +34,58 @@ export interface Pollable {
   readonly waiters: WaitQueue;
 }
 
-interface Waiter {
+/** One wait of a task. */
+export class Waiter implements Interruptible {
+  readonly #scheduler: Scheduler;
   readonly task: SchedTask;
-  readonly queues: readonly WaitQueue[];
-  timer: TimedEvent | null;
-  ended: Woken | null;
+  readonly #queues: readonly WaitQueue[];
+  readonly #how: Waiting;
+  readonly #sinceNs: number;
+  #timer: TimedEvent | null = null;
+  #ended: Woken | null = null;
+
+  /** Puts `task`, which owes nothing, into `queues`. It has to yield `park` then. */
+  constructor(scheduler: Scheduler, queues: readonly WaitQueue[], task: SchedTask, how: Waiting) {
+    assert(task.debtNs === 0, '[wait-once] who waits owes nothing');
+    this.#scheduler = scheduler;
+    this.task = task;
+    this.#queues = queues;
+    this.#how = how;
+    this.#sinceNs = scheduler.nowNs;
+    for (const queue of queues) queue.add(this);
+    const { timeoutNs } = how;
+    if (timeoutNs !== undefined)
+      this.#timer = scheduler.events.at(this.#sinceNs + timeoutNs, () => this.end('timeout'));
+    if (how.uninterruptible !== true) task.waiter = this;
+    task.waitsFor = how.reason;
+  }
+
+  /** The wait is over: its task is woken. */
+  end(how: Woken, sync = false): void {
+    assert(this.#ended === null, '[wait-once] a waiter is woken once');
+    this.#ended = how;
+    if (this.#timer !== null) this.#timer.cancelled = true;
+    for (const queue of this.#queues) queue.remove(this);
+    this.task.waiter = null;
+    this.#scheduler.wake(this.task, sync);
+  }
+  interrupt(): void {
+    this.end('interrupted');
+  }
+  /** Its task goes on. Returns what ended the wait. */
+  finish(): Woken {
+    if (this.#how.voluntary) this.task.voluntaryNs += this.#scheduler.nowNs - this.#sinceNs;
+    assert(this.#ended !== null, '[wait-once] who goes on was woken');
+    return this.#ended;
+  }
 }
 
 /** Tasks that wait for one thing, the first one first. */
 export class WaitQueue {
   readonly #scheduler: Scheduler;
   readonly #waiting: Waiter[] = [];
+  /** This queue alone, as a wait has it. */
+  readonly alone: readonly WaitQueue[] = [this];
 
   constructor(scheduler: Scheduler) {
     this.#scheduler = scheduler;
@@ -57,7 +98,7 @@ export class WaitQueue {
 
   /** Parks `task`, which owes nothing, until it is woken. */
   wait(task: SchedTask, how: Waiting): Running<Woken> {
-    return waitAny(this.#scheduler, [this], task, how);
+    return waitAny(this.#scheduler, this.alone, task, how);
   }
 
   /**
@@ -66,9 +107,13 @@ export class WaitQueue {
    * @returns     how many there were
    */
   wake(most = 1, sync = false): number {
-    const woken = this.#waiting.slice(0, most);
-    for (const waiter of woken) endWait(this.#scheduler, waiter, 'woken', sync);
-    return woken.length;
+    let nr = 0;
+    for (; nr < most; nr++) {
+      const first = this.#waiting[0];
+      if (first === undefined) break;
+      first.end('woken', sync);
+    }
+    return nr;
   }
 
   /** Wakes everybody. Returns how many there were. */
@@ -76,7 +121,7 @@ export class WaitQueue {
     return this.wake(this.#waiting.length);
   }
 
-  /** For waitAny and endWait, which alone change who waits. */
+  /** For Waiter, which alone changes who waits. */
   add(waiter: Waiter): void {
     this.#waiting.push(waiter);
   }
@@ -86,15 +131,6 @@ export class WaitQueue {
   }
 }
 
-function endWait(scheduler: Scheduler, waiter: Waiter, how: Woken, sync = false): void {
-  assert(waiter.ended === null, '[wait-once] a waiter is woken once');
-  waiter.ended = how;
-  if (waiter.timer !== null) waiter.timer.cancelled = true;
-  for (const queue of waiter.queues) queue.remove(waiter);
-  waiter.task.interrupt = null;
-  scheduler.wake(waiter.task, sync);
-}
-
 /** Parks `task`, which owes nothing, until one of `queues` wakes it. No queue: until its time comes. */
 export function* waitAny(
   scheduler: Scheduler,
@@ -102,17 +138,7 @@ export function* waitAny(
   task: SchedTask,
   how: Waiting,
 ): Running<Woken> {
-  assert(task.debtNs === 0, '[wait-once] who waits owes nothing');
-  const waiter: Waiter = { task, queues, timer: null, ended: null };
-  for (const queue of queues) queue.add(waiter);
-  const startNs = scheduler.nowNs;
-  const end = (woken: Woken) => () => endWait(scheduler, waiter, woken);
-  if (how.timeoutNs !== undefined)
-    waiter.timer = scheduler.events.at(startNs + how.timeoutNs, end('timeout'));
-  if (how.uninterruptible !== true) task.interrupt = end('interrupted');
-  task.waitsFor = how.reason;
+  const waiter = new Waiter(scheduler, queues, task, how);
   yield 'park';
-  if (how.voluntary) task.voluntaryNs += scheduler.nowNs - startNs;
-  assert(waiter.ended !== null, '[wait-once] who goes on was woken');
-  return waiter.ended;
+  return waiter.finish();
 }

@@ -83,7 +83,7 @@ function* underMmapLock<T>(
   const startNs = simulation.scheduler.nowNs;
   const { mmapLock } = simulation.locksOf(mm);
   yield* mmapLock.read(task);
-  const result = simulation.charged(t, (charges) => act(mm, charges));
+  const result = act(mm, simulation.beginCall(t));
   yield* t.owe(simulation.billNs());
   mmapLock.releaseRead();
   yield* t.owe(0);

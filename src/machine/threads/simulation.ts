@@ -198,14 +198,14 @@ export class Simulation {
   get anonLocks(): readonly Rwsem[] {
     return [...this.#anonLocks.values()];
   }
-  /** Has a call of `thread` that is none of `Machine.apply` carried out; `act` charges it. `billNs` is what it costs. */
-  charged<T>(thread: ThreadMemory, act: (charges: UffdCharges) => T): T {
+  /** A call of `thread` begins that is none of `Machine.apply`. Returns what is to charge it; `billNs` is what it costs then. */
+  beginCall(thread: ThreadMemory): UffdCharges {
     const { kernel, ledger } = this;
     ledger.begin();
     kernel.opNr++;
     kernel.work.faultTally = thread.faults;
     this.#charges.begin();
-    return act(this.#charges);
+    return this.#charges;
   }
   /** Returns what the call that was just carried out costs besides its entry, nanoseconds. */
   billNs(): number {

@@ -193,7 +193,7 @@ export class Thread extends ThreadMemory {
     yield* this.attempt({ call: 'exit_group' });
     this.group.isOver = true;
     for (const other of this.group.threads) {
-      other.task.interrupt?.();
+      other.task.waiter?.interrupt();
       other.#ended.wakeAll();
     }
     yield 'end';

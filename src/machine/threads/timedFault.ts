@@ -34,38 +34,27 @@ export type Faulted = Exclude<FaultResult, { readonly kind: 'userfault' }>;
 
 /** Serves an access of `thread` that needs a fault; waits for user space where it is to provide the page. */
 export function* timedFault(thread: ThreadMemory, mm: Mm, addr: Addr, access: FaultAccess): Running<Faulted> {
-  let request: AccessRequest = { addr, access, stamp: null, tid: thread.tid };
+  const { simulation, task, tid } = thread;
+  const locks = simulation.locksOf(mm);
+  const { mmapLock } = locks;
+  let request: AccessRequest = { addr, access, stamp: null, tid };
   for (;;) {
-    if (!thread.pays(thread.simulation.prices.syscallNs)) yield 'pay';
-    const result = yield* lockAndServe(thread, mm, request);
+    if (!thread.pays(simulation.prices.syscallNs)) yield 'pay';
+    const vma = mm.vmas.firstEndingAbove(addr);
+    const range = usesVmaLocks(simulation) ? lockVma(locks, vma, addr, access) : null;
+    const grows = range === null && vma !== null && vma.start > addr && (vma.flags & VM_GROWSDOWN) !== 0;
+    if (grows) yield* mmapLock.write(task);
+    else if (range === null) yield* mmapLock.read(task);
+    const result = serve(thread, mm, request);
+    if (!thread.pays(billOf(thread, mm, result, addr))) yield 'pay';
+    if (range !== null) locks.endReadVma(range);
+    else if (grows) mmapLock.releaseWrite(task);
+    else mmapLock.releaseRead();
     if (result.kind !== 'userfault') return result;
     thread.note(whyAsked(result.wait.message));
-    yield* thread.simulation.uffd.waitFor(thread, result.wait);
+    yield* simulation.uffd.waitFor(thread, result.wait);
     request = result.again;
   }
-}
-
-function* lockAndServe(thread: ThreadMemory, mm: Mm, request: AccessRequest): Running<FaultResult> {
-  const { simulation, task } = thread;
-  const { addr } = request;
-  const locks = simulation.locksOf(mm);
-  const vma = mm.vmas.firstEndingAbove(addr);
-  const range = usesVmaLocks(simulation) ? lockVma(locks, vma, addr, request.access) : null;
-  if (range !== null) {
-    const result = yield* serve(thread, mm, request);
-    locks.endReadVma(range);
-    return result;
-  }
-  if (vma !== null && vma.start > addr && (vma.flags & VM_GROWSDOWN) !== 0) {
-    yield* locks.mmapLock.write(task);
-    const result = yield* serve(thread, mm, request);
-    locks.mmapLock.releaseWrite(task);
-    return result;
-  }
-  yield* locks.mmapLock.read(task);
-  const result = yield* serve(thread, mm, request);
-  locks.mmapLock.releaseRead();
-  return result;
 }
 
 /** Locks the vma of the access, if that is possible; returns its range. */
@@ -79,23 +68,26 @@ function lockVma(locks: MmLocks, vma: Vma | null, addr: Addr, access: FaultAcces
   return locks.tryReadVma(range) ? range : null;
 }
 
-function* serve(thread: ThreadMemory, mm: Mm, request: AccessRequest): Running<FaultResult> {
-  const { simulation, task } = thread;
-  const { ledger, prices, scheduler, kernel } = simulation;
+/** Serves the fault, at once. */
+function serve({ simulation, faults }: ThreadMemory, mm: Mm, request: AccessRequest): FaultResult {
+  const { ledger, kernel } = simulation;
   ledger.begin();
   kernel.opNr++;
-  kernel.work.faultTally = thread.faults;
+  kernel.work.faultTally = faults;
   const result = accessPage(mm, request);
   if (result.kind === 'hit') countFaults(mm, 'spurious');
-  let ns = Math.max(0, ledger.totalNs - prices.syscallNs) + ledger.shootdowns * prices.shootdownNs;
-  if (result.kind !== 'signal' && simulation.isShared(mm, task)) {
-    const lockNs = Math.min(ns, prices.pteLockNs);
-    const waitNs = simulation.locksOf(mm).ptes.fault(request.addr, scheduler.nowNs + ns - lockNs, lockNs);
-    task.debtSpinNs += waitNs;
-    ns += waitNs;
-  }
-  if (!thread.pays(ns)) yield 'pay';
   return result;
+}
+
+/** Returns what the fault that was just served costs besides its entry: its path, the wait for its page table, interrupts of other CPUs. */
+function billOf({ simulation, task }: ThreadMemory, mm: Mm, result: FaultResult, addr: Addr): number {
+  const { prices, scheduler } = simulation;
+  const ns = simulation.billNs();
+  if (result.kind === 'signal' || !simulation.isShared(mm, task)) return ns;
+  const lockNs = Math.min(ns, prices.pteLockNs);
+  const waitNs = simulation.locksOf(mm).ptes.fault(addr, scheduler.nowNs + ns - lockNs, lockNs);
+  task.debtSpinNs += waitNs;
+  return ns + waitNs;
 }
 
 /** What a thread waits for user space to do: bring a missing page, map one that is in the file, let a protected one be written. */

@@ -35,7 +35,7 @@ import {
 } from '../../mm/index.ts';
 import type { AddrRange } from '../locks/mmLocks.ts';
 import type { Running } from '../sched/schedTask.ts';
-import type { Pollable, WaitQueue } from '../sched/waitQueue.ts';
+import { type Pollable, Waiter, type WaitQueue } from '../sched/waitQueue.ts';
 import type { UffdCharges } from '../uffdCharges.ts';
 import type { Thread } from './thread.ts';
 
@@ -90,23 +90,20 @@ export class Userfaultfd implements Pollable {
 
   /** Reads one message; waits for it. */
   *read(t: Thread): Running<UffdMessage> {
-    yield* this.#payRead(t);
+    if (!t.pays(readNs(t))) yield 'pay';
     for (;;) {
+      if (t.group.isOver) yield 'end';
       const message = this.context.read();
       if (message !== null) return message;
-      yield* this.waiters.wait(t.task, { reason: 'userfaultfd', voluntary: true });
-      yield* t.owe(0);
+      const waiter = new Waiter(t.simulation.scheduler, this.waiters.alone, t.task, FOR_MESSAGE);
+      yield 'park';
+      waiter.finish();
+      if (!t.pays(0)) yield 'pay';
     }
-  }
-
-  *#payRead(t: Thread): Running<void> {
-    const { simulation } = t;
-    simulation.charged(t, () => simulation.kernel.work.charge(PATH['uffd-read'], 1));
-    yield* t.owe(simulation.prices.syscallNs + simulation.billNs());
   }
   /** Reads without waiting (O_NONBLOCK): up to `most` messages; none if there are none. */
   *readNow(t: Thread, most = 16): Running<UffdMessage[]> {
-    yield* this.#payRead(t);
+    yield* t.owe(readNs(t));
     const messages: UffdMessage[] = [];
     while (messages.length < most) {
       const message = this.context.read();
@@ -131,33 +128,39 @@ export class Userfaultfd implements Pollable {
     kind: FillKind,
     request: Omit<FillRequest, 'mode'> & { mode?: number },
   ): Running<FillResult> {
-    const { mm } = t;
-    const call = new UffdFill(
-      this.context,
-      kind,
-      { mode: 0, ...request },
-      { mm: mm ?? this.context.mm, tid: t.tid },
-    );
-    const range = { start: request.start, end: request.start + request.len };
-    const isShared = ((this.context.mm.vmas.at(request.start)?.flags ?? 0) & VM_SHARED) !== 0;
+    const { start, len, mode = 0, source = 0, readOnly = false } = request;
+    const { simulation, task, tid } = t;
+    const mm = t.mm ?? this.context.mm;
+    const call = new UffdFill(this.context, kind, { start, len, mode, source, readOnly }, { mm, tid });
+    const isShared = ((this.context.mm.vmas.at(start)?.flags ?? 0) & VM_SHARED) !== 0;
+    const startNs = simulation.scheduler.nowNs;
+    const locks = simulation.locksOf(this.context.mm);
+    const range = { start, end: start + len };
     for (;;) {
-      const came = yield* this.#locked(t, `uffd ${kind}`, [range], (charges) => {
-        const step = call.step();
-        if (!isWait(step)) charges.endFill(kind, Math.max(0, step.done ?? 0) / PAGE_SIZE, isShared);
+      if (!t.pays(simulation.prices.syscallNs)) yield 'pay';
+      if (t.group.isOver) yield 'end';
+      const byVma = locks.tryReadVma(range);
+      if (!byVma) yield* locks.mmapLock.read(task);
+      const charges = simulation.beginCall(t);
+      const step = call.step();
+      if (!isWait(step)) charges.endFill(kind, Math.max(0, step.done ?? 0) / PAGE_SIZE, isShared);
+      if (!t.pays(simulation.billNs())) yield 'pay';
+      if (byVma) locks.endReadVma(range);
+      else locks.mmapLock.releaseRead();
+      if (!t.pays(0)) yield 'pay';
+      if (t.group.isOver) yield 'end';
+      if (!isWait(step)) {
+        task.noteStall(FILL_NAMES[kind], startNs, simulation.scheduler.nowNs, 0);
         return step;
-      });
-      if (!isWait(came)) return came;
-      yield* t.simulation.uffd.waitFor(t, came);
+      }
+      yield* simulation.uffd.waitFor(t, step);
     }
   }
   /** UFFDIO_MOVE. @param request  `mode` 1 without waking, 2 what is not there counts as moved */
   *move(t: Thread, request: Omit<UffdMoveRequest, 'mode'> & { mode?: number }): Running<FillResult> {
     const { start, source, len } = request;
-    const ranges = [
-      { start, end: start + len },
-      { start: source, end: source + len },
-    ];
-    return yield* this.#locked(t, 'uffd move', ranges, (charges) => {
+    const target = { start, end: start + len };
+    return yield* this.#locked(t, 'uffd move', [target, { start: source, end: source + len }], (charges) => {
       const result = uffdMove(this.context, { mode: 0, ...request }, t.mm ?? this.context.mm);
       charges.endMove();
       return result;
@@ -192,7 +195,7 @@ export class Userfaultfd implements Pollable {
     const locks = simulation.locksOf(this.context.mm);
     const had = ranges === null ? null : locks.tryReadAll(ranges);
     if (had === null) yield* locks.mmapLock.read(task);
-    const result = simulation.charged(t, act);
+    const result = act(simulation.beginCall(t));
     yield* t.owe(simulation.billNs());
     if (had === null) locks.mmapLock.releaseRead();
     else for (const range of had) locks.endReadVma(range);
@@ -200,4 +203,20 @@ export class Userfaultfd implements Pollable {
     task.noteStall(what, startNs, simulation.scheduler.nowNs, 0);
     return result;
   }
+}
+
+const FOR_MESSAGE = { reason: 'userfaultfd', voluntary: true } as const;
+const FILL_NAMES: Readonly<Record<FillKind, string>> = {
+  copy: 'uffd copy',
+  zeropage: 'uffd zeropage',
+  continue: 'uffd continue',
+  poison: 'uffd poison',
+};
+
+/** Charges a read of a message, and returns what it costs. */
+function readNs(t: Thread): number {
+  const { simulation } = t;
+  simulation.beginCall(t);
+  simulation.kernel.work.charge(PATH['uffd-read'], 1);
+  return simulation.prices.syscallNs + simulation.billNs();
 }
