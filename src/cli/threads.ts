@@ -63,8 +63,8 @@ export function runColumn(
     seed,
     ...(cpus === undefined ? {} : { cpus }),
   };
-  const { report, figures } = runThreaded({ workload: spec.workload, params: settled }, settings);
-  return { label, report, figures };
+  const { report, figures, simulation } = runThreaded({ workload: spec.workload, params: settled }, settings);
+  return { label, report, figures, remarks: simulation.remarks };
 }
 
 /** Prints the runs of one input side by side. */
@@ -81,15 +81,23 @@ export function printRuns(
   const table = timeTable(name, runs);
   const { name: calibration, measured } = options.costs.calibration;
   const footer = `faultline ${packageVersion()}, model of ${KERNEL_MODELLED}, seed ${options.seed}, times modelled with calibration ${calibration}, measured ${measured}`;
-  if (options.markdown) print(`${markdownTable(table)}\n\n${[footer, ...notes].join('  \n')}\n`);
+  const remarks = remarkLines(runs);
+  if (options.markdown) print(`${markdownTable(table)}\n\n${[...remarks, footer, ...notes].join('  \n')}\n`);
   else {
     const lines = textTable(table)
       .split('\n')
       .map((line, i) => (i === 0 || !line.startsWith(' ') ? styled('bold', line) : line));
-    print(`${lines.join('\n')}\n\n${styled('dim', footer)}\n`);
+    const told = remarks.length === 0 ? '' : `\n${remarks.join('\n')}\n`;
+    print(`${lines.join('\n')}\n${told}\n${styled('dim', footer)}\n`);
     if (!options.quiet) for (const each of notes) note(each);
   }
 }
+
+/** What the programs have to say, by column. */
+const remarkLines = (runs: readonly TimedRun[]): string[] =>
+  runs.flatMap(({ label, remarks = [] }) =>
+    remarks.map((text) => (label === '' ? text : `${label}: ${text}`)),
+  );
 
 /** The same numbers, under the same names; and the whole report. */
 const runsJson = (input: string, runs: readonly TimedRun[], seed: number): object => ({
@@ -100,6 +108,7 @@ const runsJson = (input: string, runs: readonly TimedRun[], seed: number): objec
     metrics: timeMetrics(run),
     figures: run.figures,
     notes: run.report.notes,
+    remarks: run.remarks ?? [],
     report: {
       ...run.report,
       threads: run.report.threads.map((thread) => ({

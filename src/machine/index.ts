@@ -7,6 +7,7 @@ export {
   type Charges,
   CostTable,
   type Figure,
+  figuresOf as calibrationFigures,
   type PathTime,
   type Price,
   type WorkTime,

@@ -18,6 +18,8 @@ export interface TimedRun {
   readonly label: string;
   readonly report: TimeReport;
   readonly figures: Readonly<Record<string, number>>;
+  /** What its program has to say besides numbers. */
+  readonly remarks?: readonly string[];
 }
 
 /** So many paths have rows of their own, and so many threads. */

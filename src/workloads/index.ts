@@ -6,6 +6,7 @@
 import { UsageError } from '../base/assert.ts';
 import { CONTENTION } from './contention.ts';
 import { FORK_SERVER } from './forkServer.ts';
+import { LIVE_SNAPSHOT } from './liveSnapshot/liveSnapshot.ts';
 import { REALLOC } from './realloc.ts';
 import { RESERVE_COMMIT } from './reserveCommit.ts';
 import { SLIDE } from './slide.ts';
@@ -41,7 +42,7 @@ export const findWorkload = (name: string): Workload | null =>
   WORKLOADS.find((workload) => workload.name === name) ?? null;
 
 /** Every workload of several threads, in the order in which they are listed. */
-export const THREADED_WORKLOADS: readonly ThreadedWorkload[] = [CONTENTION];
+export const THREADED_WORKLOADS: readonly ThreadedWorkload[] = [CONTENTION, LIVE_SNAPSHOT];
 
 /** A threaded workload with a value for every parameter. */
 export interface ThreadedSpec {

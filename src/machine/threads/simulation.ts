@@ -86,6 +86,8 @@ export class Simulation {
   readonly quantumNs: number;
   /** Everything that was counted by `Thread.count`, by name. */
   readonly counters = new Map<string, number>();
+  /** What the program has to say besides numbers, in its order. */
+  readonly remarks: string[] = [];
   readonly groups: ThreadGroup[] = [];
   readonly #charges: UffdCharges;
   readonly #jitter: number;
@@ -116,6 +118,11 @@ export class Simulation {
       mmOn: (cpu) => this.mmOn(cpu),
       next: kernel.tlb,
     });
+  }
+
+  /** Notes a sentence that is told beside the report. */
+  remark(text: string): void {
+    this.remarks.push(text);
   }
 
   /** The machine's kernel. */
