@@ -193,6 +193,7 @@ export class Coverage {
         return;
       case 'placement':
       case 'pagesMove':
+      case 'markerSplit':
         return;
     }
   };

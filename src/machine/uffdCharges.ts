@@ -21,6 +21,8 @@ const WATCHED = Uint8Array.of(
   FACT.ptesReprotected,
   FACT.pmdsReprotected,
   FACT.markersSet,
+  FACT.pmdMarkersSet,
+  FACT.pmdMarkersZapped,
   FACT.markersKept,
   FACT.markersZapped,
   FACT.ptesSet,
@@ -88,12 +90,12 @@ export class UffdCharges {
     const parts: readonly (readonly [PathName, number])[] = on
       ? [
           ['uffd-protect', there],
-          ['uffd-mark', this.#since(FACT.markersSet) + this.#since(FACT.ptesSet)],
+          ['uffd-mark', this.#marked() + this.#since(FACT.ptesSet)],
           ['uffd-mark-again', kept],
         ]
       : [
           ['uffd-unprotect', there],
-          ['uffd-unmark', this.#since(FACT.markersZapped)],
+          ['uffd-unmark', this.#since(FACT.markersZapped) + this.#since(FACT.pmdMarkersZapped)],
         ];
     const most = parts.reduce((a, b) => (b[1] > a[1] ? b : a));
     for (const part of parts) this.#charge(part[0], part === most ? 1 : 0, part[1]);
@@ -108,7 +110,7 @@ export class UffdCharges {
     this.#charge('pagemap-scan-found', 0, this.#since(FACT.pagesScanned));
     this.#charge('pagemap-scan-regions', 0, regions);
     const entries = this.#since(FACT.ptesReprotected) + this.#since(FACT.pmdsReprotected);
-    this.#charge('pagemap-scan-protect', 0, entries + this.#since(FACT.markersSet));
+    this.#charge('pagemap-scan-protect', 0, entries + this.#marked());
     this.#splitHuge();
     this.#work.settle();
   }
@@ -118,6 +120,10 @@ export class UffdCharges {
     this.#charge('pagemap-read', 1, pages);
   }
 
+  /** Markers that were put: one for 2 MiB is an entry like any other. */
+  #marked(): number {
+    return this.#since(FACT.markersSet) + this.#since(FACT.pmdMarkersSet);
+  }
   #splitHuge(): void {
     const folios = this.#since(FACT.foliosSplit);
     this.#charge('folio-split', 0, folios);

@@ -27,6 +27,7 @@ import {
   EXCLUSIVE,
   HUGE,
   isGuard,
+  isMarkerPmd,
   KIND_MASK,
   MARKER,
   MARKER_POISON,
@@ -88,6 +89,7 @@ export function collapseRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
 function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   const { pages, kernel } = mm;
   const { frames, swap, work } = kernel;
+  if (isMarkerPmd(pages.pmd(base))) return 'skipped';
   if (pages.pmd(base) & HUGE) return 'collapsed';
   if (!pages.hasPmdPage(base)) return 'skipped';
   if (!pages.hasTable(base)) return 'stops';

@@ -18,6 +18,7 @@ import {
   EXCLUSIVE,
   HUGE,
   holdsFrame,
+  isMarkerPmd,
   KIND_MASK,
   MARKER,
   MARKER_UFFD_WP,
@@ -42,7 +43,10 @@ const COPY = 16;
 export function copyPages(parent: Mm, child: Mm, vma: Vma, keepsWp: boolean): void {
   copyUpperLevels(parent, child, vma);
   parent.pages.forEachSlot(vma.start, vma.end, (base, pmd) => {
-    if (pmd & HUGE) copyHuge(parent, child, base, keepsWp);
+    if (isMarkerPmd(pmd)) {
+      if (!keepsWp) return;
+      child.pages.setHuge(base, pmd, parent.pages.pmdHigh(base));
+    } else if (pmd & HUGE) copyHuge(parent, child, base, keepsWp);
     else {
       child.pages.makeTable(base);
       copyTable(parent, child, {

@@ -6,6 +6,7 @@
  * Cost    one small object an event, made only when somebody listens
  */
 import type { Addr, Pgoff } from '../base/units.ts';
+import type { MarkerSplit } from './hugeMemory.ts';
 import type { MergeVerdict } from './mergeVerdict.ts';
 import type { Why } from './result.ts';
 
@@ -145,6 +146,14 @@ export type MmEvent =
       readonly len: number;
       readonly moved: number;
       readonly stopped: Why;
+    }
+  /** A marker for 2 MiB at `start` became 512 markers in a table (`wpUnpopulated=pmdMarkers`), and why. */
+  | {
+      readonly kind: 'markerSplit';
+      readonly op: number;
+      readonly mm: number;
+      readonly start: Addr;
+      readonly why: MarkerSplit;
     }
   | {
       readonly kind: 'flags';

@@ -31,6 +31,7 @@ import {
   DIRTY,
   EXCLUSIVE,
   HUGE,
+  isMarkerPmd,
   KIND_MASK,
   MARKER,
   MARKER_GUARD,
@@ -161,7 +162,8 @@ export function faultIn(mm: Mm, vma: Vma, request: AccessRequest): FaultResult {
   if ((vma.flags & VM_UFFD_WP) === 0 || result.kind !== 'fault' || request.access !== 'write') return result;
   // Where a marker was, the page comes protected: the store faults once more.
   const page = pageFloor(request.addr);
-  const low = mm.pages.low(page);
+  const pmd = mm.pages.pmd(page);
+  const low = pmd & HUGE ? pmd : mm.pages.low(page);
   if (low & WRITE || !isProtected(vma, low)) return result;
   return faultOnce(mm, vma, { ...request, slept: 0, hasRead: false });
 }
@@ -171,7 +173,10 @@ function faultOnce(mm: Mm, vma: Vma, request: AccessRequest): FaultResult {
   const write = request.access === 'write';
   const { pages } = mm;
   const pmd = pages.pmd(page);
-  if (pmd & HUGE) {
+  if (isMarkerPmd(pmd)) {
+    const came = markedHuge(mm, vma, page, request);
+    if (came !== null) return came;
+  } else if (pmd & HUGE) {
     const came = huge(mm, vma, page, request);
     if (came !== null) return came;
   } else if (pmd === NONE && canFaultHuge(mm, vma, page)) return newHuge(mm, vma, page, request);
@@ -190,6 +195,23 @@ function faultOnce(mm: Mm, vma: Vma, request: AccessRequest): FaultResult {
     default:
       return missing(mm, vma, page, request);
   }
+}
+
+/**
+ * An access where 2 MiB are marked at once. A huge page may come, protected as a whole; otherwise they are broken up.
+ * Returns null if the entry is to be looked at.
+ */
+function markedHuge(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultResult | null {
+  if (vma.flags & VM_UFFD_MISSING) return newHuge(mm, vma, page, request);
+  const base = floorTo(page, PMD_SIZE);
+  if (canFaultHuge(mm, vma, page)) {
+    mm.pages.clearHuge(base);
+    mm.kernel.work.count(FACT.pmdMarkersZapped);
+    return count(mm, faultHuge(mm, vma, page, request, vma.flags & VM_UFFD_WP ? UFFD_WP : 0), request);
+  }
+  splitPmd(mm, vma, base, 'fault');
+  mm.kernel.work.charge(PATH['pmd-split'], 0, 1);
+  return null;
 }
 
 /** An access where 2 MiB are mapped at once. Returns null if they are broken up, and the entry is to be looked at. */

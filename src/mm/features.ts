@@ -28,8 +28,9 @@ export interface Features {
   readonly mremapOnlyPages: 'off' | 'on' | 'manyVmas';
   /** 000, Peter Xu's experiment: mmap gives new private anonymous vmas the page offset 0. */
   readonly anonPgoffZero: 'off' | 'on';
-  /** 001: pages that are not there can be write-protected; by markers in ptes, or by mapping the zero page (the patch's first version). */
-  readonly wpUnpopulated: 'off' | 'pteMarkers' | 'populateZero';
+  /** 001: pages that are not there can be write-protected; by markers in ptes, by mapping the zero page (the patch's first version), or by
+   * markers for 2 MiB where there is no table (what the thread wishes for). */
+  readonly wpUnpopulated: 'off' | 'pteMarkers' | 'populateZero' | 'pmdMarkers';
   /** Writes to protected pages are let through and noted for PAGEMAP_SCAN; `inverted`: the bit means written (the thread's other idea). */
   readonly wpAsync: 'off' | 'on' | 'inverted';
   /** CONFIG_MEM_SOFT_DIRTY: pagemap tells which pages were written since clear_refs. The kernel that was measured lacks it. */
@@ -108,9 +109,9 @@ export const FEATURES: {
     text: 'mmap gives new anonymous vmas the page offset 0 instead of their page number',
   },
   wpUnpopulated: {
-    values: ['off', 'pteMarkers', 'populateZero'],
+    values: ['off', 'pteMarkers', 'populateZero', 'pmdMarkers'],
     seed: '001 (6.4)',
-    text: 'userfaultfd write-protects anonymous pages that are not there: by markers in page tables, or by mapping the zero page',
+    text: 'userfaultfd write-protects anonymous pages that are not there: by markers in page tables, by mapping the zero page, or by markers for 2 MiB that need no table',
   },
   wpAsync: {
     values: ['off', 'on', 'inverted'],

@@ -14,10 +14,12 @@ import { prepareAnonVma } from './anonVma.ts';
 import type { AccessRequest } from './fault.ts';
 import { HUGE_PAGES, headOf, type Pfn } from './frames.ts';
 import { isThpDisabled, type Mm } from './mm.ts';
+import { isProtected } from './protectPages.ts';
 import {
   DIRTY,
   EXCLUSIVE,
   HUGE,
+  isMarkerPmd,
   KIND_MASK,
   MARKER,
   MARKER_UFFD_WP,
@@ -63,18 +65,23 @@ function storeIn(mm: Mm, head: Pfn, page: Addr, stamp: number | null): void {
   if (stamp !== null) mm.kernel.frames.setStamp(head + (page % PMD_SIZE) / PAGE_SIZE, stamp);
 }
 
-/** Fills 2 MiB: with a page when written, with the huge zero page when read. Both give the vma its anon_vma first. */
-export function faultHuge(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultName {
+/**
+ * Fills 2 MiB: with a page when written, with the huge zero page when read. Both give the vma its anon_vma first.
+ * @param wp  UFFD_WP where a marker says that what comes is to be protected
+ */
+export function faultHuge(mm: Mm, vma: Vma, page: Addr, request: AccessRequest, wp = 0): FaultName {
   prepareAnonVma(mm.kernel, vma);
   const base = floorTo(page, PMD_SIZE);
   mm.kernel.work.count(FACT.pmdsSet);
   if (request.access !== 'write') {
-    mm.pages.setHuge(base, ZERO_PAGE | YOUNG, 0);
+    mm.pages.setHuge(base, ZERO_PAGE | YOUNG | wp, 0);
     return 'huge-zero';
   }
   const head = newHugePage(mm, vma, base);
-  mapHugeAnon(mm, base, head, WRITE | storeBits(mm, vma) | YOUNG | EXCLUSIVE);
-  storeIn(mm, head, page, request.stamp);
+  const bits = wp | storeBits(mm, vma);
+  const writable = isProtected(vma, bits) ? 0 : WRITE;
+  mapHugeAnon(mm, base, head, bits | writable | YOUNG | EXCLUSIVE);
+  if (writable !== 0) storeIn(mm, head, page, request.stamp);
   return 'huge';
 }
 
@@ -140,12 +147,29 @@ function replaceHugeZero(mm: Mm, vma: Vma, page: Addr, stamp: number | null): Fa
   return 'huge-zero-to-write';
 }
 
+/** Why 2 MiB that are marked at once are broken up: a page of them is accessed, or filled; a vma begins or ends there; a part of them is changed. */
+export type MarkerSplit = 'fault' | 'fill' | 'border' | 'part';
+
+/** Breaks 2 MiB that are marked at once into markers in a table, which is made. */
+function splitMarkers(mm: Mm, base: Addr, why: MarkerSplit): void {
+  const { pages, kernel } = mm;
+  const high = pages.pmdHigh(base);
+  pages.clearHuge(base);
+  pages.makeTable(base);
+  pages.fill(base, base + PMD_SIZE, MARKER, () => high);
+  kernel.emit?.({ kind: 'markerSplit', op: kernel.opNr, mm: mm.id, start: base, why });
+}
+
 /** Breaks the huge mapping at `base` into ptes of the same pages. One of a file is unmapped instead: its pages come back by faults. Linux: __split_huge_pmd(). */
-export function splitPmd(mm: Mm, vma: Vma, base: Addr): void {
+export function splitPmd(mm: Mm, vma: Vma, base: Addr, why: MarkerSplit = 'part'): void {
   const { pages, kernel } = mm;
   const pmd = pages.pmd(base);
   const head = pages.pmdHigh(base);
   kernel.work.count(FACT.pmdsSplit);
+  if (isMarkerPmd(pmd)) {
+    splitMarkers(mm, base, why);
+    return;
+  }
   kernel.tlb.flush(mm, base, base + PMD_SIZE, false);
   if (!isAnonymousVma(vma) && (pmd & NO_DEPOSIT) !== 0) {
     pages.clearHuge(base);
@@ -163,7 +187,7 @@ export function splitPmd(mm: Mm, vma: Vma, base: Addr): void {
 export function splitPmdAt(mm: Mm, vma: Vma, addr: Addr): void {
   if ((mm.pages.pmd(addr) & HUGE) === 0) return;
   const base = floorTo(addr, PMD_SIZE);
-  if (base !== addr) splitPmd(mm, vma, base);
+  if (base !== addr) splitPmd(mm, vma, base, 'border');
 }
 
 /**

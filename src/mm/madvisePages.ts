@@ -36,7 +36,6 @@ import {
   SWAP,
   UFFD_WP,
   YOUNG,
-  ZERO_PAGE,
 } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex, releaseEntry } from './rmap.ts';
@@ -76,7 +75,7 @@ export function forEachAdvised(
     const from = Math.max(range.start, base);
     const to = Math.min(range.end, base + PMD_SIZE);
     if (pmd & HUGE) {
-      if ((pmd & KIND_MASK) === ZERO_PAGE || mm.kernel.frames.isMaybeShared(pages.pmdHigh(base))) return;
+      if ((pmd & KIND_MASK) !== PRESENT || mm.kernel.frames.isMaybeShared(pages.pmdHigh(base))) return;
       if (to - from === PMD_SIZE) {
         each.huge(base, pmd);
         tlb.changed(base, to);

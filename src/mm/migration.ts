@@ -15,7 +15,7 @@ import { FRAME_SWAPCACHE, type Pfn } from './frames.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
-import { HUGE, KIND_MASK, MIGRATION, PRESENT, ZERO_PAGE } from './pte.ts';
+import { HUGE, KIND_MASK, MIGRATION, PRESENT } from './pte.ts';
 import { walkRmap } from './rmap.ts';
 import { TlbGather } from './tlb.ts';
 import { FACT } from './work.ts';
@@ -41,7 +41,7 @@ export function startMigration(mm: Mm, start: Addr, end: Addr): number {
 function breakHuge(mm: Mm, start: Addr, end: Addr): void {
   mm.pages.forEachSlot(start, end, (base, pmd) => {
     const vma = mm.vmas.firstEndingAbove(base);
-    if (pmd & HUGE && (pmd & KIND_MASK) !== ZERO_PAGE && vma !== null) splitPmd(mm, vma, base);
+    if (pmd & HUGE && (pmd & KIND_MASK) === PRESENT && vma !== null) splitPmd(mm, vma, base);
   });
 }
 

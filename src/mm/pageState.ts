@@ -8,6 +8,7 @@ import { FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
 import {
   HUGE,
+  isMarkerPmd,
   KIND_MASK,
   MARKER,
   MARKER_GUARD,
@@ -55,7 +56,8 @@ export function pageAt(mm: Mm, addr: Addr): PageState {
   const pmd = pages.pmd(page);
   const isHuge = (pmd & HUGE) !== 0;
   const low = isHuge ? pmd : pages.low(page);
-  const high = isHuge ? pages.pmdHigh(page) + ((page / PAGE_SIZE) % HUGE_PAGES) : pages.high(page);
+  const inFolio = isHuge && !isMarkerPmd(pmd) ? (page / PAGE_SIZE) % HUGE_PAGES : 0;
+  const high = isHuge ? pages.pmdHigh(page) + inFolio : pages.high(page);
   const state = (kind: PageKind, number = 0, stamp = 0): PageState => ({ kind, number, isHuge, low, stamp });
   switch (low & KIND_MASK) {
     case PRESENT:

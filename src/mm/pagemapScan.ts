@@ -42,6 +42,7 @@ import type { Mm } from './mm.ts';
 import { ScanOutput, type ScanRegion } from './pagemapScanOutput.ts';
 import {
   HUGE,
+  isMarkerPmd,
   KIND_MASK,
   MARKER,
   MARKER_GUARD,
@@ -196,6 +197,11 @@ class Scan {
     const { pages, kernel } = this.#mm;
     const base = floorTo(start, PMD_SIZE);
     const pmd = pages.pmd(base);
+    if (isMarkerPmd(pmd)) {
+      const marked = this.#vmaCategory | PAGE_IS_SWAPPED | (this.#writtenBit === 0 ? 0 : PAGE_IS_WRITTEN);
+      if (this.#isWanted(marked)) this.#found((this.output.push(marked, start, end) - start) / PAGE_SIZE);
+      return false;
+    }
     const isZero = (pmd & KIND_MASK) === ZERO_PAGE;
     kernel.work.count(FACT.entriesScanned);
     const isFile = !isZero && !kernel.frames.isAnon(pages.pmdHigh(base));

@@ -13,7 +13,7 @@
  *   word 1   present: frame number · swap: slot · marker: MARKER_ bits · migration: frame number · table: arena page of the table
  *
  * All zero is none. A pmd, pud and pgd entry is `table`, or `emptyTable` for a table that exists and holds nothing (it has no storage), or a
- * pmd that maps 2 MiB (`present` or `zeroPage` with `huge`). This is the layout that a table walker outside this language reads.
+ * pmd that maps 2 MiB (`present` or `zeroPage` with `huge`; with `wpUnpopulated=pmdMarkers` also a `marker` with `huge` and `noDeposit`). This is the layout that a table walker outside this language reads.
  *
  * Linux   arch/x86/include/asm/pgtable_types.h, include/linux/swapops.h. There a bit of `struct page` says exclusive; an exclusive page is
  *         mapped once, so the entry can carry it
@@ -91,5 +91,9 @@ export const holdsFrame = (low: number): boolean => {
 /** Tells whether an entry is a guard marker. */
 export const isGuard = (low: number, high: number): boolean =>
   (low & KIND_MASK) === MARKER && (high & MARKER_GUARD) !== 0;
+/** A pmd that marks 2 MiB, without a table. */
+export const MARKER_PMD = MARKER | HUGE | NO_DEPOSIT;
+/** Tells whether a pmd marks 2 MiB at once, and maps nothing. */
+export const isMarkerPmd = (pmd: number): boolean => (pmd & (HUGE | KIND_MASK)) === (HUGE | MARKER);
 /** Tells whether a pmd maps 2 MiB at once. */
 export const isHugePmd = (pmd: number): boolean => (pmd & HUGE) !== 0;

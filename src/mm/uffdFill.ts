@@ -13,11 +13,12 @@
  */
 import { EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT, ESRCH } from '../abi/errno.ts';
 import { UFFDIO_COPY_MODE_WP, UFFDIO_MODE_DONTWAKE } from '../abi/userfaultfd.ts';
-import { type Addr, PAGE_SIZE } from '../base/units.ts';
+import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { type AccessRequest, accessPage } from './fault.ts';
+import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
-import { HUGE } from './pte.ts';
+import { HUGE, isMarkerPmd } from './pte.ts';
 import { OK, refused, type SysResult, type Why } from './result.ts';
 import { isWait, type UffdContext, type UffdWait } from './uffdContext.ts';
 import { type CopiedPage, fillPage, readPage } from './uffdFillPage.ts';
@@ -148,7 +149,9 @@ export class UffdFill {
         if (refusal.why !== 'ok' || vma === null) return refusal;
       }
       mm.pages.makePmdPage(addr);
-      if (mm.pages.pmd(addr) & HUGE) return refused(EEXIST, 'page-exists');
+      const pmd = mm.pages.pmd(addr);
+      if (isMarkerPmd(pmd) && this.#kind === 'copy') splitPmd(mm, vma, floorTo(addr, PMD_SIZE), 'fill');
+      else if (pmd & HUGE) return refused(EEXIST, 'page-exists');
       mm.pages.makeTable(addr);
       if (this.#kind === 'copy' && this.#copied === null) {
         const read = this.#read((request.source ?? 0) + this.#done);

@@ -12,6 +12,7 @@ import type { Mm } from './mm.ts';
 import {
   DIRTY,
   EXCLUSIVE,
+  isMarkerPmd,
   KIND_MASK,
   MIGRATION,
   NONE,
@@ -38,6 +39,7 @@ const isOwn = (mm: Mm, low: number, pfn: Pfn, rules: MoveRules): boolean =>
 /** Tells whether the huge page at `from` may be moved, or broken up to be moved in parts. */
 export function hugeVerdict(mm: Mm, from: Addr, rules: MoveRules): SysResult {
   const pmd = mm.pages.pmd(from);
+  if (isMarkerPmd(pmd)) return refused(EFAULT, 'not-movable');
   const isZero = (pmd & KIND_MASK) === ZERO_PAGE;
   const may = isZero ? rules === 'move' : isOwn(mm, pmd, mm.pages.pmdHigh(from), rules);
   return may ? OK : refused(EBUSY, 'not-movable');

@@ -3,7 +3,8 @@
  *
  * A protected page loses write access in its entry and has a bit that says why. A swapped one keeps the bit in its swap entry. Where nothing is mapped
  * a marker takes its place: always in memory of files (the page may be in the page cache), in anonymous memory only if the context asked for
- * it. Markers are single entries: a table is made for each 2 MiB of them.
+ * it. Markers are single entries, and a table is made for each 2 MiB of them; with `pmdMarkers` 2 MiB of anonymous memory without a table are
+ * marked at once, by an entry one level up that needs none.
  *
  * Cost    linear in touched entries; with markers, in pages
  * Linux   mm/userfaultfd.c: mwriteprotect_range, uffd_wp_range; mm/mprotect.c: change_protection with MM_CP_UFFD_WP; spec/userfaultfd.md 5, 6.6
@@ -15,14 +16,17 @@ import {
   UFFDIO_WRITEPROTECT_MODE_WP,
 } from '../abi/userfaultfd.ts';
 import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import type { Features } from './features.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { mayBecomeWritable } from './protectPages.ts';
 import {
   HUGE,
+  isMarkerPmd,
   isPresent,
   KIND_MASK,
   MARKER,
+  MARKER_PMD,
   MARKER_UFFD_WP,
   NONE,
   PRESENT,
@@ -75,11 +79,11 @@ export function uffdWriteProtect(context: UffdContext, request: UffdWriteProtect
 }
 
 /** Tells what stands for the protection of anonymous memory that is not there. */
-const mayMarkUnpopulated = (mm: Mm, vma: Vma): 'off' | 'pteMarkers' | 'populateZero' =>
+const mayMarkUnpopulated = (mm: Mm, vma: Vma): Features['wpUnpopulated'] =>
   vma.uffd?.has(UFFD_FEATURE_WP_UNPOPULATED) === true ? mm.kernel.features.wpUnpopulated : 'off';
 
 /** Tells what protects a page of `vma` that is not there: nothing, a marker, or the zero page. Linux: userfaultfd_wp_use_markers() */
-const unpopulatedVerdict = (mm: Mm, vma: Vma): 'off' | 'pteMarkers' | 'populateZero' => {
+const unpopulatedVerdict = (mm: Mm, vma: Vma): Features['wpUnpopulated'] => {
   // Where the bit means written, what is not there is as it should be.
   if ((vma.flags & VM_UFFD_WP) === 0 || isInverted(vma)) return 'off';
   return isAnonymousVma(vma) ? mayMarkUnpopulated(mm, vma) : 'pteMarkers';
@@ -111,8 +115,10 @@ export function protectForUffd(mm: Mm, vma: Vma, range: { start: Addr; end: Addr
   const visit = (base: Addr, pmd: number): void => {
     const from = Math.max(range.start, base);
     const to = Math.min(range.end, base + PMD_SIZE);
+    const isWhole = to - from === PMD_SIZE;
+    if (isMarkerPmd(pmd) && changeMarkerPmd(mm, vma, base, { on, isWhole })) return;
     if (pmd & HUGE) {
-      if (to - from === PMD_SIZE && (!on || isAnonymousVma(vma))) {
+      if (isWhole && (!on || isAnonymousVma(vma))) {
         pages.setHugeLow(base, change(pmd, pages.pmdHigh(base), base));
         return;
       }
@@ -185,7 +191,7 @@ function invertedChanger(
 export function markWritten(mm: Mm, start: Addr, end: Addr): void {
   const { pages } = mm;
   pages.forEachSlot(start, end, (base, pmd) => {
-    if (pmd & HUGE) pages.setHugeLow(base, pmd | UFFD_WP);
+    if (pmd & HUGE && !isMarkerPmd(pmd)) pages.setHugeLow(base, pmd | UFFD_WP);
   });
   pages.transform(start, end, (low) => (isPresent(low) || (low & KIND_MASK) === SWAP ? low | UFFD_WP : low));
 }
@@ -194,20 +200,48 @@ export function markWritten(mm: Mm, start: Addr, end: Addr): void {
 export function dropUffdBits(mm: Mm, start: Addr, end: Addr): void {
   const { pages } = mm;
   pages.forEachSlot(start, end, (base, pmd) => {
-    if (pmd & HUGE) pages.setHugeLow(base, pmd & ~UFFD_WP);
+    if (isMarkerPmd(pmd)) pages.clearHuge(base);
+    else if (pmd & HUGE) pages.setHugeLow(base, pmd & ~UFFD_WP);
   });
   pages.transform(start, end, (low, high) =>
     (low & KIND_MASK) === MARKER && high === MARKER_UFFD_WP ? NONE : low & ~UFFD_WP,
   );
 }
 
-/** Puts a marker (or the zero page, protected) wherever nothing is in [from, to), which lies within 2 MiB. The table is made. */
-function markBlank(mm: Mm, from: Addr, to: Addr, how: 'pteMarkers' | 'populateZero'): void {
+/** Protects 2 MiB that are marked at once, or takes the mark away. Returns false if a part of them is meant: they are to be broken up. */
+function changeMarkerPmd(
+  mm: Mm,
+  vma: Vma,
+  base: Addr,
+  how: { readonly on: boolean; readonly isWhole: boolean },
+): boolean {
+  const { work } = mm.kernel;
+  if (how.on !== isInverted(vma)) {
+    work.count(FACT.markersKept);
+    return true;
+  }
+  if (!how.isWhole) return false;
+  mm.pages.clearHuge(base);
+  work.count(FACT.pmdMarkersZapped);
+  return true;
+}
+
+/**
+ * Puts a marker (or the zero page, protected) wherever nothing is in [from, to), which lies within 2 MiB. The table is made, unless all 2 MiB can be
+ * marked without one.
+ */
+function markBlank(mm: Mm, from: Addr, to: Addr, how: Features['wpUnpopulated']): void {
   const { pages } = mm;
   const { work } = mm.kernel;
+  if (how === 'pmdMarkers' && to - from === PMD_SIZE && pages.pmd(from) === NONE) {
+    pages.setHuge(from, MARKER_PMD, MARKER_UFFD_WP);
+    work.count(FACT.pmdMarkersSet);
+    return;
+  }
   pages.makeTable(from);
-  const [low, high] = how === 'pteMarkers' ? [MARKER, MARKER_UFFD_WP] : [ZERO_PAGE | YOUNG | UFFD_WP, 0];
-  const fact = how === 'pteMarkers' ? FACT.markersSet : FACT.ptesSet;
+  const isZero = how === 'populateZero';
+  const [low, high] = isZero ? [ZERO_PAGE | YOUNG | UFFD_WP, 0] : [MARKER, MARKER_UFFD_WP];
+  const fact = isZero ? FACT.ptesSet : FACT.markersSet;
   if (pages.isBlank(from, to)) {
     pages.fill(from, to, low, () => high);
     work.count(fact, (to - from) / PAGE_SIZE);

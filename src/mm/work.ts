@@ -34,6 +34,9 @@ const FACT_NAMES = [
   'markersSet',
   // Those that were there when userfaultfd came to put them.
   'markersKept',
+  // Markers for 2 MiB at once, without a table.
+  'pmdMarkersSet',
+  'pmdMarkersZapped',
   'ptesMoved',
   // Of these, entries that are in swap.
   'swapPtesMoved',

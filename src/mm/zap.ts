@@ -15,6 +15,7 @@ import type { Mm } from './mm.ts';
 import {
   EMPTY_TABLE,
   HUGE,
+  isMarkerPmd,
   KIND_MASK,
   MARKER,
   MARKER_GUARD,
@@ -80,6 +81,7 @@ export function zapInto(mm: Mm, vma: Vma, target: ZapTarget, options: ZapOptions
     const from = Math.max(start, base);
     const to = Math.min(end, base + PMD_SIZE);
     const whole = to - from === PMD_SIZE;
+    if (isMarkerPmd(pmd) && zapMarkerPmd(mm, vma, base, { options, whole })) return;
     if (pmd & HUGE) {
       if (options.keepAnon === true && mm.kernel.frames.isAnon(pages.pmdHigh(base))) return;
       if (whole) {
@@ -107,6 +109,20 @@ function isMarkerKept(vma: Vma, marker: number, options: ZapOptions): boolean {
   if (marker === MARKER_POISON) return options.keepAnon === true;
   if (options.dropMarkers) return false;
   return marker === MARKER_GUARD || !isAnonymousVma(vma);
+}
+
+/** Takes the mark of 2 MiB away, or leaves it. Returns false if a part of them is meant: they are to be broken up. */
+function zapMarkerPmd(
+  mm: Mm,
+  vma: Vma,
+  base: Addr,
+  how: { readonly options: ZapOptions; readonly whole: boolean },
+): boolean {
+  if (isMarkerKept(vma, MARKER_UFFD_WP, how.options)) return true;
+  if (!how.whole) return false;
+  mm.pages.clearHuge(base);
+  mm.kernel.work.count(FACT.pmdMarkersZapped);
+  return true;
 }
 
 /** Empties entries of the table at `base`. */

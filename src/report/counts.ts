@@ -198,6 +198,7 @@ export class EventCounts {
       case 'vmaResize':
       case 'pgoffMerge':
       case 'pagesMove':
+      case 'markerSplit':
       case 'flags':
         return;
     }

@@ -69,6 +69,7 @@ export class History {
       case 'flags':
       case 'placement':
       case 'pagesMove':
+      case 'markerSplit':
         return;
     }
   }

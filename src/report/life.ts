@@ -89,6 +89,7 @@ export class LifeStories {
       case 'anonVmaRehome':
       case 'placement':
       case 'pagesMove':
+      case 'markerSplit':
         return;
     }
   }

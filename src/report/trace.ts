@@ -120,6 +120,8 @@ export function eventText(event: MmEvent): string {
       return `anon_vma_rehome: mm=${event.mm} range=${hexRange(event.start, event.end)} from=${event.from} to=${event.to} pages=${event.pages}`;
     case 'pagesMove':
       return `pages_move: mm=${event.mm} from=${hex(event.from)} to=${hex(event.to)} len=${event.len} moved=${event.moved} stopped=${event.stopped}`;
+    case 'markerSplit':
+      return `marker_split: mm=${event.mm} start=${hex(event.start)} why=${event.why}`;
     case 'flags':
       return `vma_flags: mm=${event.mm} vma=${event.vma} flags="${vmFlagCodes(event.flags)}" cause=${event.cause}`;
     case 'placement':

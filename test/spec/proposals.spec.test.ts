@@ -34,10 +34,13 @@ describe('each case is about the switch that it names', () => {
     expect(differs).toBe(true);
   });
 
-  it.each(['mremapOnlyPages', 'anonPgoffZero', 'softDirty', 'wpAsync'] satisfies FeatureName[])(
-    '%s has cases',
-    (name) => {
-      expect(all.some((c) => featuresOf(c)[name] !== LINUX_6_18[name])).toBe(true);
-    },
-  );
+  it.each([
+    'mremapOnlyPages',
+    'anonPgoffZero',
+    'softDirty',
+    'wpAsync',
+    'wpUnpopulated',
+  ] satisfies FeatureName[])('%s has cases', (name) => {
+    expect(all.some((c) => featuresOf(c)[name] !== LINUX_6_18[name])).toBe(true);
+  });
 });
