@@ -13,15 +13,19 @@ import { uffdRegister } from './userfaultfd.ts';
 import { FACT } from './work.ts';
 
 const PAGES = 8 * TABLE_PAGES;
+const WP = 2;
 const MISSING_AND_WP = 3;
 
 /** `PAGES` pages that are registered and protected; nothing of them was touched. */
-function protectedMemory(features: Partial<Features> = {}): { memory: Memory; context: UffdContext } {
+function protectedMemory(
+  features: Partial<Features> = {},
+  mode = MISSING_AND_WP,
+): { memory: Memory; context: UffdContext } {
   const memory = oneProcess(0, { wpUnpopulated: 'pmdMarkers', ...features });
   memory.map(0, PAGES);
   const context = new UffdContext(memory.mm, 0, UFFD_FEATURE_WP_UNPOPULATED);
   const range = { start: memory.addr(0), len: PAGES * PAGE_SIZE };
-  uffdRegister(context, { ...range, mode: MISSING_AND_WP });
+  uffdRegister(context, { ...range, mode });
   uffdWriteProtect(context, { ...range, mode: 1 });
   memory.machine.verify();
   return { memory, context };
@@ -71,10 +75,7 @@ describe('a mark is broken up', () => {
     expect(splits(memory, () => off(TABLE_PAGES + 1, TABLE_PAGES))).toEqual(['part', 'part']);
   });
   it('by a fault, when nobody is asked for missing pages', () => {
-    const { memory, context } = protectedMemory();
-    const range = { start: memory.addr(0), len: PAGES * PAGE_SIZE };
-    uffdRegister(context, { ...range, mode: 1 });
-    uffdRegister(context, { ...range, mode: 2 });
+    const { memory } = protectedMemory({}, WP);
     expect(splits(memory, () => memory.read(7))).toEqual(['fault']);
     expect(splits(memory, () => memory.read(8))).toEqual([]);
   });
