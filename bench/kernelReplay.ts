@@ -231,6 +231,9 @@ function answerOf(outcome: Outcome): number | null {
     }
     case 'signal':
     case 'resident':
+    case 'ioctl':
+    case 'messages':
+    case 'blocked':
     case 'unknown-memory':
       return null;
   }

@@ -12,6 +12,9 @@ export const O_RDWR = 2;
 /** Flags of open that decide what a descriptor can do. */
 export const O_DIRECTORY = 0x1_0000;
 export const O_PATH = 0x20_0000;
+/** Flags of any descriptor. */
+export const O_NONBLOCK = 0o4000;
+export const O_CLOEXEC = 0o200_0000;
 
 /** "Relative to the working directory". */
 export const AT_FDCWD = -100;
@@ -47,14 +50,14 @@ const CONSTANT: Readonly<Record<string, number>> = {
   O_NOCTTY: 0o400,
   O_TRUNC: 0o1000,
   O_APPEND: 0o2000,
-  O_NONBLOCK: 0o4000,
+  O_NONBLOCK,
   O_DSYNC: 0o10000,
   O_SYNC: 0o4010000,
   O_DIRECT: 0o40000,
   O_LARGEFILE: 0o100000,
   O_NOFOLLOW: 0o400000,
   O_NOATIME: 0o1000000,
-  O_CLOEXEC: 0o2000000,
+  O_CLOEXEC,
   O_TMPFILE: 0o20200000,
   AT_FDCWD,
   F_DUPFD,

@@ -23,3 +23,22 @@ export const PAGE_IS_SOFT_DIRTY = 128;
 export const PAGE_IS_GUARD = 256;
 /** All of them. */
 export const PM_SCAN_CATEGORIES = 0x1ff;
+
+/** Categories by the names that ops files have for them, ascending. */
+export const PAGE_CATEGORIES: ReadonlyMap<string, number> = new Map([
+  ['WPALLOWED', PAGE_IS_WPALLOWED],
+  ['WRITTEN', PAGE_IS_WRITTEN],
+  ['FILE', PAGE_IS_FILE],
+  ['PRESENT', PAGE_IS_PRESENT],
+  ['SWAPPED', PAGE_IS_SWAPPED],
+  ['PFNZERO', PAGE_IS_PFNZERO],
+  ['HUGE', PAGE_IS_HUGE],
+  ['SOFT_DIRTY', PAGE_IS_SOFT_DIRTY],
+  ['GUARD', PAGE_IS_GUARD],
+]);
+
+/** Prints categories by name, `0` for none. */
+export const categoriesText = (categories: number): string =>
+  categories === 0
+    ? '0'
+    : [...PAGE_CATEGORIES].flatMap(([name, bit]) => (categories & bit ? [name] : [])).join('|');

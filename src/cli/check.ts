@@ -56,7 +56,6 @@ function check(texts: readonly string[], flags: Flags): void {
   const expanded = expandInputs(texts);
   if (!quiet) for (const each of expanded) if (each.said !== null) note(each.said);
   const inputs = expanded.flatMap((each) => each.inputs);
-  const skipped = expanded.flatMap((each) => each.skipped);
   const report = flags.json
     ? new JsonReport(flags.maxDifferences)
     : new TableReport(inputs, { maxDifferences: flags.maxDifferences, quiet });
@@ -67,6 +66,6 @@ function check(texts: readonly string[], flags: Flags): void {
     status = Math.max(status, result.failure?.status ?? (result.ok ? DONE : FOUND));
     report.add(result);
   }
-  report.end(skipped);
+  report.end();
   finish(status);
 }

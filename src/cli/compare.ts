@@ -21,7 +21,7 @@ import { type RunResult, runInput } from '../whatif/run.ts';
 import { loadCosts } from './calibration.ts';
 import { DONE, failureOf, failureText, finish } from './exitStatus.ts';
 import { refuseWithoutCalls } from './explain/view.ts';
-import { expandInputs, skippedLines } from './input/inputTree.ts';
+import { expandInputs } from './input/inputTree.ts';
 import { openInput, reading } from './inputs.ts';
 import {
   calibrationOption,
@@ -127,7 +127,6 @@ function compare(texts: readonly string[], flags: Flags): void {
   const costs = loadCosts(flags.calibration);
   const expanded = expandInputs(texts);
   const inputs = expanded.flatMap((each) => each.inputs);
-  const skipped = expanded.flatMap((each) => each.skipped);
   const results: RunResult[] = [];
   const failed: string[] = [];
   let status = DONE;
@@ -139,7 +138,6 @@ function compare(texts: readonly string[], flags: Flags): void {
     } else if (result !== null) results.push(result);
   }
   if (results.length > 0) printReport(results, costs, flags);
-  for (const line of skippedLines(skipped)) note(line);
   // What was wrong was said before a table that may be long.
   if (results.length > 0 && failed.length > 0)
     note(`faultline: ${failed.length} of ${counted(inputs.length, 'input')} left out: ${failed.join(', ')}`);

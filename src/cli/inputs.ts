@@ -128,7 +128,7 @@ function fileInput(path: string, options: OpenOptions): ItemsInput {
     name: path,
     format,
     // A bpftrace recording begins while the program runs: its start snapshot and its events overlap.
-    isComparable: format === 'opfuzz',
+    isComparable: format === 'opfuzz' || format === 'opfuzz-uffd',
     config: {},
     items: (reading) =>
       watched(path, source.size, options, (onRead) => fileItems(singleFile(source, onRead), format, reading)),

@@ -125,6 +125,12 @@ class Run {
         });
       case 'uffd':
         this.#uffd = this.#value({ call: 'userfaultfd', flags: 0 });
+        this.#apply({
+          call: 'uffd_ioctl',
+          fd: this.#uffd,
+          name: 'UFFDIO_API',
+          request: { name: 'UFFDIO_API', api: 0xaa, features: 0 },
+        });
         return null;
       case 'share':
         this.#share(at(numbers[0]));

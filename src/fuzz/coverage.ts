@@ -211,7 +211,14 @@ export class Coverage {
       case 'signal':
         this.#set(SIGNAL, outcome.code);
         return;
+      case 'ioctl':
+        this.outcome(op, outcome.result);
+        return;
+      case 'messages':
+        if (outcome.error !== null) this.outcome(op, outcome.error);
+        return;
       case 'resident':
+      case 'blocked':
       case 'unknown-memory':
         return;
     }

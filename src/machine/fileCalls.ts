@@ -3,7 +3,7 @@
  *
  * Left out   everything about a file but what can be mapped: reading, writing, locks, directories
  */
-import { EBADF, EINVAL } from '../abi/errno.ts';
+import { EBADF, EINVAL, EPERM } from '../abi/errno.ts';
 import {
   F_SEAL_EXEC,
   F_SEAL_SEAL,
@@ -11,10 +11,14 @@ import {
   MFD_EXEC,
   MFD_HUGETLB,
   MFD_NOEXEC_SEAL,
+  O_CLOEXEC,
+  O_NONBLOCK,
 } from '../abi/fcntl.ts';
+import { UFFD_USER_MODE_ONLY } from '../abi/userfaultfd.ts';
 import { Unmodelled } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
 import { UffdContext } from '../mm/uffdContext.ts';
+import { uffdRelease } from '../mm/userfaultfd.ts';
 import type { FileObject, MappedFile } from '../mm/vma.ts';
 import { fileSizeCall } from './fileSize.ts';
 import { DONE, failure, type Machine, type Outcome } from './machine.ts';
@@ -84,7 +88,7 @@ export function fileCall(machine: Machine, process: Process, op: FileOp, chosen:
     case 'memfd_create':
       return memfdCreate(machine, process, op, chosen);
     case 'close':
-      return process.files.close(op.fd) ? DONE : failure(EBADF, 'bad-fd');
+      return closeFile(machine, process, op.fd);
     case 'close_range':
       return closeRange(process, op);
     case 'dup':
@@ -95,7 +99,7 @@ export function fileCall(machine: Machine, process: Process, op: FileOp, chosen:
     case 'add_seals':
       return fileSizeCall(machine, process, op);
     case 'userfaultfd':
-      return userfaultfdCreate(process, chosen);
+      return userfaultfdCreate(process, op.flags, chosen);
   }
 }
 
@@ -163,14 +167,26 @@ function memfdCreate(
   return value(fd);
 }
 
-/** userfaultfd(2): a context. */
-function userfaultfdCreate(process: Process, chosen: Chosen): Outcome {
+const UFFD_FLAGS = O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY;
+
+/** userfaultfd(2): a context, which is of no use before UFFDIO_API. Refusals: EINVAL bad-flags · EPERM not-permitted */
+function userfaultfdCreate(process: Process, flags: number, chosen: Chosen): Outcome {
   if (process.mm === null) return { kind: 'unknown-memory' };
+  if (flags & ~UFFD_FLAGS) return failure(EINVAL, 'bad-flags');
+  if (!process.mm.privileged && (flags & UFFD_USER_MODE_ONLY) === 0) return failure(EPERM, 'not-permitted');
   const fd = chosen.handle ?? process.files.lowestFree();
-  // What it was asked for is not among the operations: it is taken as if it had asked for nothing.
-  const context = new UffdContext(process.mm, 0, 0);
-  process.files.set(fd, { kind: 'uffd', context });
+  process.files.set(fd, { kind: 'uffd', context: new UffdContext(process.mm, flags) });
   return value(fd);
+}
+
+/** close(2). With the last descriptor of a userfaultfd everything registered with it is released. */
+function closeFile(machine: Machine, process: Process, fd: number): Outcome {
+  const descriptor = process.files.get(fd);
+  if (!process.files.close(fd)) return failure(EBADF, 'bad-fd');
+  if (descriptor?.kind !== 'uffd') return DONE;
+  const { context } = descriptor;
+  if (!machine.processes.some(({ files }) => files.has(context))) uffdRelease(context);
+  return DONE;
 }
 
 /** close_range(2). CLOSE_RANGE_UNSHARE gives the process its own table first; CLOSE_RANGE_CLOEXEC closes nothing now. */

@@ -156,17 +156,19 @@ function punchFile(machine: Machine, object: FileObject, start: number, end: num
 function writeFile({ kernel }: Machine, file: MappedFile, op: Extract<Op, { call: 'write_file' }>): Outcome {
   const { object } = file;
   if (!file.writable) return failure(EBADF, 'no-access');
+  const gone = (bytes: number): number =>
+    op.answers === 'written' ? Math.ceil(bytes / PAGE_SIZE) * WORD : bytes;
   for (let at = op.offset; at < op.offset + op.len; at += PAGE_SIZE) {
     const grows = object.size !== null && at + WORD > object.size;
     if (object.seals & WRITE_SEALS || (grows && object.seals & F_SEAL_GROW))
       return at === op.offset
         ? failure(EPERM, 'sealed')
-        : { kind: 'value', value: at - op.offset, why: 'ok' };
+        : { kind: 'value', value: gone(at - op.offset), why: 'ok' };
     const frame = kernel.pageToWrite(object, Math.floor(at / PAGE_SIZE));
     if (at % PAGE_SIZE === 0) kernel.frames.setStamp(frame, op.stamp);
     if (grows) object.size = at + WORD;
   }
-  return { kind: 'value', value: op.len, why: 'ok' };
+  return { kind: 'value', value: gone(op.len), why: 'ok' };
 }
 
 /** fcntl(F_ADD_SEALS). F_SEAL_WRITE waits for the last mapping that may write. Refusals: EPERM no-access, sealed · EINVAL bad-flags, bad-fd · EBUSY sealed */

@@ -13,7 +13,7 @@ export {
   type WorkTime,
 } from './cost.ts';
 export type { LockMode } from './locks/lockStats.ts';
-export { DONE, Machine, type Outcome } from './machine.ts';
+export { DONE, type ErrorOutcome, Machine, type Outcome, type PlainOutcome } from './machine.ts';
 export type { Access, Chosen, FileKind, Op, OpenMode, OpName, OpRecord, Recorded } from './op.ts';
 export { type CrossCpuPrices, type SmpPrices, smpPricesOf } from './paid/smpPrices.ts';
 export { type Descriptor, FileTable, Process } from './process.ts';
@@ -35,3 +35,5 @@ export type {
   TimeReport,
 } from './threads/timeReport.ts';
 export { Userfaultfd } from './threads/userfaultfd.ts';
+export type { DoneField, IoctlOutput, ReadMessage } from './uffdCalls.ts';
+export type { CopyBuffer, UffdIoctlName, UffdOp, UffdRequest } from './uffdOp.ts';

@@ -15,8 +15,10 @@ import { exitMm, forkMm } from '../mm/fork.ts';
 import type { Kernel } from '../mm/kernel.ts';
 import { Mm } from '../mm/mm.ts';
 import { OK, type SysResult, type Why } from '../mm/result.ts';
+import { finished } from '../mm/uffdContext.ts';
+import { announceNext, takeAnnouncements } from '../mm/uffdEvents.ts';
 import type { FileObject } from '../mm/vma.ts';
-import { forkCall } from '../mm/waitingCalls.ts';
+import type { WaitingCall } from '../mm/waitingCalls.ts';
 import { CallCharges } from './callCharges.ts';
 import { fileCall } from './fileCalls.ts';
 import { type Caller, type MemoryOp, memoryCall } from './memoryCalls.ts';
@@ -24,23 +26,42 @@ import type { Chosen, Op } from './op.ts';
 import { ForkUnderWay, MemoryOpUnderWay, mayWait, type OpUnderWay, waitingForm } from './opsUnderWay.ts';
 import { FileTable, Process, type Segment } from './process.ts';
 import { Touching, touch } from './touch.ts';
+import { type IoctlOutput, type ReadMessage, startUffdCall } from './uffdCalls.ts';
+import type { UffdOp } from './uffdOp.ts';
+
+/** An error. */
+export type ErrorOutcome = { readonly kind: 'errno'; readonly errno: string; readonly why: Why };
+
+/** A value or an error. */
+export type PlainOutcome =
+  | { readonly kind: 'value'; readonly value: number; readonly why: Why }
+  | ErrorOutcome;
 
 /** What the program sees of an operation. */
 export type Outcome =
-  | { readonly kind: 'value'; readonly value: number; readonly why: Why }
-  | { readonly kind: 'errno'; readonly errno: string; readonly why: Why }
+  | PlainOutcome
   | { readonly kind: 'signal'; readonly signal: string; readonly code: string; readonly addr: Addr }
   /** mincore: one flag a page. */
   | { readonly kind: 'resident'; readonly pages: readonly boolean[] }
+  /** An ioctl: its result, and what it wrote into its structure (null: nothing). */
+  | { readonly kind: 'ioctl'; readonly result: PlainOutcome; readonly output: IoctlOutput | null }
+  /** Reads of a userfaultfd: messages, then the error that ended them, if one did. */
+  | {
+      readonly kind: 'messages';
+      readonly messages: readonly ReadMessage[];
+      readonly error: ErrorOutcome | null;
+    }
+  /** The thread sleeps in the call; what comes of it is told later. `worker` is null where the process has only one thread. */
+  | { readonly kind: 'blocked'; readonly worker: number | null }
   /** The thread's address space is not known (it called execve, or was never seen to start). */
   | { readonly kind: 'unknown-memory' };
 
 /** Success with 0. */
-export const DONE: Outcome = { kind: 'value', value: 0, why: 'ok' };
+export const DONE: PlainOutcome = { kind: 'value', value: 0, why: 'ok' };
 const UNKNOWN: Outcome = { kind: 'unknown-memory' };
 
 /** Makes an outcome of what mm/ returned. */
-export const outcomeOf = (result: SysResult): Outcome => {
+export const outcomeOf = (result: SysResult): PlainOutcome => {
   if (result === OK) return DONE;
   return result.why === 'ok' || result.ret >= 0
     ? { kind: 'value', value: result.ret, why: result.why }
@@ -48,7 +69,7 @@ export const outcomeOf = (result: SysResult): Outcome => {
 };
 
 /** Makes an error outcome. */
-export const failure = (errno: number, why: Why): Outcome => ({
+export const failure = (errno: number, why: Why): ErrorOutcome => ({
   kind: 'errno',
   errno: errnoName(errno),
   why,
@@ -60,6 +81,7 @@ export class Machine {
   readonly segments = new Map<number, Segment>();
   readonly #tasks = new Map<number, Process>();
   readonly #processes = new Map<number, Process>();
+  readonly #unborn = new Set<Mm>();
   readonly #objects = new Map<string, FileObject>();
   readonly #charges: CallCharges;
   #nextPid = 1000;
@@ -73,6 +95,12 @@ export class Machine {
   /** The living processes in the order they appeared. */
   get processes(): readonly Process[] {
     return [...this.#processes.values()];
+  }
+  /** Every address space, also those of children whose parents still sleep in fork. */
+  get addressSpaces(): readonly Mm[] {
+    const mms = new Set(this.#unborn);
+    for (const { mm } of this.#processes.values()) if (mm !== null) mms.add(mm);
+    return [...mms];
   }
   /** Returns the process with this pid, or null. */
   process(pid: number): Process | null {
@@ -135,6 +163,10 @@ export class Machine {
       case 'add_seals':
       case 'userfaultfd':
         return fileCall(this, process, op, chosen);
+      case 'uffd_ioctl':
+      case 'uffd_read':
+      case 'pagemap_scan':
+        return this.#uffd(process, tid, op, chosen);
       case 'shmget':
         return this.#shmget(op, chosen);
       case 'nop':
@@ -181,22 +213,31 @@ export class Machine {
    * Begins an operation that may have to wait for userfaultfd. Nothing is done before its first step.
    * @returns  the operation; each step does as much of it as can be done now
    */
-  begin(tid: number, op: Op): OpUnderWay {
+  begin(tid: number, op: Op, chosen: Chosen = {}): OpUnderWay {
     const process = this.#tasks.get(tid);
     const mm = process?.mm ?? null;
-    if (process === undefined || mm === null) return { step: () => this.apply(tid, op) };
+    if (process === undefined || mm === null) return { step: () => this.apply(tid, op, chosen) };
+    const caller = { machine: this, process, mm, tid };
+    if (op.call === 'uffd_ioctl') return startUffdCall(caller, op, chosen);
     const charges = new CallCharges(this.kernel.work);
     if (op.call === 'touch') return new Touching(mm, op, tid);
     if (op.call === 'clone' && (op.flags & CLONE_VM) === 0)
       return new ForkUnderWay(
-        () => forkCall(mm),
+        () => this.#fork(mm),
         (came) => (came instanceof Mm ? this.#addCopy(process, op, came) : outcomeOf(came)),
         charges,
       );
-    const form = mayWait(op) ? waitingForm({ machine: this, process, mm, tid }, op) : null;
+    const form = mayWait(op) ? waitingForm(caller, op, chosen) : null;
     return form === null || !mayWait(op)
-      ? { step: () => this.apply(tid, op) }
+      ? { step: () => this.apply(tid, op, chosen) }
       : new MemoryOpUnderWay(op, form, charges);
+  }
+
+  #uffd(process: Process, tid: number, op: UffdOp, chosen: Chosen): Outcome {
+    const { mm } = process;
+    return mm === null
+      ? UNKNOWN
+      : finished(startUffdCall({ machine: this, process, mm, tid }, op, chosen).step());
   }
 
   #memory(caller: Caller, op: MemoryOp, chosen: Chosen): Outcome {
@@ -204,6 +245,20 @@ export class Machine {
     const outcome = memoryCall(caller, op, chosen);
     this.#charges.end(op, outcome.kind === 'errno');
     return outcome;
+  }
+
+  /** Copies an address space; the child is there before its parent goes on. */
+  #fork(parent: Mm): WaitingCall<Mm | SysResult> {
+    const copy = forkMm(parent);
+    const announcements = takeAnnouncements(parent);
+    if (copy instanceof Mm) this.#unborn.add(copy);
+    return {
+      step: () => {
+        const wait = announceNext(announcements);
+        if (wait === null && copy instanceof Mm) this.#unborn.delete(copy);
+        return wait ?? copy;
+      },
+    };
   }
 
   #clone(process: Process, op: Extract<Op, { call: 'clone' }>): Outcome {

@@ -60,6 +60,9 @@ export type MemoryOp = Exclude<
       | 'write_file'
       | 'add_seals'
       | 'userfaultfd'
+      | 'uffd_ioctl'
+      | 'uffd_read'
+      | 'pagemap_scan'
       | 'shmget'
       | 'touch'
       | 'nop';

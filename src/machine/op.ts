@@ -9,6 +9,7 @@
  * The union is closed: a new operation is a new member here, and every switch over `call` then fails to compile until it handles it.
  */
 import type { Addr } from '../base/units.ts';
+import type { UffdOp } from './uffdOp.ts';
 
 /** How memory is touched: a load, a store or an instruction fetch. */
 export type Access = 'read' | 'write' | 'exec';
@@ -21,6 +22,7 @@ export type FileKind = 'regular' | 'directory' | 'device' | 'memfd' | 'zero' | '
 
 /** What a new userfaultfd, timerfd, socket … is to us: a descriptor that cannot be mapped is `other`. */
 export type Op =
+  | UffdOp
   | {
       readonly call: 'mmap';
       readonly addr: Addr;
@@ -140,6 +142,8 @@ export type Op =
       readonly offset: number;
       readonly len: number;
       readonly stamp: number;
+      /** What it answers: the bytes that were written; left out: the part of `len` that was gone through. */
+      readonly answers?: 'written';
     }
   /** fcntl(F_ADD_SEALS) of a memfd; `seals` are the F_SEAL_ bits. */
   | { readonly call: 'add_seals'; readonly fd: number; readonly seals: number }
@@ -187,6 +191,18 @@ export type Recorded =
   | { readonly kind: 'value'; readonly value: number; readonly resident?: string }
   | { readonly kind: 'errno'; readonly errno: string }
   | { readonly kind: 'signal'; readonly signal: string; readonly code: string; readonly addr: Addr }
+  /** An ioctl: what it wrote into its structure as text (`{copy=4096}`), null where nothing is told. */
+  | {
+      readonly kind: 'ioctl';
+      readonly result:
+        | { readonly kind: 'value'; readonly value: number }
+        | { readonly kind: 'errno'; readonly errno: string };
+      readonly output: string | null;
+    }
+  /** Messages of a userfaultfd as text, one after the other, and the error that ended the reads. */
+  | { readonly kind: 'messages'; readonly text: string }
+  /** The thread sleeps; `worker` is null where that is a child, which has only one. */
+  | { readonly kind: 'blocked'; readonly worker: number | null }
   | { readonly kind: 'none' };
 
 /** An operation where it stands in an input. */

@@ -19,7 +19,7 @@ import { brkCall, mmapCall, mremapCall, munmapCall, type WaitingCall } from '../
 import type { CallCharges } from './callCharges.ts';
 import { type Outcome, outcomeOf } from './machine.ts';
 import { type Caller, fileForMmap, isHidden, type MemoryOp } from './memoryCalls.ts';
-import type { Op } from './op.ts';
+import type { Chosen, Op } from './op.ts';
 
 /** An operation that was begun: each step gives the outcome, or what has to be done before the next one. */
 export type OpUnderWay = WaitingCall<Outcome>;
@@ -45,20 +45,20 @@ export const mayWait = (op: Op): op is WaitingOp => WAITING.has(op.call);
 
 /**
  * Returns what makes the waiting form of `op`, or null if it is refused at once. Making it may already do its work.
- * @param caller  who does it
+ * @param caller  who does it; @param chosen  what the kernel chose, where a recording tells
  */
-export function waitingForm(caller: Caller, op: WaitingOp): (() => WaitingCall) | null {
+export function waitingForm(caller: Caller, op: WaitingOp, chosen: Chosen): (() => WaitingCall) | null {
   const { mm, tid } = caller;
   switch (op.call) {
     case 'mmap':
       return () => {
-        const file = op.fd < 0 ? null : fileForMmap(caller, op, {});
-        return mmapCall(mm, { ...op, file, chosen: null }, tid);
+        const file = op.fd < 0 ? null : fileForMmap(caller, op, chosen);
+        return mmapCall(mm, { ...op, file, chosen: chosen.addr ?? null }, tid);
       };
     case 'munmap':
       return () => munmapCall(mm, op.addr, op.len);
     case 'mremap':
-      return () => mremapCall(mm, { ...op, chosen: null }, tid);
+      return () => mremapCall(mm, { ...op, chosen: chosen.addr ?? null }, tid);
     case 'brk':
       return () => brkCall(mm, op.addr);
     case 'madvise':

@@ -9,14 +9,14 @@ import type { UffdWait } from '../mm/uffdContext.ts';
 import { DONE, type Outcome } from './machine.ts';
 import type { Op } from './op.ts';
 
-/** One access at the start of each page (or at `addr`), ascending; stops at the first signal. */
+/** One access at the start of each page (or at `addr`, where it leaves no stamp), ascending; stops at the first signal. */
 export function touch(mm: Mm, op: Extract<Op, { call: 'touch' }>): Outcome {
   const end = op.addr + op.len;
   const stamp = op.stamp ?? null;
   const { access } = op;
   const by = op.by === 'kernel' ? 'copy' : 'program';
   for (let addr = op.addr; addr < end; addr += PAGE_SIZE) {
-    const result = accessPage(mm, { addr, access, stamp, by });
+    const result = accessPage(mm, { addr, access, stamp: addr % PAGE_SIZE === 0 ? stamp : null, by });
     if (result.kind === 'userfault') throw new Unmodelled('a userfaultfd fault', 'docs/scope.md#userfaultfd');
     if (result.kind === 'signal') return refusal(op, addr, result);
   }
@@ -52,7 +52,8 @@ export class Touching {
     const { addr, len, access, by, stamp = null } = this.#op;
     for (; this.#addr < addr + len; this.#addr += PAGE_SIZE) {
       const who = by === 'kernel' ? ('copy' as const) : ('program' as const);
-      const first: AccessRequest = { addr: this.#addr, access, stamp, by: who, tid: this.#tid };
+      const left = this.#addr % PAGE_SIZE === 0 ? stamp : null;
+      const first: AccessRequest = { addr: this.#addr, access, stamp: left, by: who, tid: this.#tid };
       const result = accessPage(this.#mm, this.#again ?? first);
       this.#again = result.kind === 'userfault' ? result.again : null;
       if (result.kind === 'userfault') return result.wait;

@@ -86,6 +86,9 @@ export const PAGE_STATE = {
   zero: 32,
   huge: 64,
   uffdWp: 128,
+  /** What kind of marker it is, where pagemap itself does not tell. */
+  poison: 256,
+  wpMarker: 512,
 } as const;
 
 /**
@@ -113,7 +116,10 @@ export function entryState(mm: Mm, vma: Vma | null, low: number, high: number): 
       return PAGE_STATE.swap | uffdWp | (vma !== null && isShared(vma) ? PAGE_STATE.file : 0);
     case MARKER:
       if (high & MARKER_GUARD) return PAGE_STATE.swap | PAGE_STATE.guard | uffdWp;
-      return PAGE_STATE.swap | (high & MARKER_POISON ? uffdWp : PAGE_STATE.uffdWp);
+      return (
+        PAGE_STATE.swap |
+        (high & MARKER_POISON ? PAGE_STATE.poison | uffdWp : PAGE_STATE.wpMarker | PAGE_STATE.uffdWp)
+      );
     case MIGRATION:
       return PAGE_STATE.swap;
     default:

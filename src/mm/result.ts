@@ -57,6 +57,7 @@ export const WHYS = [
   'not-permitted',
   'uffd-busy',
   'no-handshake',
+  'no-message',
   'bad-pointer',
   'gone',
   'changing',

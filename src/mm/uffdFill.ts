@@ -36,6 +36,8 @@ export interface FillRequest {
   readonly mode: number;
   /** COPY: where from, in the memory of the caller. */
   readonly source?: Addr;
+  /** COPY: what is there, where that is memory of the caller outside the model: bytes full of `stamp`, then nothing. */
+  readonly buffer?: { readonly stamp: number; readonly bytes: number };
   /** The structure cannot be written: pages are filled and nobody is woken. */
   readonly readOnly?: boolean;
 }
@@ -189,6 +191,11 @@ export class UffdFill {
   /** Reads one page of the source, which may lie across two. Returns it, why it cannot be read, or what to wait for. */
   #read(source: Addr): CopiedPage | SysResult | UffdWait {
     const { mm, tid } = this.#caller;
+    const buffer = this.#request?.buffer;
+    if (buffer !== undefined)
+      return this.#done + PAGE_SIZE > buffer.bytes
+        ? refused(EFAULT, 'source-unreadable')
+        : { pfn: 0, offset: 0, next: 0, stamp: buffer.stamp, hasFaulted: false };
     let hasFaulted = false;
     const last = source + PAGE_SIZE - 1;
     for (let addr = this.#again?.addr ?? source; addr <= last; addr = addr - (addr % PAGE_SIZE) + PAGE_SIZE) {

@@ -6,7 +6,7 @@
  */
 
 import type { Addr, Pgoff } from '../base/units.ts';
-import type { OpRecord } from '../machine/op.ts';
+import type { OpRecord, Recorded } from '../machine/op.ts';
 import type { Limit } from './limits.ts';
 import type { MapsLine } from './maps.ts';
 import type { PageRun } from './pagemapRle.ts';
@@ -15,7 +15,7 @@ import type { ProcStat } from './stat.ts';
 import type { VmaInternals } from './vmasEnd.ts';
 
 /** Anything a parser yields. */
-export type ReplayItem = Start | ReplayOp | SignalItem | Snapshot | EndState | Warning | Summary;
+export type ReplayItem = Start | ReplayOp | Completion | SignalItem | Snapshot | EndState | Warning | Summary;
 
 /** The formats that can be told apart by their first lines, and the recording directory. */
 export type InputFormat =
@@ -40,6 +40,8 @@ export interface Start {
   readonly program: string | null;
   /** Pages of the machine's swap devices, where the input tells them. */
   readonly swapPages?: number;
+  /** Only in ops files with sleeping threads: bytes of the memfd that is there, empty. */
+  readonly memfdBytes?: number;
 }
 
 /** One vma at the start. */
@@ -123,8 +125,29 @@ export interface ReplayOp extends OpRecord {
   /** Only in ops files: the number the file gives the operation, and the page faults it was charged. */
   readonly number?: number;
   readonly faults?: number | null;
+  /** Only in ops files with sleeping threads: the call as it is written. */
+  readonly text?: string;
   /** Only in ops files: the address stands for what the line before returned, if that lies outside the window. */
   readonly placed?: true;
+}
+
+/** A thread of an ops file that can sleep: one of the workers of the process, or a child. */
+export interface Sleeper {
+  readonly kind: 'worker' | 'child';
+  readonly number: number;
+}
+
+/** Only in ops files with sleeping threads: a call in which a thread slept is over. */
+export interface Completion {
+  readonly kind: 'completion';
+  /** Number of the operation that released it. */
+  readonly number: number;
+  readonly who: Sleeper;
+  readonly recorded: Recorded;
+  /** Page faults charged for the whole call, null where none are told. */
+  readonly faults: number | null;
+  readonly file: string;
+  readonly line: number;
 }
 
 /** A signal that a thread received for an access (SIGSEGV, SIGBUS); its touch, if faults were recorded, is the item of that thread before it. */
@@ -155,7 +178,7 @@ export interface SnapshotVma {
 export interface SnapshotPages {
   readonly start: Addr;
   readonly end: Addr;
-  /** Eight columns: P S F X D G Z H, or dashes. */
+  /** Eight columns: P S F X D G Z H, or dashes; where threads sleep two more: W, and w p g for the kind of a marker. */
   readonly flags: string;
   /** The first 8 bytes of each page, null for pages that are not present. */
   readonly stamp: number | null;
@@ -177,15 +200,59 @@ export interface SnapshotInternals {
   readonly line: number;
 }
 
+/** Pages for which PAGEMAP_SCAN tells the same categories. */
+export interface SnapshotCategories {
+  readonly start: Addr;
+  readonly end: Addr;
+  /** PAGE_IS_ bits. */
+  readonly categories: number;
+  readonly line: number;
+}
+
+/** A userfaultfd in a snapshot, as its fdinfo shows it. */
+export interface SnapshotContext {
+  readonly number: number;
+  readonly pending: number;
+  readonly total: number;
+  /** The line `API:` of fdinfo. */
+  readonly api: string;
+  readonly line: number;
+}
+
+/** The memfd in a snapshot. */
+export interface SnapshotMemfd {
+  readonly size: number;
+  readonly blocksKb: number;
+  /** Bytes that are in the page cache or in swap. */
+  readonly data: readonly { readonly start: number; readonly end: number }[];
+  readonly line: number;
+}
+
+/** Who sleeps at a snapshot, in which operation. */
+export interface SnapshotSleeper {
+  readonly who: Sleeper;
+  readonly number: number;
+  readonly line: number;
+}
+
+/** What a snapshot tells besides processes where threads sleep. */
+export interface SnapshotUffd {
+  readonly contexts: readonly SnapshotContext[];
+  readonly memfd: SnapshotMemfd;
+  readonly sleepers: readonly SnapshotSleeper[];
+}
+
 /** One process in a snapshot. */
 export interface SnapshotProcess {
   readonly task: number;
   /** kB of page tables of the whole process; only differences between snapshots mean something. */
   readonly pageTablesKb: number;
-  /** VmSwap; null where there is no swap. */
+  /** kB that are in swap (VmSwap); null where that is not told. */
   readonly swapKb: number | null;
   readonly vmas: readonly SnapshotVma[];
   readonly pages: readonly SnapshotPages[];
+  /** Only where threads sleep. */
+  readonly categories: readonly SnapshotCategories[];
   /** Null where they were not to be had. */
   readonly internals: readonly SnapshotInternals[] | null;
   readonly line: number;
@@ -197,6 +264,8 @@ export interface Snapshot {
   /** Number of the operation it follows. */
   readonly number: number;
   readonly processes: readonly SnapshotProcess[];
+  /** Null in files without userfaultfd. */
+  readonly uffd: SnapshotUffd | null;
   readonly file: string;
   readonly line: number;
 }

@@ -1,5 +1,5 @@
 /**
- * `.ops` files: random operations that a real process executed, with exact answers (opfuzz format 1).
+ * `.ops` files: random operations that a real process executed, with exact answers (opfuzz and opfuzz-uffd, format 1).
  *
  *   # opfuzz format 1 seed 1 ops 200 window 0x200000000000-0x200000800000 mode 1
  *   1 touch_write(0x200000025000, 872448) = 0 <flt 213>
@@ -9,12 +9,13 @@
  *   snapshot 25 … end
  *
  * The process is task SELF, child K is task CHILD + K. The calls are in opsCalls.ts. One number may have two lines: each is an operation of its own.
- * `opfuzz-uffd` files have more operations and sleeping threads; they are recognised and refused.
+ * In opfuzz-uffd files calls may sleep: `join(T)` and `child_join(K)` tell that one is over. There every line that is no child's is of task SELF; which
+ * worker makes the call is found out when it is played (play/workers.ts).
  */
-import { UsageError } from '../base/assert.ts';
 import type { Chosen, Op, Recorded } from '../machine/op.ts';
 import { type InputFiles, pathIn } from './input.ts';
-import type { ReplayItem, ReplayOp, Start } from './item.ts';
+import type { Completion, ReplayItem, ReplayOp, Start } from './item.ts';
+import { AnswerReader } from './opsAnswers.ts';
 import { OPS_NAMES, OpsCalls } from './opsCalls.ts';
 import { SELF, SnapshotReader } from './opsSnapshot.ts';
 import { isDigit, ownCopy, Scanner } from './scanner.ts';
@@ -24,7 +25,9 @@ import { chosenOf } from './straceCalls.ts';
 const FORMAT = '# opfuzz format 1 ';
 /** What a sequence may end with where several follow each other. */
 const END = 'end of sequence';
-const UFFD_FORMAT = '# opfuzz-uffd ';
+const UFFD_FORMAT = '# opfuzz-uffd format 1 ';
+/** Pages of swap space that files with userfaultfd are made with, if they do not say: more than the window and its children ever need. */
+const SWAP_PAGES = 2 ** 20;
 const PLACED = { placed: true } as const;
 
 /** Yields what an ops file holds. @param file  its name within `files`; '' if the input is that file */
@@ -46,6 +49,8 @@ class OpsReader {
   readonly #call: CallText;
   readonly #calls: OpsCalls;
   readonly #snapshots: SnapshotReader;
+  readonly #answers: AnswerReader;
+  #isUffd = false;
   #hasBegun = false;
   #lineNr = 0;
   #nr = 0;
@@ -56,6 +61,7 @@ class OpsReader {
     this.#call = new CallText(this.#at, OPS_NAMES);
     this.#calls = new OpsCalls(this.#at, this.#call);
     this.#snapshots = new SnapshotReader(this.#at);
+    this.#answers = new AnswerReader(this.#at, this.#call);
   }
 
   /** Reads one line; null while a snapshot goes on. */
@@ -80,7 +86,7 @@ class OpsReader {
     if (this.#snapshots.isOpen) this.#at.fail('the file ends inside a snapshot', 'a line "end"');
     return {
       kind: 'summary',
-      format: 'opfuzz',
+      format: this.#isUffd ? 'opfuzz-uffd' : 'opfuzz',
       lines: this.#lineNr,
       calls: this.#nr - this.#touches,
       touches: this.#touches,
@@ -91,15 +97,11 @@ class OpsReader {
 
   #header(): Start {
     const at = this.#at;
-    if (at.text.startsWith(UFFD_FORMAT)) {
-      const place = { file: at.file, line: 1, column: 1 };
-      throw new UsageError(
-        'files of opfuzz-uffd (userfaultfd) cannot be read yet',
-        `a file that begins with "${FORMAT}"`,
-        place,
-      );
-    }
-    at.expect(FORMAT, `the first line of an ops file: ${FORMAT}seed S ops N window LO-HI mode M`);
+    this.#isUffd = at.accept(UFFD_FORMAT);
+    this.#snapshots.isUffd = this.#isUffd;
+    this.#calls.isUffd = this.#isUffd;
+    if (!this.#isUffd)
+      at.expect(FORMAT, `the first line of an ops file: ${FORMAT}seed S ops N window LO-HI mode M`);
     at.expect('seed ', '"seed " and a number');
     const seed = at.decimal('the seed');
     at.expect(' ops ', '" ops " and a number');
@@ -110,8 +112,9 @@ class OpsReader {
     const end = at.number('the end of the window');
     at.expect(' mode ', '" mode " and a number');
     const mode = at.decimal('the mode');
+    const uffd = this.#isUffd ? this.#uffdHeader() : null;
     const swapPages = at.accept(' swap ') ? at.decimal('the pages of the swap device') : 0;
-    at.finish('the end of the line after the mode');
+    at.finish('the end of the line');
     if (end <= start)
       at.fail('the window is empty', 'LO below HI', at.text.indexOf(' window ') + ' window '.length);
     const state = {
@@ -124,27 +127,36 @@ class OpsReader {
       window: { start, end },
       files: [],
     };
-    return {
-      kind: 'start',
-      task: SELF,
-      format: 'opfuzz',
-      state,
-      program: `opfuzz seed ${seed} mode ${mode}`,
-      swapPages,
-    };
+    const begun = { kind: 'start', task: SELF, state } as const;
+    if (uffd === null)
+      return { ...begun, format: 'opfuzz', program: `opfuzz seed ${seed} mode ${mode}`, swapPages };
+    const { profile, memfdBytes } = uffd;
+    const program = `opfuzz-uffd seed ${seed} mode ${mode} profile ${profile}`;
+    return { ...begun, format: 'opfuzz-uffd', program, memfdBytes, swapPages: swapPages || SWAP_PAGES };
   }
 
-  #operation(): ReplayOp {
+  #uffdHeader(): { profile: number; memfdBytes: number } {
+    const at = this.#at;
+    at.expect(' profile ', '" profile " and a number');
+    const profile = at.decimal('the profile');
+    at.expect(' memfd ', '" memfd " and a number of bytes');
+    return { profile, memfdBytes: at.decimal('the size of the memfd') };
+  }
+
+  #operation(): ReplayOp | Completion {
     const at = this.#at;
     const number = at.decimal('the number of an operation, or "snapshot"');
     at.expect(' ', 'a blank and a call');
     const by = this.#by();
+    if (this.#isUffd && by === null && (at.accept('join(') || at.accept('child_join(')))
+      return this.#completion(number);
     const open = at.text.indexOf('(', at.pos);
     if (open < 0) at.missing('a call with its arguments in parentheses');
     const name = at.text.slice(at.pos, open);
     this.#call.readArgs(name, open + 1);
-    const result = this.#result();
-    const faults = this.#faults();
+    const text = this.#isUffd ? { text: ownCopy(at.text.slice(open - name.length, at.pos)) } : {};
+    const result = this.#answers.result(name);
+    const faults = this.#answers.faults();
     at.finish('the end of the line');
     const { op, task } = this.#calls.decode(name, number, by);
     if (op.call === 'touch') this.#touches++;
@@ -165,8 +177,22 @@ class OpsReader {
       overlaps: false,
       number,
       faults,
+      ...text,
       ...(this.#call.has(0) && this.#call.text(0) === 'placed' ? PLACED : {}),
     };
+  }
+
+  /** Reads what is behind `join(` or `child_join(`. */
+  #completion(number: number): Completion {
+    const at = this.#at;
+    const kind = at.text.startsWith('child_', at.pos - 'child_join('.length) ? 'child' : 'worker';
+    const who = { kind, number: at.decimal(`the number of a ${kind}`) } as const;
+    at.expect(')', '")" and the result');
+    const recorded = this.#answers.result(null);
+    if (recorded.kind === 'none') at.missing('" = " and the result');
+    const faults = this.#answers.faults();
+    at.finish('the end of the line');
+    return { kind: 'completion', number, who, recorded, faults, file: at.file, line: this.#lineNr };
   }
 
   /** Reads `@K `, if it is there. */
@@ -192,62 +218,5 @@ class OpsReader {
     if (op.call === 'clone') return op.child;
     if (op.call === 'shmget') return this.#calls.segment(this.#call.text(0));
     return op.call === 'open' || op.call === 'memfd_create' ? this.#call.int(0) : null;
-  }
-
-  /** Reads ` = RESULT`, if there is one. */
-  #result(): Recorded {
-    const at = this.#at;
-    const call = this.#call;
-    call.result = 'none';
-    if (at.atEnd) return { kind: 'none' };
-    at.expect(' = ', '" = " and the result');
-    call.result = 'value';
-    if (at.accept('child ')) {
-      call.value = at.decimal('the number of the child');
-      return { kind: 'value', value: call.value };
-    }
-    call.value = at.number('the result');
-    if (call.value >= 0) return this.#value(call.value);
-    call.result = 'errno';
-    at.expect(' ', 'a blank and the name of an error or a signal');
-    const from = at.pos;
-    const name = at.word();
-    if (name === 'SIGSEGV' || name === 'SIGBUS') return this.#signal(name);
-    if (!/^E[A-Z0-9]+$/.test(name))
-      at.fail(`"${name}" is no error and no signal`, 'a name such as ENOMEM, SIGSEGV or SIGBUS', from);
-    if (at.accept(' (')) at.pos = at.text.indexOf(')', at.pos) + 1;
-    return { kind: 'errno', errno: name };
-  }
-
-  /** Reads ` vec=1101`, if it is there. */
-  #value(value: number): Recorded {
-    const at = this.#at;
-    if (!at.accept(' vec=')) return { kind: 'value', value };
-    const from = at.pos;
-    const resident = at.word();
-    if (!/^[01]*$/.test(resident)) at.fail(`"${resident}" are no pages`, '0 or 1 for each page', from);
-    return { kind: 'value', value, resident: ownCopy(resident) };
-  }
-
-  #signal(signal: string): Recorded {
-    const at = this.#at;
-    at.expect(' {si_code=', '" {si_code=" and the code');
-    const comma = at.text.indexOf(',', at.pos);
-    if (comma < 0) at.missing('si_code, then si_addr');
-    const code = at.text.slice(at.pos, comma);
-    at.pos = comma;
-    at.expect(', si_addr=', '", si_addr=" and the address');
-    const addr = at.number('the address');
-    at.expect('}', '"}" after the address');
-    return { kind: 'signal', signal, code, addr };
-  }
-
-  /** Reads ` <flt F>`, if it is there. */
-  #faults(): number | null {
-    const at = this.#at;
-    if (!at.accept(' <flt ')) return null;
-    const faults = at.decimal('the number of faults');
-    at.expect('>', '">" after the number of faults');
-    return faults;
   }
 }

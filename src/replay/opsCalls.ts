@@ -3,13 +3,14 @@
  *
  * What the system calls have in common with strace's notation is read by the same rules (straceCalls.ts). Files have names instead of
  * descriptors (m0 to m3, f0 to f3), which all processes share; System V segments are s0 to s3; processes are `self` and `child K`.
- * docs/ops-files.md has the list.
+ * docs/ops-files.md has the list; what is about userfaultfds and pagemap is in opsUffdCalls.ts.
  */
 import { IPC_CREAT, IPC_EXCL } from '../abi/ipc.ts';
 import { CLONE_FILES, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from '../abi/mman.ts';
 import { PAGE_SIZE } from '../base/units.ts';
 import type { Access, Op } from '../machine/op.ts';
 import { CHILD, SELF } from './opsSnapshot.ts';
+import { UFFD_CALLS } from './opsUffdCalls.ts';
 import type { Scanner } from './scanner.ts';
 import type { CallText } from './straceArgs.ts';
 import { CALL_RULES } from './straceCalls.ts';
@@ -26,22 +27,29 @@ const FIRST_FD = 900;
 const SHM_KEY = 0x4600_0000;
 
 const FILES: readonly string[] = ['m0', 'm1', 'm2', 'm3', 'f0', 'f1', 'f2', 'f3'];
+/** The same file as m0, opened for reading only, in files with userfaultfd. */
+const READ_ONLY = 'm0ro';
+/** Descriptors of m0 and m0ro. */
+export const MEMFD = FIRST_FD;
+export const MEMFD_RO = FIRST_FD + FILES.length;
 const SEGMENT = /^s[0-3]$/;
 
 /** The names that stand for numbers in arguments; `placed` is replaced when the line before has its result. */
 export const OPS_NAMES: ReadonlyMap<string, number> = new Map([
   ['placed', 0],
   ...FILES.map((name, i) => [name, FIRST_FD + i] as const),
+  [READ_ONLY, MEMFD_RO],
 ]);
 
 /** What an argument may be besides a number: a file of a kind, a segment, a process. */
-type Named = 'memfd' | 'regular' | 'file' | 'segment' | 'process';
+type Named = 'memfd' | 'regular' | 'file' | 'segment' | 'process' | 'uffd' | 'target';
 
-interface Call {
+/** How one call is written. */
+export interface Call {
   readonly args: number;
   /** Arguments that may be left out at the end. */
   readonly optional?: number;
-  /** The argument that is a name, and of what. */
+  /** The argument that is a name, and of what; it may be left out where that many are not needed. */
   readonly named?: readonly [argument: number, what: Named];
   /** Reads the call; left out where strace's rule does. */
   readonly decode?: (a: CallText, line: OpsLine) => Op;
@@ -61,6 +69,8 @@ const WANTED: Readonly<Record<Named, string>> = {
   file: 'm0 to m3 or f0 to f3',
   segment: 's0, s1, s2 or s3',
   process: 'self, or "child " and a number',
+  uffd: 'u and the number of a userfaultfd',
+  target: 'u0, u1, …, pagemap self, or pagemap child and a number',
 };
 
 function isNamed(what: Named, text: string): boolean {
@@ -75,6 +85,10 @@ function isNamed(what: Named, text: string): boolean {
       return SEGMENT.test(text);
     case 'process':
       return /^(self|child \d+)$/.test(text);
+    case 'uffd':
+      return /^u\d+$/.test(text);
+    case 'target':
+      return /^(u\d+|pagemap self|pagemap child \d+)$/.test(text);
   }
 }
 
@@ -88,10 +102,13 @@ function touch(a: CallText, first: number, access: Access, stamp: number): Op {
     : { call: 'touch', addr, len, access, stamp, by: 'user' };
 }
 
+/** The process may be left out: the caller itself. */
 const processVm = (a: CallText, number: number, write: boolean): Op => {
-  const len = a.number(2);
+  const first = a.nrArgs - 2;
+  const len = a.number(first + 1);
   const stamp = number + COPY_STAMP;
-  const what = { target: taskOf(a.text(0)), ranges: [{ addr: a.number(1), len }], max: len };
+  const target = first === 0 ? 'self' : taskOf(a.text(0));
+  const what = { target, ranges: [{ addr: a.number(first), len }], max: len } as const;
   return write ? { call: 'process_vm', ...what, write, stamp } : { call: 'process_vm', ...what, write };
 };
 
@@ -140,11 +157,11 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ],
   [
     'process_vm_readv',
-    { args: 3, named: [0, 'process'], decode: (a, { number }) => processVm(a, number, false) },
+    { args: 3, optional: 1, named: [0, 'process'], decode: (a, { number }) => processVm(a, number, false) },
   ],
   [
     'process_vm_writev',
-    { args: 3, named: [0, 'process'], decode: (a, { number }) => processVm(a, number, true) },
+    { args: 3, optional: 1, named: [0, 'process'], decode: (a, { number }) => processVm(a, number, true) },
   ],
   [
     'process_madvise',
@@ -213,12 +230,13 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
     {
       args: 3,
       named: [0, 'file'],
-      decode: (a, { number }) => ({
+      decode: (a, { number, calls }) => ({
         call: 'write_file',
         fd: a.int(0),
         offset: a.number(1),
         len: a.number(2),
         stamp: number + FILE_STAMP,
+        ...(calls.isUffd ? { answers: 'written' } : {}),
       }),
     },
   ],
@@ -267,6 +285,7 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ['child_exit', { args: 1, decode: () => ({ call: 'exit_group' }) }],
   ['child_touch_read', { args: 3, decode: (a) => touch(a, 1, 'read', 0) }],
   ['child_touch_write', { args: 3, decode: (a, { number }) => touch(a, 1, 'write', number + CHILD_STAMP) }],
+  ...UFFD_CALLS,
   ['migrate_start', { args: 2, decode: (a) => migrate(a, 'start') }],
   ['migrate_end', { args: 2, decode: (a) => migrate(a, 'end') }],
   ['nop', { args: 0, decode: () => ({ call: 'nop' }) }],
@@ -280,6 +299,8 @@ export class OpsCalls {
   readonly #segments = [-1, -1, -1, -1];
   #nrSegments = 0;
   #nextChild = 0;
+  /** The file is one with userfaultfd. */
+  isUffd = false;
 
   /** @param at  the scanner of the file; @param call  where the arguments were read */
   constructor(at: Scanner, call: CallText) {
@@ -324,7 +345,7 @@ export class OpsCalls {
       );
     }
     for (let i = 0; i < a.nrArgs; i++) {
-      if (named?.[0] === i) {
+      if (named?.[0] === i && a.nrArgs === args) {
         if (!isNamed(named[1], a.text(i))) a.fail(i, WANTED[named[1]]);
       } else if (a.startsWithLetter(i)) this.#checkWord(i, name);
     }
@@ -348,7 +369,7 @@ export class OpsCalls {
     this.#segments[digit] = this.#nrSegments++;
     return digit;
   }
-  /** Returns the task of the child that a fork makes: the number it was given, or the next one. */
+  /** Returns the task of the child that a fork makes: the number it was given, or the next one, also where its parent sleeps. */
   newChild(a: CallText): number {
     if (a.result === 'errno') return UNKNOWN_CHILD + this.#at.line;
     const child = a.result === 'value' ? a.value : this.#nextChild;

@@ -5,17 +5,32 @@
  *   vma START-END PERMS OFFSET [NAME] Rss=852 … flags=rd wr mr mw me ac
  *   internal START-END pgoff=N anon=1 root=1 parent=1 children=1 vmas=2 chain=1
  *   pg START-END P--X---- v=23
+ *
+ * Where threads sleep, there are two columns more, swap_kb=, and the lines of opsSnapshotUffd.ts.
  */
-import type { Snapshot, SnapshotInternals, SnapshotPages, SnapshotProcess, SnapshotVma } from './item.ts';
+import type {
+  Snapshot,
+  SnapshotCategories,
+  SnapshotInternals,
+  SnapshotPages,
+  SnapshotProcess,
+  SnapshotVma,
+} from './item.ts';
+import { readCategories, UffdLines } from './opsSnapshotUffd.ts';
 import { isDigit, ownCopy, type Scanner } from './scanner.ts';
 
 /** The task of the process itself. */
 export const SELF = 1;
 /** The task of child 0; child K is CHILD + K. */
 export const CHILD = 2;
+/** The task of worker 0 of the process in files with userfaultfd; worker T is WORKER + T. */
+export const WORKER = 900_000;
+/** The descriptor of userfaultfd 0 in ops files; uN is UFFD_FD + N. */
+export const UFFD_FD = 10_000;
 
 const PERMS = /^[r-][w-][x-][ps]$/;
 const PAGE_FLAGS = /^[P-][S-][F-][X-][D-][G-][Z-][H-]$/;
+const PAGE_FLAGS_UFFD = /^[P-][S-][F-][X-][D-][G-][Z-][H-][W-][wpg-]$/;
 const [BLANK, ZERO, EQUALS, UPPER_A, UPPER_Z, UNDERSCORE, LOWER_A, LOWER_Z] = [
   32, 48, 61, 65, 90, 95, 97, 122,
 ];
@@ -32,6 +47,7 @@ interface OpenProcess {
   readonly swapKb: number | null;
   readonly vmas: SnapshotVma[];
   readonly pages: SnapshotPages[];
+  readonly categories: SnapshotCategories[];
   internals: SnapshotInternals[] | null;
   readonly line: number;
 }
@@ -45,11 +61,15 @@ export class SnapshotReader {
   #processes: OpenProcess[] = [];
   #number = 0;
   #line = 0;
+  readonly #lines: UffdLines;
   /** Between `snapshot` and `end`. */
   isOpen = false;
+  /** They are those of a file with userfaultfd. */
+  isUffd = false;
 
   constructor(at: Scanner) {
     this.#at = at;
+    this.#lines = new UffdLines(at);
   }
 
   /** It was asked for, and nothing of it has come. */
@@ -76,7 +96,8 @@ export class SnapshotReader {
     if (at.text === 'end') {
       this.isOpen = false;
       const processes: readonly SnapshotProcess[] = this.#processes;
-      return { kind: 'snapshot', number: this.#number, processes, file: at.file, line: this.#line };
+      const uffd = this.isUffd ? this.#lines.take() : null;
+      return { kind: 'snapshot', number: this.#number, processes, uffd, file: at.file, line: this.#line };
     }
     if (at.accept('self ')) this.#begin(SELF);
     else if (at.accept('child ')) this.#begin(CHILD + at.decimal('the number of the child'));
@@ -86,7 +107,12 @@ export class SnapshotReader {
       const process = this.#current();
       process.internals ??= [];
       process.internals.push(this.#internals());
-    } else at.missing('"self", "child K", "vma", "internal", "pg" or "end"');
+    } else if (this.isUffd && at.accept('cat ')) this.#current().categories.push(readCategories(at));
+    else if (!this.isUffd) at.missing('"self", "child K", "vma", "internal", "pg" or "end"');
+    else if (!this.#lines.accept())
+      at.missing(
+        '"self", "child K", "vma", "internal", "pg", "cat", "uffd uN", "memfd m0", "blocked" or "end"',
+      );
     return null;
   }
 
@@ -95,9 +121,15 @@ export class SnapshotReader {
     at.blanks();
     at.expect('pgtables_kb=', 'pgtables_kb= and a number');
     const pageTablesKb = at.decimal('a number of kB');
-    const swapKb = at.accept(' swap_kb=') ? at.decimal('a number of kB') : null;
+    const swapKb = this.isUffd || at.text.startsWith(' swap_kb=', at.pos) ? this.#swapKb() : null;
     at.finish('the end of the line');
-    this.#processes.push({ task, pageTablesKb, swapKb, vmas: [], pages: [], internals: null, line: at.line });
+    const lists = { vmas: [], pages: [], categories: [], internals: null };
+    this.#processes.push({ task, pageTablesKb, swapKb, ...lists, line: at.line });
+  }
+
+  #swapKb(): number {
+    this.#at.expect(' swap_kb=', '" swap_kb=" and a number');
+    return this.#at.decimal('a number of kB');
   }
 
   #current(): OpenProcess {
@@ -219,8 +251,14 @@ export class SnapshotReader {
     const start = at.hex('the start address in hex');
     at.expect('-', '"-" between start and end');
     const end = at.hex('the end address in hex');
-    at.expect(' ', 'a blank and eight columns');
-    const flags = this.#checkedWord(PAGE_FLAGS, 'no page flags', 'P S F X D G Z H or - in eight columns');
+    at.expect(' ', `a blank and ${this.isUffd ? 'ten' : 'eight'} columns`);
+    const flags = this.isUffd
+      ? this.#checkedWord(
+          PAGE_FLAGS_UFFD,
+          'no page flags',
+          'P S F X D G Z H W or - in nine columns, then w, p, g or -',
+        )
+      : this.#checkedWord(PAGE_FLAGS, 'no page flags', 'P S F X D G Z H or - in eight columns');
     const stamp = at.accept(' v=') ? at.decimal('the stamp') : null;
     at.finish('the end of the line');
     return { start, end, flags, stamp, line: at.line };

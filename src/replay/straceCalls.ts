@@ -7,6 +7,7 @@
  * What the kernel chose freely (addresses without MAP_FIXED, descriptors, ids, pids) goes into `chosen`; nothing else is taken from
  * the result. A call that populates or writes memory of another process is not followed and says so.
  */
+
 import {
   F_ADD_SEALS,
   F_DUPFD,
@@ -26,6 +27,7 @@ import {
   PR_SET_VMA,
   PR_SET_VMA_ANON_NAME,
 } from '../abi/prctl.ts';
+import { UFFD_API } from '../abi/userfaultfd.ts';
 import { Unmodelled } from '../base/assert.ts';
 import { fileKindOf } from '../machine/fileKind.ts';
 import type { Chosen, Op, OpenMode } from '../machine/op.ts';
@@ -362,6 +364,12 @@ function uffdRequest(text: string): string | null {
   return UFFD_REQUESTS.get(text.slice(0, 10)) ?? 'an ioctl of userfaultfd';
 }
 
+/** The handshake. What it asks for is taken for nothing: threads of a recording are not followed while they sleep in userfaultfd. */
+function uffdApi(a: CallText): Op {
+  const request = { name: 'UFFDIO_API', api: UFFD_API, features: 0 } as const;
+  return { call: 'uffd_ioctl', fd: a.int(0), name: request.name, request };
+}
+
 function ioctlOp(a: CallText): Op | string | null {
   const request = uffdRequest(a.text(1));
   if (request === null) return null;
@@ -384,7 +392,6 @@ function ioctlOp(a: CallText): Op | string | null {
       len: a.number(a.member(2, 'len')),
     };
   }
-  return request === 'UFFDIO_API' || request === 'UFFDIO_WAKE'
-    ? null
-    : `${request} moves pages, which is not followed yet`;
+  if (request === 'UFFDIO_API') return uffdApi(a);
+  return request === 'UFFDIO_WAKE' ? null : `${request} moves pages, which is not followed yet`;
 }

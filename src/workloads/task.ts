@@ -164,8 +164,14 @@ function refusal(op: Op, outcome: Exclude<Outcome, { kind: 'value' }>): string {
       return `${op.call}${where} of the workload was refused: ${outcome.errno} (${outcome.why})`;
     case 'signal':
       return `${op.call}${where} of the workload ended in ${outcome.signal} (${outcome.code}) at ${hex(outcome.addr)}`;
+    case 'ioctl':
+      return outcome.result.kind === 'value'
+        ? `${op.call} of the workload answers with a structure, not with a value`
+        : refusal(op, outcome.result);
     case 'resident':
-      return `${op.call}${where} of the workload answers with pages, not with a value`;
+    case 'messages':
+    case 'blocked':
+      return `${op.call}${where} of the workload answers with ${outcome.kind === 'resident' ? 'pages' : outcome.kind}, not with a value`;
     case 'unknown-memory':
       return `${op.call}${where} of the workload was made by a thread that does not exist`;
   }

@@ -150,8 +150,8 @@ const KINDS: readonly Kind[] = [
   {
     name: 'uffd.ops',
     make: file('uffd.ops', '# opfuzz-uffd format 1 seed 1 ops 1 window 0x1000-0x2000 mode 0\n'),
-    problem: 'DIR/uffd.ops:1:1: files of opfuzz-uffd (userfaultfd) cannot be read yet',
-    wanted: '',
+    problem: 'DIR/uffd.ops:1:64: the line ends here',
+    wanted: '" profile " and a number',
   },
   {
     name: 'poison.ops',

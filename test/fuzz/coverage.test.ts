@@ -4,6 +4,7 @@
  *
  * The model plays alone: whether it is right is for other tests. So nothing is verified on the way, which takes most of their time.
  */
+import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Unmodelled } from '../../src/base/assert.ts';
 import { COVERAGE_UNIVERSE, Coverage, unreached } from '../../src/fuzz/coverage.ts';
@@ -11,13 +12,16 @@ import { type FuzzModeName, fuzzSequence } from '../../src/fuzz/index.ts';
 import { Machine, type Outcome } from '../../src/machine/index.ts';
 import { type Features, Kernel, LINUX_6_18 } from '../../src/mm/index.ts';
 import { filesInMemory, opsItems } from '../../src/replay/index.ts';
+import { outcomeText } from '../../src/replay/play/difference.ts';
 import { Player } from '../../src/replay/play/player.ts';
 import type { Case } from '../spec/caseFile.ts';
 import { Run } from '../spec/caseTarget.ts';
 import { loadPageCases, loadUffdCases, whyNotOn } from '../spec/pageCases.ts';
 import { loadFuzzedCases, loadVmaCases } from '../spec/vmaCases.ts';
 import { VmaModel } from '../spec/vmaModel.ts';
+import { openFile } from '../support/recordings.ts';
 import { EDGE_ROWS, type EdgeRow, TASK } from './edgeRows.ts';
+import { UFFD_EDGE_ROWS } from './uffdEdgeRows.ts';
 
 /** The seeds of each mode: from 1 to this. */
 const SEEDS: Readonly<Record<Exclude<FuzzModeName, 'all'>, number>> = {
@@ -30,30 +34,14 @@ const SEEDS: Readonly<Record<Exclude<FuzzModeName, 'all'>, number>> = {
   swap: 20,
 };
 const OPS = 200;
+const RECORDED = 'test/recordings/opfuzz-uffd';
+const ROWS = [...EDGE_ROWS, ...UFFD_EDGE_ROWS];
 
 /** Keys that nothing here reaches, and why. */
 const EXCEPTIONS: readonly (readonly [key: string, why: string])[] = [
   ['why:stack-limit', 'a stack that may not grow is a SIGSEGV, so the program never sees why'],
   ['why:guard-gap', 'the same'],
   ['why:cannot-extend', 'every vma that mremap lets grow takes more of itself; the check is a safeguard'],
-  ...[
-    'no-handshake',
-    'bad-pointer',
-    'gone',
-    'changing',
-    'not-registered',
-    'page-exists',
-    'no-page',
-    'not-movable',
-    'source-unreadable',
-    'partial',
-  ].map(
-    (why) =>
-      [
-        `why:${why}`,
-        'answers of ioctls of userfaultfd, which are no operations: test/spec/uffd.cases has them',
-      ] as const,
-  ),
   ['process_madvise:EHWPOISON', 'as madvise, where a case reaches it'],
 ];
 
@@ -82,6 +70,16 @@ function playSeed(mode: FuzzModeName, seed: number, coverage: Coverage): void {
   coverage.faults(player.machine.kernel.work);
 }
 
+/** Plays a recorded sequence: only files with userfaultfd, which no seed draws here. */
+function playRecorded(path: string, coverage: Coverage): void {
+  const player = new Player(
+    { verify: 'never', events: coverage.event, outcomes: (op, outcome) => coverage.outcome(op, outcome) },
+    {},
+  );
+  player.play(opsItems(openFile(path)));
+  coverage.faults(player.machine.kernel.work);
+}
+
 class UnverifiedModel extends VmaModel {
   override verify(): void {}
 }
@@ -107,6 +105,13 @@ function playRow(row: EdgeRow, coverage: Coverage): Outcome {
   return last;
 }
 
+/** The error that an operation gave, or `ok`. */
+function errnoOf(outcome: Outcome): string {
+  if (outcome.kind === 'ioctl') return errnoOf(outcome.result);
+  if (outcome.kind === 'messages') return outcome.error?.errno ?? 'ok';
+  return outcome.kind === 'errno' ? outcome.errno : 'ok';
+}
+
 const CASES = [
   ...loadVmaCases(),
   ...loadFuzzedCases(),
@@ -117,9 +122,9 @@ const isSmall = (c: Case): boolean =>
   !c.steps.some(({ step }) => step.op === 'fill' || step.op === 'commit' || step.op === 'gather');
 
 describe('an edge row', () => {
-  it.each(EDGE_ROWS.map((row) => [row.title, row.gives, row] as const))('%s: %s', (_title, gives, row) => {
+  it.each(ROWS.map((row) => [row.title, row.gives, row] as const))('%s: %s', (_title, gives, row) => {
     const outcome = playRow(row, new Coverage());
-    expect(outcome.kind === 'errno' ? outcome.errno : 'ok', JSON.stringify(outcome)).toBe(gives);
+    expect(errnoOf(outcome), outcomeText(outcome)).toBe(gives);
   });
 });
 
@@ -130,7 +135,8 @@ describe('the fixed seeds, the cases and the edge rows', () => {
   for (const c of CASES) playCase(c, coverage);
   for (const switches of SWITCHES)
     for (const c of loadVmaCases().filter(isSmall)) playCase(c, coverage, { ...LINUX_6_18, ...switches });
-  for (const row of EDGE_ROWS) playRow(row, coverage);
+  for (const name of readdirSync(RECORDED)) playRecorded(`${RECORDED}/${name}`, coverage);
+  for (const row of ROWS) playRow(row, coverage);
   const missing = unreached(coverage.keys()).map(({ key }) => key);
 
   it('reach every verdict, reason and errno but for the exceptions', () => {

@@ -8,7 +8,7 @@
 import { FALLOC_FL_KEEP_SIZE } from '../../src/abi/fcntl.ts';
 import { IPC_CREAT, IPC_EXCL, IPC_PRIVATE, SHM_EXEC } from '../../src/abi/ipc.ts';
 import * as mman from '../../src/abi/mman.ts';
-import type { Chosen, Op } from '../../src/machine/index.ts';
+import type { Chosen, Op, UffdRequest } from '../../src/machine/index.ts';
 import type { Features } from '../../src/mm/index.ts';
 
 /** A row: its title, the operations, and what the last one gives. */
@@ -47,6 +47,13 @@ const bind = (page: number, nodes: string): Op => ({
 });
 const seal = (page: number, pages: number): Op => ({ call: 'mseal', ...at(page, pages), flags: 0 });
 const uffd: Op = { call: 'userfaultfd', flags: 0 };
+const ioctl = (fd: number, request: UffdRequest): Op => ({
+  call: 'uffd_ioctl',
+  fd,
+  name: request.name,
+  request,
+});
+const api = (fd: number, features = 0): Op => ioctl(fd, { name: 'UFFDIO_API', api: 0xaa, features });
 const register = (fd: number, page: number, pages = 1, mode = 2): Op => ({
   call: 'uffd_register',
   fd,
@@ -175,15 +182,27 @@ const UFFD: readonly EdgeRow[] = [
     map(0, 3),
     uffd,
     uffd,
+    api(3),
+    api(4),
     register(3, 0),
     register(3, 2),
     register(4, 1),
   ),
-  row('registering what another context has', 'EBUSY', map(0, 1), uffd, uffd, register(3, 0), register(4, 0)),
+  row(
+    'registering what another context has',
+    'EBUSY',
+    map(0, 1),
+    uffd,
+    uffd,
+    api(3),
+    api(4),
+    register(3, 0),
+    register(4, 0),
+  ),
   row('registering with no descriptor', 'EBADF', map(0, 1), register(3, 0)),
   row('registering with a file', 'ENOTTY', map(0, 1), memfd(), register(3, 0)),
-  row('registering where nothing is mapped', 'EINVAL', uffd, register(3, 0)),
-  row('registering a part at the map limit', 'ENOMEM', map(0, 3), uffd, full, register(3, 1)),
+  row('registering where nothing is mapped', 'EINVAL', uffd, api(3), register(3, 0)),
+  row('registering a part at the map limit', 'ENOMEM', map(0, 3), uffd, api(3), full, register(3, 1)),
   row(
     'registering a file that is sealed against writes',
     'EPERM',
@@ -192,6 +211,7 @@ const UFFD: readonly EdgeRow[] = [
     { call: 'add_seals', fd: 3, seals: 8 },
     map(0, 1, mman.PROT_READ, mman.MAP_SHARED | mman.MAP_FIXED, 3),
     uffd,
+    api(4),
     register(4, 0, 1, 1),
   ),
   row(
@@ -200,6 +220,7 @@ const UFFD: readonly EdgeRow[] = [
     map(0, 512),
     touch(0, 'write'),
     uffd,
+    api(3),
     register(3, 0, 512, 1),
     { call: 'madvise', ...at(0, 512), advice: mman.MADV_COLLAPSE },
   ),
@@ -209,17 +230,19 @@ const UFFD: readonly EdgeRow[] = [
     map(0, 512),
     touch(0, 'write'),
     uffd,
+    api(3),
     register(3, 0, 512, 1),
     advise('self', mman.MADV_COLLAPSE, 0, 512),
   ),
   row('unregistering with no descriptor', 'EBADF', map(0, 1), unregister(3, 0)),
   row('unregistering with a file', 'ENOTTY', map(0, 1), memfd(), unregister(3, 0)),
-  row('unregistering where nothing is mapped', 'EINVAL', uffd, unregister(3, 0)),
+  row('unregistering where nothing is mapped', 'EINVAL', uffd, api(3), unregister(3, 0)),
   row(
     'unregistering a part at the map limit',
     'ENOMEM',
     map(0, 3),
     uffd,
+    api(3),
     register(3, 0, 3),
     full,
     unregister(3, 1),

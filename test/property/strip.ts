@@ -182,6 +182,9 @@ function resultOf(outcome: Outcome): string {
     case 'signal':
       return outcome.signal;
     case 'resident':
+    case 'ioctl':
+    case 'messages':
+    case 'blocked':
     case 'unknown-memory':
       return outcome.kind;
   }

@@ -200,6 +200,12 @@ export class VmaModel implements CaseTarget {
         return this.#result({ call: 'add_seals', fd: this.#fds[step.slot] ?? -1, seals: step.arg });
       case 'uffd':
         this.#uffd = this.#value({ call: 'userfaultfd', flags: 0 });
+        this.#result({
+          call: 'uffd_ioctl',
+          fd: this.#uffd,
+          name: 'UFFDIO_API',
+          request: { name: 'UFFDIO_API', api: 0xaa, features: 0 },
+        });
         return { ret: 0 };
       case 'shmget':
         this.#segments[step.slot] = this.#value({

@@ -131,7 +131,7 @@ const WITHOUT_START: Readonly<Record<InputFormat, string>> = {
   bpftrace:
     'it was recorded of a running process: the snapshot at its start is of no single moment, and what its memory had been through (offsets, anon_vmas, limits) is not known, so no answer can be held against it',
   opfuzz: 'there is no start',
-  'opfuzz-uffd': 'operations with userfaultfd are not modelled yet',
+  'opfuzz-uffd': 'there is no start',
 };
 
 /** Plays an input whose beginning is not known: that it can be read and played is all that can be said. */
@@ -164,6 +164,8 @@ function played(input: ItemsInput, settings: CheckSettings): CheckResult {
 
 function notCompared(input: ItemsInput, report: CheckReport): string[] {
   if (input.format === 'opfuzz') return ['LazyFree, and which pages are dirty after MADV_FREE'];
+  if (input.format === 'opfuzz-uffd')
+    return ['LazyFree', 'which pages are dirty', 'which faults had to wait for a device'];
   if (input.format !== 'recording') return [];
   if (report.warnings.some(({ what }) => what === 'no-end')) return ['the end (there is no snapshot)'];
   if (report.pagesUnknown !== null) return [`pages (${report.pagesUnknown})`];

@@ -7,8 +7,7 @@
  */
 import type { Difference } from '../../replay/play/difference.ts';
 import { failureJson } from '../exitStatus.ts';
-import { type SkippedInput, skippedLines } from '../input/inputTree.ts';
-import { note, print } from '../output.ts';
+import { print } from '../output.ts';
 import type { CheckResult } from './checkOne.ts';
 
 /** Prints results as JSON lines. */
@@ -25,10 +24,8 @@ export class JsonReport {
     print(`${JSON.stringify(jsonOf(result, this.#maxDifferences))}\n`);
   }
 
-  /** Says what was skipped, on standard error: a line of standard output is an input that was checked. */
-  end(skipped: readonly SkippedInput[]): void {
-    for (const line of skippedLines(skipped)) note(line);
-  }
+  /** Everything was printed as it came. */
+  end(): void {}
 }
 
 function jsonOf(result: CheckResult, maxDifferences: number): object {

@@ -4,7 +4,6 @@
 import type { Difference } from '../../replay/play/difference.ts';
 import { counted, grouped } from '../../report/index.ts';
 import { failureText } from '../exitStatus.ts';
-import { type SkippedInput, skippedLines } from '../input/inputTree.ts';
 import { print, styled } from '../output.ts';
 import type { CheckResult } from './checkOne.ts';
 
@@ -60,10 +59,9 @@ export class TableReport {
     print(text);
   }
 
-  /** Prints what was not compared, what was skipped, and the result of all. */
-  end(skipped: readonly SkippedInput[]): void {
+  /** Prints what was not compared, and the result of all. */
+  end(): void {
     let text = '\n';
-    for (const line of skippedLines(skipped)) text += `${line}\n`;
     if (!this.#options.quiet) text += this.#notCompared();
     print(`${text}${this.#conclusion()}\n`);
   }

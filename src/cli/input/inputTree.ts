@@ -1,26 +1,18 @@
 /**
  * A directory of inputs instead of one: finds the recordings and ops files in it.
  *
- * A recording is a directory with `syscalls.strace`, plain or zipped; what is in it is not looked at. Other files are passed over and
- * counted; operations with userfaultfd, which are not modelled yet, are named.
+ * A recording is a directory with `syscalls.strace`, plain or zipped; what is in it is not looked at. Other files are passed over and counted.
  */
 import { type Dirent, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { UsageError } from '../../base/assert.ts';
 import { counted } from '../../report/index.ts';
-import { openBytes, STDIN, statOf } from './byteSource.ts';
-import { CALLS, findFile, formatOf } from './inputFiles.ts';
-
-/** An input in a directory that cannot be played, and why. */
-export interface SkippedInput {
-  readonly name: string;
-  readonly why: string;
-}
+import { STDIN, statOf } from './byteSource.ts';
+import { CALLS, findFile } from './inputFiles.ts';
 
 /** What an argument stands for. */
 export interface ExpandedInput {
   readonly inputs: readonly string[];
-  readonly skipped: readonly SkippedInput[];
   /** What was expanded, as a sentence; null if the argument is an input itself. */
   readonly said: string | null;
 }
@@ -29,21 +21,20 @@ const DEPTH_MAX = 8;
 
 /** Returns the inputs an argument stands for: itself, or those in the directory it names, in the order of their names. */
 function expandInput(text: string): ExpandedInput {
-  const asItIs: ExpandedInput = { inputs: [text], skipped: [], said: null };
+  const asItIs: ExpandedInput = { inputs: [text], said: null };
   if (text === STDIN || text.startsWith('workload:') || !statOf(text).isDirectory()) return asItIs;
   if (findFile(text, CALLS) !== null) return asItIs;
-  const found: Found = { recordings: [], ops: [], skipped: [], others: 0 };
+  const found: Found = { recordings: [], ops: [], others: 0 };
   walk(text.replace(/(?<=.)\/+$/, ''), 0, found);
-  const { recordings, ops, skipped, others } = found;
-  if (recordings.length + ops.length + skipped.length === 0)
+  const { recordings, ops, others } = found;
+  if (recordings.length + ops.length === 0)
     throw new UsageError(
       `${text} has no ${CALLS}, and no recording or ops file is in it`,
       `a recording directory (with ${CALLS} and maps.start), or a directory that holds some`,
     );
   const parts = [counted(recordings.length, 'recording'), counted(ops.length, 'ops file')];
-  if (skipped.length > 0) parts.push(`${skipped.length} skipped`);
   if (others > 0) parts.push(`${counted(others, 'other file')} passed over`);
-  return { inputs: [...recordings, ...ops], skipped, said: `${text}: ${parts.join(', ')}` };
+  return { inputs: [...recordings, ...ops], said: `${text}: ${parts.join(', ')}` };
 }
 
 /** Expands every argument. A directory without inputs stays an input, which cannot be read: whoever opens it says so in its turn. */
@@ -53,30 +44,14 @@ export function expandInputs(texts: readonly string[]): readonly ExpandedInput[]
       return expandInput(text);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      return { inputs: [text], skipped: [], said: null };
+      return { inputs: [text], said: null };
     }
-  });
-}
-
-/** Says what was skipped: a line for each directory and reason. */
-export function skippedLines(skipped: readonly SkippedInput[]): readonly string[] {
-  const groups = new Map<string, SkippedInput[]>();
-  for (const each of skipped) {
-    const key = `${dirname(each.name)}\n${each.why}`;
-    groups.set(key, [...(groups.get(key) ?? []), each]);
-  }
-  return [...groups.values()].map((group) => {
-    const { name, why } = group[0] as SkippedInput;
-    return group.length === 1
-      ? `skipped ${name}: ${why}`
-      : `skipped ${group.length} files of ${dirname(name)}: ${why}`;
   });
 }
 
 interface Found {
   readonly recordings: string[];
   readonly ops: string[];
-  readonly skipped: SkippedInput[];
   others: number;
 }
 
@@ -86,24 +61,8 @@ function walk(directory: string, depth: number, found: Found): void {
     if (isDirectory(entry, path)) {
       if (findFile(path, CALLS) !== null) found.recordings.push(path);
       else if (depth < DEPTH_MAX) walk(path, depth + 1, found);
-    } else if (/\.ops(\.gz)?$/.test(entry.name)) takeOps(path, found);
+    } else if (/\.ops(\.gz)?$/.test(entry.name)) found.ops.push(path);
     else found.others++;
-  }
-}
-
-function takeOps(path: string, found: Found): void {
-  if (isUffd(path))
-    found.skipped.push({ name: path, why: 'operations with userfaultfd are not modelled yet' });
-  else found.ops.push(path);
-}
-
-/** A file that cannot be read is left to the command, which says what is wrong with it. */
-function isUffd(path: string): boolean {
-  try {
-    return formatOf(openBytes(path)) === 'opfuzz-uffd';
-  } catch (error) {
-    if (error instanceof UsageError) return false;
-    throw error;
   }
 }
 

@@ -11,6 +11,7 @@ import { type Addr, hex, pageFloor } from '../../base/units.ts';
 import type { Op, Outcome } from '../../machine/index.ts';
 import type { MmEvent } from '../../mm/index.ts';
 import type { ReplayItem, ReplayOp, SignalItem, Summary, Warning } from '../item.ts';
+import { CompletionComparison } from './compareCompletions.ts';
 import { RecordingComparison } from './compareRecording.ts';
 import { SnapshotComparison } from './compareSnapshot.ts';
 import { compareResult, type Difference, isCompared, outcomeText } from './difference.ts';
@@ -64,6 +65,7 @@ export class Checker {
   readonly player: Player;
   readonly #recording: RecordingComparison;
   readonly #snapshots: SnapshotComparison;
+  readonly #completions: CompletionComparison;
   readonly #anonVmaBorn = new Map<number, number>();
   readonly #vmaChanged = new Map<number, number>();
   /** What the addresses of this run say about the order of overlapping calls. */
@@ -80,6 +82,7 @@ export class Checker {
     const { events } = options;
     this.#recording = new RecordingComparison((difference) => this.differences.push(difference));
     this.#snapshots = new SnapshotComparison((difference) => this.differences.push(difference));
+    this.#completions = new CompletionComparison((difference) => this.differences.push(difference));
     this.player = new Player(
       {
         ...options,
@@ -93,10 +96,16 @@ export class Checker {
           this.#recording.after(item, outcome, process, faults);
           this.#operation(item, outcome, faults);
         },
+        ended: (item, ended) => {
+          this.#completions.after(item, ended);
+          for (const each of ended) this.#noteEffects(each.item, each.outcome, each.faults);
+        },
+        completion: (item) => this.#completions.compare(item),
         signal: (item) => this.#signal(item),
         snapshot: (item, machine) => {
+          this.#completions.settle();
           const window = this.player.start?.state?.window ?? null;
-          this.#snapshots.compare(item, machine, window);
+          this.#snapshots.compare(item, machine, window, this.player.workers);
         },
         end: (item, machine) => {
           this.#settle();
@@ -162,6 +171,8 @@ export class Checker {
     this.compared.vmas += vmas + internals;
     this.compared.pages += pages;
     this.compared.counts += figures + tables;
+    this.compared.results += this.#completions.counts.results;
+    this.compared.counts += this.#completions.counts.faults;
     const recording = this.#recording.counts;
     this.compared.vmas += recording.vmas;
     this.compared.pages += recording.pages;
@@ -174,12 +185,10 @@ export class Checker {
     this.#isMisplaced = false;
     if (item.overlaps && item.op.call !== 'touch' && this.overlapping.length < MAX_OVERLAPPING)
       this.overlapping.push(item);
-    if (item.op.call === 'madvise' && item.op.advice === MADV_FREE) this.#snapshots.noteLazyFree();
-    // A pin for reading that took a fault: a page in a per-CPU batch is copied, and the copy is clean, another one is kept.
-    if (item.op.call === 'process_vm' && !item.op.write && faults > 0) this.#snapshots.noteLazyFree();
-    if (outcome.kind === 'signal') this.#snapshots.noteSignal(item.task);
+    this.#noteEffects(item, outcome, faults);
     if (item.op.call === 'exit_group') this.#snapshots.noteExit(item.task);
-    if (item.faults !== undefined && item.faults !== null) this.#compareFaults(item, item.faults, faults);
+    if (item.faults !== undefined && item.faults !== null && outcome.kind !== 'blocked')
+      this.#compareFaults(item, item.faults, faults);
     if (item.op.call === 'touch') {
       this.compared.touches++;
       if (item.recorded.kind !== 'none') this.#compare(item, outcome);
@@ -188,6 +197,14 @@ export class Checker {
     }
     if (this.#taken !== null) this.#placeTaken(item, this.#taken);
     if (isCompared(item, outcome)) this.#compare(item, outcome);
+  }
+
+  /** What an operation makes of later snapshots. */
+  #noteEffects(item: ReplayOp, outcome: Outcome, faults: number): void {
+    if (item.op.call === 'madvise' && item.op.advice === MADV_FREE) this.#snapshots.noteLazyFree();
+    // A pin for reading that took a fault: a page in a per-CPU batch is copied, and the copy is clean, another one is kept.
+    if (item.op.call === 'process_vm' && !item.op.write && faults > 0) this.#snapshots.noteLazyFree();
+    if (outcome.kind === 'signal') this.#snapshots.noteSignal(item.task);
   }
 
   /** An ops file says how many faults an operation was charged. */
@@ -199,7 +216,7 @@ export class Checker {
       line: item.line,
       op: item.nr,
       kind: 'count',
-      what: `faults of ${describeOp(item.op)}`,
+      what: `faults of ${item.text ?? describeOp(item.op)}`,
       kernel: String(kernel),
       ours: String(ours),
     });
@@ -267,6 +284,7 @@ export class Checker {
   }
 
   #settle(): void {
+    this.#completions.settle();
     for (const task of [...this.#accessed.keys()]) this.#settleTask(task);
     // What had to wait for later operations comes late.
     if (this.#recording.settle())

@@ -19,10 +19,12 @@ import {
   vmFlagsOfCodes,
 } from '../../mm/index.ts';
 import type { Snapshot, SnapshotProcess, SnapshotVma } from '../item.ts';
+import { compareCategories, compareUffd } from './compareUffdSnapshot.ts';
 import type { Difference } from './difference.ts';
 import { HANDLER_TABLES_KB } from './executor.ts';
 import { InternalsComparison } from './snapshotInternals.ts';
 import { firstDifference, hasSamePages, modelRuns, recordedRuns, runText } from './windowPages.ts';
+import type { Workers } from './workers.ts';
 
 const PAGE = 4096;
 
@@ -146,12 +148,21 @@ export class SnapshotComparison {
     this.#signalled.delete(task);
   }
 
-  /** Compares one snapshot. @param window  the part of the address space the file speaks about */
+  /** Compares one snapshot. @param window  the part of the address space the file speaks about; @param workers  where threads sleep */
   compare(
     snapshot: Snapshot,
     machine: Machine,
     window: { readonly start: Addr; readonly end: Addr } | null,
+    workers: Workers | null = null,
   ): void {
+    const { uffd } = snapshot;
+    if (uffd !== null && workers !== null) {
+      // There the files promise the sums only.
+      this.#lazyFreed = true;
+      this.counts.figures += compareUffd(snapshot, uffd, machine, workers, (kind, { line, ...found }) =>
+        this.#tell(snapshot, line, kind, found),
+      );
+    }
     for (const recorded of snapshot.processes) {
       this.#parent ??= recorded.task;
       const mm = machine.processOf(recorded.task)?.mm ?? null;
@@ -164,6 +175,10 @@ export class SnapshotComparison {
       else if (this.#compareVmas(snapshot, recorded, mm, window)) {
         this.#compareInternals(snapshot, recorded, mm);
         if (window !== null) this.#comparePages(snapshot, recorded, mm, window);
+        if (window !== null && uffd !== null)
+          this.counts.figures += compareCategories(recorded, mm, window, (kind, { line, ...found }) =>
+            this.#tell(snapshot, line, kind, found),
+          );
         this.#compareTables(snapshot, recorded, mm);
         this.#compareSwap(snapshot, recorded, mm);
       }
@@ -199,7 +214,8 @@ export class SnapshotComparison {
         });
       if (vma === undefined || vma.start !== line.start || vma.end !== line.end) return false;
       this.#compareFigures(snapshot, line, mm, vma);
-      if (recorded.swapKb !== null) this.#compareFigure(snapshot, line, vma, SWAP_PSS, figuresOf(mm, vma));
+      if (recorded.swapKb !== null && snapshot.uffd === null)
+        this.#compareFigure(snapshot, line, vma, SWAP_PSS, figuresOf(mm, vma));
     }
     const extra = vmas[recorded.vmas.length];
     if (extra === undefined) return true;
@@ -276,8 +292,9 @@ export class SnapshotComparison {
     window: { readonly start: Addr; readonly end: Addr },
   ): void {
     for (const { start, end } of recorded.pages) this.counts.pages += (end - start) / PAGE;
-    if (hasSamePages(mm, window, recorded.pages)) return;
-    const found = firstDifference(recordedRuns(recorded.pages), modelRuns(mm, window));
+    const isUffd = snapshot.uffd !== null;
+    if (hasSamePages(mm, window, recorded.pages, isUffd)) return;
+    const found = firstDifference(recordedRuns(recorded.pages), modelRuns(mm, window, isUffd));
     if (found === null) return;
     this.#tell(snapshot, found.kernel?.line ?? recorded.line, 'page', {
       what: `pages of process ${recorded.task}`,

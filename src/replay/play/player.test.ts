@@ -84,7 +84,7 @@ describe('a player', () => {
     player.play([
       START,
       { kind: 'signal', task: 1, signal: 'SIGSEGV', code: 'SEGV_MAPERR', addr: 0, file: '', line: 1 },
-      { kind: 'snapshot', number: 3, processes: [], file: '', line: 2 },
+      { kind: 'snapshot', number: 3, processes: [], uffd: null, file: '', line: 2 },
       { kind: 'warning', what: 'truncated', text: '', count: 1, file: '', line: 3 },
     ]);
     expect(seen).toEqual(['start', 'SIGSEGV', 'snapshot 3', 'warning']);

@@ -22,9 +22,19 @@ import {
   verifyKernel,
   verifyMm,
 } from '../../mm/index.ts';
-import type { EndState, Meta, ReplayItem, ReplayOp, SignalItem, Snapshot, Start } from '../item.ts';
+import type {
+  Completion,
+  EndState,
+  Meta,
+  ReplayItem,
+  ReplayOp,
+  SignalItem,
+  Snapshot,
+  Start,
+} from '../item.ts';
 import { agreeWithPlacement, settleExecutor } from './executor.ts';
 import { seedProcess } from './seed.ts';
+import { type Ended, Workers } from './workers.ts';
 
 /** When the invariants are checked: never; at the end; after every operation (around it, and everything each 1,000 operations). */
 export type VerifyWhen = 'never' | 'end' | 'every';
@@ -43,6 +53,10 @@ export interface PlayOptions {
 export interface PlayListener {
   /** An operation was carried out; `faults` is how many faults were served on the way. */
   operation?(item: ReplayOp, outcome: Outcome, process: Process | null, faults: number): void;
+  /** These calls, in which somebody slept, are over because of an operation. */
+  ended?(item: ReplayOp, ended: readonly Ended[]): void;
+  /** The file says that a call in which somebody slept is over. */
+  completion?(item: Completion): void;
   /** The recording says that a thread got a signal. */
   signal?(item: SignalItem): void;
   /** The kernel's own view between two operations. */
@@ -104,6 +118,8 @@ export class Player {
   /** The last operation, and the address that it returned. */
   #last: ReplayOp | null = null;
   #placed: Addr | null = null;
+  /** The threads of a file with userfaultfd, else null. */
+  workers: Workers | null = null;
   /** No item has changed anything since `verifyOnce`. */
   #isVerified = false;
 
@@ -133,7 +149,11 @@ export class Player {
         this.start ??= item;
         // What is there at the start is nobody's work.
         this.machine.kernel.work.uncounted(() => seedProcess(this.machine, item));
+        if (item.format === 'opfuzz-uffd') this.workers = new Workers(this.machine);
         this.#listener.other?.(item);
+        return;
+      case 'completion':
+        this.#listener.completion?.(item);
         return;
       case 'signal':
         this.#listener.signal?.(item);
@@ -164,6 +184,10 @@ export class Player {
     const process = this.machine.processOf(item.task);
     this.machine.kernel.opNr = item.nr;
     this.nrOps++;
+    if (this.workers !== null) {
+      this.#withWorkers(this.workers, item, process);
+      return;
+    }
     const window = this.start?.state?.window ?? null;
     if (window !== null && process?.mm) agreeWithPlacement(process.mm, item, window);
     if (item.op.call === 'mlockall' && this.start?.format === 'opfuzz' && process?.mm)
@@ -176,6 +200,15 @@ export class Player {
     this.#placed = outcome.kind === 'value' && PLACES.has(item.op.call) ? outcome.value : null;
     if (this.#verify === 'every') this.#verifyAfter(item.op, process);
     this.#listener.operation?.(item, outcome, process, faultsOf(mm) - before);
+  }
+
+  #withWorkers(workers: Workers, item: ReplayOp, process: Process | null): void {
+    const { outcome, faults, ended } = workers.run(item);
+    this.#options.outcomes?.(item.op, outcome);
+    for (const each of ended) this.#options.outcomes?.(each.item.op, each.outcome);
+    if (this.#verify === 'every') this.#verifyAfter(item.op, process);
+    this.#listener.operation?.(item, outcome, process, faults);
+    this.#listener.ended?.(item, ended);
   }
 
   /** Puts the place that the operation before was given into one of the same number and process; null: it was given none outside the window. */
@@ -201,7 +234,7 @@ export class Player {
 
   /** Checks every invariant of every address space. Throws ModelBug. */
   verifyAll(): void {
-    const mms = [...new Set(this.machine.processes.map(({ mm }) => mm))].filter((mm) => mm !== null);
+    const mms = this.machine.addressSpaces;
     for (const mm of mms) verifyMm(mm);
     verifyKernel(this.machine.kernel, mms);
   }

@@ -11,6 +11,7 @@ import { type Addr, nrPagesIn, PAGE_SIZE, pageFloor } from '../../base/units.ts'
 import type { Machine, Process } from '../../machine/index.ts';
 import { adoptVma, type Mm, vmFlagsOfCodes } from '../../mm/index.ts';
 import type { Start, StartState, StartVma } from '../item.ts';
+import { MEMFD, MEMFD_RO } from '../opsCalls.ts';
 import { statusBytes } from '../stat.ts';
 import { seedExecutor } from './executor.ts';
 import { StartFiles } from './files.ts';
@@ -20,11 +21,19 @@ export function seedProcess(machine: Machine, start: Start): Process {
   const process = machine.spawn(start.task);
   const mm = must(process.mm, '[seed] a new process has an address space');
   if (start.state !== null) seedMm(machine, mm, start.state);
-  if (start.format === 'opfuzz') {
-    seedExecutor(machine, mm);
-    process.uid = 0;
-  }
+  if (start.format === 'opfuzz') seedExecutor(machine, mm);
+  if (start.format === 'opfuzz' || start.format === 'opfuzz-uffd') process.uid = 0;
+  if (start.memfdBytes !== undefined) seedMemfd(machine, process, start.memfdBytes);
   return process;
+}
+
+/** The memfd that is there from the start, open twice: for reading and writing, and for reading only. */
+function seedMemfd({ kernel }: Machine, { files }: Process, size: number): void {
+  const object = kernel.newFileObject({ path: '/memfd:m0 (deleted)', kind: 'memfd', size, dev: '00:01' });
+  const open = (fd: number, writable: boolean): void =>
+    files.set(fd, { kind: 'file', file: kernel.openFile(object, { readable: true, writable }) });
+  open(MEMFD, true);
+  open(MEMFD_RO, false);
 }
 
 function seedMm(machine: Machine, mm: Mm, state: StartState): void {

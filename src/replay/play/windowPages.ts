@@ -1,5 +1,5 @@
 /**
- * The pages of a window as an ops file shows them: runs of one state, eight columns and the first word.
+ * The pages of a window as an ops file shows them: runs of one state, eight columns (ten in files with userfaultfd) and the first word.
  *
  * Neighbouring runs of the same state are one run, wherever the file (or a table) happens to break them. Whether the model agrees is found
  * out number by number; runs of the model are made only to tell how it differs.
@@ -13,7 +13,7 @@ import type { SnapshotPages } from '../item.ts';
 export interface StateRun {
   readonly start: Addr;
   end: Addr;
-  /** P S F X D G Z H, or dashes. */
+  /** P S F X D G Z H, or dashes; with W and the kind of a marker behind them where the file shows those. */
   readonly flags: string;
   /** First word of each page; null where there is no page to read. */
   readonly stamp: number | null;
@@ -38,14 +38,27 @@ const COLUMNS: readonly (readonly [letter: string, bit: number])[] = [
   ['Z', PAGE_STATE.zero],
   ['H', PAGE_STATE.huge],
 ];
+/** What the last of ten columns says: the kind of a marker, the first of these that fits. */
+const MARKERS: readonly (readonly [letter: string, bit: number])[] = [
+  ['g', PAGE_STATE.guard],
+  ['p', PAGE_STATE.poison],
+  ['w', PAGE_STATE.wpMarker],
+];
 const SHOWN = COLUMNS.reduce((bits, [, bit]) => bits | bit, 0);
+const SHOWN_UFFD = MARKERS.reduce((bits, [, bit]) => bits | bit, SHOWN | PAGE_STATE.uffdWp);
+/** How many columns a file shows that shows all. */
+const NR_COLUMNS_UFFD = 10;
 const BITS_OF_A_HUGE_PAGE = PAGE_STATE.present | PAGE_STATE.huge;
 /** In place of a state that no page of the model has, and of the stamp of a page that cannot be read. */
 const IMPOSSIBLE = -1;
 const NO_STAMP = -1;
 
-const flagsText = (state: number): string =>
-  COLUMNS.map(([letter, bit]) => (state & bit ? letter : '-')).join('');
+function flagsText(state: number, isUffd: boolean): string {
+  const columns = COLUMNS.map(([letter, bit]) => (state & bit ? letter : '-')).join('');
+  if (!isUffd) return columns;
+  const marker = MARKERS.find(([, bit]) => state & bit)?.[0] ?? '-';
+  return `${columns}${state & PAGE_STATE.uffdWp ? 'W' : '-'}${marker}`;
+}
 
 const stateOfFlags = new Map<string, number>();
 
@@ -56,6 +69,12 @@ function stateOf(flags: string): number {
     state = 0;
     for (const [i, [letter, bit]] of COLUMNS.entries())
       if (flags[i] === letter) state = bit === 0 ? IMPOSSIBLE : state | bit;
+    if (flags[COLUMNS.length] === 'W') state |= PAGE_STATE.uffdWp;
+    const marker = MARKERS.find(([letter]) => flags[COLUMNS.length + 1] === letter)?.[1] ?? 0;
+    // A guard without its column, or the other way round, is none.
+    if (flags.length === NR_COLUMNS_UFFD && (marker === PAGE_STATE.guard) !== (flags[5] === 'G'))
+      state = IMPOSSIBLE;
+    state = state === IMPOSSIBLE ? state : state | marker;
     stateOfFlags.set(flags, state);
   }
   return state;
@@ -82,12 +101,13 @@ export function recordedRuns(pages: readonly SnapshotPages[]): StateRun[] {
 type PageVisitor = (addr: Addr, state: number, stamp: number) => void;
 
 /** Visits the pages of `window` at which something is. */
-function visitPages(mm: Mm, window: Window, visit: PageVisitor): void {
+function visitPages(mm: Mm, window: Window, visit: PageVisitor, isUffd: boolean): void {
   const { frames } = mm.kernel;
+  const shown = isUffd ? SHOWN_UFFD : SHOWN;
   let vma: Vma | null = mm.vmas.firstEndingAbove(window.start);
   mm.pages.forEach(window.start, window.end, (addr, low, high) => {
     while (vma !== null && vma.end <= addr) vma = vma.next;
-    const state = entryState(mm, vma !== null && vma.start <= addr ? vma : null, low, high) & SHOWN;
+    const state = entryState(mm, vma !== null && vma.start <= addr ? vma : null, low, high) & shown;
     // Memory without pages is shown as nothing, but counts as something that is there.
     if ((state & BITS_OF_A_HUGE_PAGE) !== BITS_OF_A_HUGE_PAGE) {
       const isPage = (state & (PAGE_STATE.present | PAGE_STATE.zero)) === PAGE_STATE.present;
@@ -103,28 +123,33 @@ function visitPages(mm: Mm, window: Window, visit: PageVisitor): void {
 
 const HUGE_BYTES = 512 * PAGE_SIZE;
 
-/** Returns the runs that the model has in `window`. */
-export function modelRuns(mm: Mm, window: Window): StateRun[] {
+/** Returns the runs that the model has in `window`. @param isUffd  with all columns */
+export function modelRuns(mm: Mm, window: Window, isUffd = false): StateRun[] {
   const runs: StateRun[] = [];
-  visitPages(mm, window, (addr, state, stamp) =>
+  const visit: PageVisitor = (addr, state, stamp) =>
     append(runs, {
       start: addr,
       end: addr + PAGE_SIZE,
-      flags: flagsText(state),
+      flags: flagsText(state, isUffd),
       stamp: stamp === NO_STAMP ? null : stamp,
       line: 0,
-    }),
-  );
+    });
+  visitPages(mm, window, visit, isUffd);
   return runs;
 }
 
-/** Tells whether the model has in `window` exactly the pages that were recorded. */
-export function hasSamePages(mm: Mm, window: Window, recorded: readonly SnapshotPages[]): boolean {
+/** Tells whether the model has in `window` exactly the pages that were recorded. @param isUffd  with all columns */
+export function hasSamePages(
+  mm: Mm,
+  window: Window,
+  recorded: readonly SnapshotPages[],
+  isUffd = false,
+): boolean {
   let isSame = true;
   let next = 0;
   /** Where the recorded run that is being used up goes on, where it ends, and what its pages are. */
   let [from, to, wanted, word] = [0, 0, 0, 0];
-  visitPages(mm, window, (addr, state, stamp) => {
+  const visit: PageVisitor = (addr, state, stamp) => {
     if (from === to && isSame) {
       const run = recorded[next++];
       isSame = run !== undefined;
@@ -136,7 +161,8 @@ export function hasSamePages(mm: Mm, window: Window, recorded: readonly Snapshot
     }
     if (addr !== from || state !== wanted || stamp !== word) isSame = false;
     from += PAGE_SIZE;
-  });
+  };
+  visitPages(mm, window, visit, isUffd);
   return isSame && from === to && next === recorded.length;
 }
 
