@@ -4,6 +4,7 @@
  * A mode is a row of tables; the draws themselves are in drawMemory.ts, drawPages.ts, drawProcess.ts and drawFiles.ts. `sometimes` has
  * what would spoil every sequence if it were in all of them (a sealed window stays as it is): a sequence draws first which of these it may have.
  */
+// Long because: one table of all modes.
 import { Prng } from '../base/prng.ts';
 import type { Weights } from './deck.ts';
 import {

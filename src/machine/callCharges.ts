@@ -227,11 +227,9 @@ export class CallCharges {
         this.#charge(PATH['kernel-copy'], 1, this.#since(FACT.pagesCopiedByKernel));
         this.#splitHuge();
         return;
-      case 'clear_refs': {
-        const entries = this.#since(FACT.ptesReprotected) + this.#since(FACT.pmdsReprotected);
-        this.#charge(PATH['clear-refs'], 1, entries);
+      case 'clear_refs':
+        this.#charge(PATH['clear-refs'], 1, this.#reprotected());
         return;
-      }
       case 'mincore':
         this.#charge(PATH.mincore, 1, Math.ceil(op.len / PAGE_SIZE));
         return;
@@ -247,6 +245,10 @@ export class CallCharges {
     }
     // A new call fails to compile until it is charged.
     op satisfies never;
+  }
+
+  #reprotected(): number {
+    return this.#since(FACT.ptesReprotected) + this.#since(FACT.pmdsReprotected);
   }
 
   #map(isPlaced: boolean): void {

@@ -72,9 +72,8 @@ function linesOf(step: Step): string[] {
     case 'drop':
       return [`${step.op} ${step.arg}`];
     case 'comm':
-      return [`comm ${step.arg / 2}`];
     case 'limit':
-      return [limitLine(step)];
+      return [step.op === 'comm' ? `comm ${step.arg / 2}` : limitLine(step)];
     case 'fd':
       return [`memfd ${step.slot} ${step.nrPages}`];
     case 'fillfd':
