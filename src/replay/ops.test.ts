@@ -219,6 +219,17 @@ describe('operations', () => {
   });
 });
 
+const EMPTY_CHILD = {
+  task: CHILD,
+  pageTablesKb: 68,
+  swapKb: null,
+  vmas: [],
+  pages: [],
+  categories: [],
+  internals: null,
+  line: 8,
+};
+
 describe('a snapshot', () => {
   it('shows the window of every process', () => {
     const items = itemsOf(
@@ -278,16 +289,7 @@ describe('a snapshot', () => {
             },
           ],
         },
-        {
-          task: CHILD,
-          pageTablesKb: 68,
-          swapKb: null,
-          vmas: [],
-          pages: [],
-          categories: [],
-          internals: null,
-          line: 8,
-        },
+        EMPTY_CHILD,
       ],
     });
   });
