@@ -8,6 +8,7 @@ import { memoryBenchmarks } from './memory.ts';
 import { millionVmas } from './millionVmas.ts';
 import { pageBenchmarks } from './pages.ts';
 import { replays } from './replay.ts';
+import { snapshot } from './snapshot.ts';
 import { vmaPair } from './vmaPair.ts';
 
 /** All benchmarks. */
@@ -19,4 +20,5 @@ export const BENCHMARKS: readonly Benchmark[] = [
   millionVmas,
   ...pageBenchmarks,
   ...memoryBenchmarks,
+  snapshot,
 ];

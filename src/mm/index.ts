@@ -46,7 +46,7 @@ export { entryState, PAGE_STATE, type PagemapBits, pagemapBits, pagemapWord } fr
 export { pagemapScan, type ScanRequest, type ScanResult } from './pagemapScan.ts';
 export type { ScanRegion } from './pagemapScanOutput.ts';
 export { NO_PAGEMAP_FLAGS, type PagemapRun, pagemapFlags, pagemapRuns, pagemapText } from './pagemapText.ts';
-export { forEachPage, isLazyFree, type PageKind, type PageState, pageAt } from './pageState.ts';
+export { forEachPage, forEachWord, isLazyFree, type PageKind, type PageState, pageAt } from './pageState.ts';
 export { processMadvise } from './processMadvise.ts';
 export { type ProcessVm, ProcessVmCopy, processVm } from './processVm.ts';
 export { type AnonVmaRow, mapsLine, mapsText, type VmaRow, vmaDisplayName, vmaRows } from './procfs.ts';

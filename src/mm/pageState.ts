@@ -94,3 +94,18 @@ export function forEachPage(mm: Mm, start: Addr, end: Addr, each: (addr: Addr) =
     }
   });
 }
+
+/** Calls `each` with the first word of every page of [start, end) that is mapped or swapped and whose first word is not zero, ascending. */
+export function forEachWord(mm: Mm, start: Addr, end: Addr, each: (addr: Addr, word: number) => void): void {
+  const { frames, swap } = mm.kernel;
+  mm.pages.forEach(start, end, (addr, low, high) => {
+    const kind = low & KIND_MASK;
+    if (kind !== PRESENT && kind !== SWAP) return;
+    const nr = low & HUGE ? HUGE_PAGES : 1;
+    for (let i = 0; i < nr; i++) {
+      const page = addr + i * PAGE_SIZE;
+      const word = kind === PRESENT ? frames.stamp(high + i) : swap.stamp(high);
+      if (word !== 0 && page >= start && page < end) each(page, word);
+    }
+  });
+}

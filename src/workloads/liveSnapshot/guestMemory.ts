@@ -19,7 +19,7 @@ import {
 import { must, UsageError } from '../../base/assert.ts';
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../../base/units.ts';
 import type { Running, Thread } from '../../machine/index.ts';
-import { forEachPage, type Mm, pageAt } from '../../mm/index.ts';
+import { forEachWord, type Mm, pageAt } from '../../mm/index.ts';
 import { PageWords } from './pageWords.ts';
 
 /** What the memory of a guest is made of. */
@@ -84,8 +84,7 @@ export class GuestMemory {
   /** Returns what memory holds now. @param known  of shared memory, the pages that may hold something: not all of them are mapped */
   words(mm: Mm, known: PageWords): PageWords {
     const words = new PageWords();
-    const note = (addr: Addr): void => words.set(this.pageOf(addr), pageAt(mm, addr).stamp);
-    forEachPage(mm, this.at, this.at + this.len, note);
+    forEachWord(mm, this.at, this.at + this.len, (addr, word) => words.set(this.pageOf(addr), word));
     // A page of a private file that is not mapped was never written: the file holds zero.
     if (this.backing !== 'shmem') return words;
     const file = must(mm.vmas.at(this.at)?.file ?? null, '[memory] the guest maps its memfd').object;
