@@ -14,10 +14,16 @@ import {
   type ThreadMain,
   type TimeReport,
 } from '../machine/index.ts';
+import { type Features, LINUX_6_18 } from '../mm/index.ts';
 import type { Param, Params } from './workload.ts';
 
 /** What a threaded workload tells besides the report: numbers by name, with their unit in the name. */
 export type Figures = Readonly<Record<string, number>>;
+
+/** What a program needs of the machine. `features` are switches without which it would be refused; they are set whatever the profile says. */
+export type MachineNeeds = Pick<SimulationOptions, 'cpus' | 'contents' | 'config'> & {
+  readonly features?: Partial<Features>;
+};
 
 /** A program of several threads. */
 export interface ThreadedWorkload {
@@ -28,8 +34,8 @@ export interface ThreadedWorkload {
   /** What it does and what it is there for. */
   readonly text: string;
   readonly params: Readonly<Record<string, Param>>;
-  /** Tells what the machine should be like where the user does not; the first pages of memory need no bytes, say. */
-  readonly machine?: Pick<SimulationOptions, 'cpus' | 'contents'>;
+  /** Tells what the machine should be like where the user does not; the first pages of memory need no bytes, say. May depend on parameters. */
+  readonly machine?: MachineNeeds | ((params: Params) => MachineNeeds);
   /**
    * Runs the program.
    * @param t       the first thread
@@ -53,7 +59,11 @@ export function runThreaded(
   options: SimulationOptions,
 ): ThreadedRun {
   const { workload, params } = of;
-  const simulation = new Simulation({ ...workload.machine, ...options });
+  const { machine } = workload;
+  const needs = typeof machine === 'function' ? machine(params) : machine;
+  const features = { ...LINUX_6_18, ...options.features, ...needs?.features };
+  const config = { ...needs?.config, ...options.config };
+  const simulation = new Simulation({ ...needs, ...options, features, config });
   let figures: Figures = {};
   const main: ThreadMain = function* (t) {
     figures = yield* workload.main(t, params, new Prng(options.seed ?? 1));
