@@ -22,7 +22,7 @@ import { HUGE, NONE } from './pte.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import type { UffdContext } from './uffdContext.ts';
 import { earlyAnswer, type FillResult, fillAnswer, untouched } from './uffdFill.ts';
-import { hugeVerdict, type MoveRules, moveHuge, movePage } from './uffdMovePage.ts';
+import { hugeVerdict, MovedRun, type MoveRules, moveHuge, movePage } from './uffdMovePage.ts';
 import { isValidRange } from './uffdRange.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { VM_ACCESS_FLAGS, VM_IO, VM_LOCKED, VM_MIXEDMAP, VM_PFNMAP, VM_SHARED, VM_WRITE } from './vmFlags.ts';
@@ -128,10 +128,14 @@ export function movePagesBetween(
 ): { readonly moved: number; readonly stopped: SysResult } {
   const { pages } = mm;
   const { holes, rules } = request;
+  const run = new MovedRun(mm);
   for (let moved = 0; moved < request.len; ) {
     const from = request.source + moved;
     const to = request.start + moved;
-    const stop = (stopped: SysResult): { moved: number; stopped: SysResult } => ({ moved, stopped });
+    const stop = (stopped: SysResult): { moved: number; stopped: SysResult } => {
+      run.flush();
+      return { moved, stopped };
+    };
     if (!pages.hasPmdPage(from)) {
       if (!holes) return stop(refused(ENOENT, 'no-page'));
       pages.makePmdPage(from);
@@ -154,8 +158,10 @@ export function movePagesBetween(
     pages.makeTable(to);
     const result = movePage(mm, areas, { from, to, holes, rules });
     if (result.why !== 'ok') return stop(result);
+    run.add(from, to);
     moved += PAGE_SIZE;
   }
+  run.flush();
   return { moved: request.len, stopped: OK };
 }
 

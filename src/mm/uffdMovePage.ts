@@ -138,5 +138,30 @@ function settle(mm: Mm, { from, to }: PageMove, low: number, high: number): void
   pages.set(to, low, high);
   kernel.work.count(FACT.ptesMoved);
   if ((low & KIND_MASK) === SWAP) kernel.work.count(FACT.swapPtesMoved);
-  else kernel.tlb.flush(mm, from, from + PAGE_SIZE, false);
+  if ((low & KIND_MASK) === ZERO_PAGE) kernel.tlb.flush(mm, from, from + PAGE_SIZE, false);
+}
+
+/** Small pages that were moved in a row: translations of all of them are dropped at once. Linux: move_present_ptes() */
+export class MovedRun {
+  readonly #mm: Mm;
+  #start: Addr = 0;
+  #end: Addr = 0;
+
+  constructor(mm: Mm) {
+    this.#mm = mm;
+  }
+  /** The entry of `from` was moved to `to`. Entries of one table, on both sides, make a run. */
+  add(from: Addr, to: Addr): void {
+    const isPresent = (this.#mm.pages.low(to) & KIND_MASK) === PRESENT;
+    const isNewTable = from % PMD_SIZE === 0 || to % PMD_SIZE === 0;
+    if (!isPresent || isNewTable || from !== this.#end) this.flush();
+    if (!isPresent) return;
+    if (this.#start === this.#end) this.#start = from;
+    this.#end = from + PAGE_SIZE;
+  }
+  /** The run is over. */
+  flush(): void {
+    if (this.#start !== this.#end) this.#mm.kernel.tlb.flush(this.#mm, this.#start, this.#end, false);
+    this.#start = this.#end;
+  }
 }

@@ -123,6 +123,8 @@ describe('workloads', () => {
       'slide',
       'fork-server',
       'contention',
+      'compacting-gc',
+      'live-snapshot',
     ]);
     expect(rows?.[0]?.params['pages']?.default).toBe(1000);
   });
