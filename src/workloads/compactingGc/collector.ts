@@ -19,7 +19,7 @@ import { checkGraph } from './check.ts';
 import type { Graph } from './graph.ts';
 import { type Heap, REGION_PAGES } from './heap.ts';
 import type { Marker } from './mark.ts';
-import { BUSY, CLOSED, COLD, DONE, NOTHING, Plan, TODO } from './plan.ts';
+import { BUSY, CLOSED, COLD, DONE, NOTHING, Plan, WAITING } from './plan.ts';
 import { type Injected, lost, Producer } from './produce.ts';
 import type { Strategy } from './strategy.ts';
 import { cpuNs, type FaultOn, type Tally } from './tally.ts';
@@ -141,7 +141,7 @@ export class Collector {
   /** Takes the next pages that nobody has begun: in a row, of one treatment, in one region (beyond it there may be another mapping). */
   #nextRun(): { first: number; pages: number } | null {
     const { targets, state, treatment } = this.#plan as Plan;
-    while (this.#next < targets.length && state[targets[this.#next] as number] !== TODO) this.#next++;
+    while (this.#next < targets.length && state[targets[this.#next] as number] !== WAITING) this.#next++;
     const first = targets[this.#next];
     if (first === undefined) return null;
     let pages = 1;
@@ -149,7 +149,7 @@ export class Collector {
     while (
       pages < most &&
       targets[this.#next + pages] === first + pages &&
-      state[first + pages] === TODO &&
+      state[first + pages] === WAITING &&
       treatment[first + pages] === treatment[first]
     )
       pages++;
@@ -215,7 +215,7 @@ export class Collector {
   *#serveTarget(t: Thread, plan: Plan, page: number, addr: number): Running<void> {
     const { tally } = this.#o;
     switch (plan.state[page]) {
-      case TODO:
+      case WAITING:
         tally.faultsOn[KIND[plan.treatment[page] as number] as FaultOn]++;
         yield* (this.#producer as Producer).make(t, page, 1);
         return;

@@ -23,7 +23,7 @@ export const COLD = 3;
 export type Treatment = typeof NOTHING | typeof DENSE | typeof SLID | typeof COLD;
 
 /** How far a page has come. `closed`: made, but it could not be opened yet. */
-export const TODO = 0;
+export const WAITING = 0;
 export const BUSY = 1;
 export const DONE = 2;
 export const CLOSED = 3;
