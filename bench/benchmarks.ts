@@ -9,6 +9,7 @@ import { millionVmas } from './millionVmas.ts';
 import { pageBenchmarks } from './pages.ts';
 import { replays } from './replay.ts';
 import { snapshot } from './snapshot.ts';
+import { uffdBenchmarks } from './userfaultfd.ts';
 import { vmaPair } from './vmaPair.ts';
 
 /** All benchmarks. */
@@ -19,6 +20,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   compareCold,
   millionVmas,
   ...pageBenchmarks,
+  ...uffdBenchmarks,
   ...memoryBenchmarks,
   snapshot,
 ];

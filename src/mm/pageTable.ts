@@ -9,6 +9,7 @@
  *
  * Invariants
  *   [table-used]    the count of each table is the number of its entries that are not none; a stored pte table is never empty
+ *   [table-shared]  a page that tables share is copied before one of them is written (tablePages.ts)
  *   [table-count]   `nrPtes` is the number of pte tables, deposited ones included; `nrPmds`, `nrPuds` those of pmd and pud pages
  * Cost    one entry: four dependent reads, two when the last access was in the same GiB. Whole ranges: linear in tables and in touched
  *         entries, not in pages; 512 GiB or 1 GiB without tables are one step
@@ -209,12 +210,21 @@ export class PageTable {
 
   /** Returns the table of `addr` with storage for its entries, made as needed. */
   #storageFor(addr: Addr): ArenaPage {
-    const found = this.#storedTable(addr);
+    const found = this.#writableTable(addr);
     if (found !== 0) return found;
     this.makeTable(addr);
     const table = this.#tables.allocate();
     this.#setPmd(addr, TABLE, table);
     return table;
+  }
+
+  /** Returns the stored table of `addr`, which may then be written; 0 if there is none. One that is shared gives way to a copy. */
+  #writableTable(addr: Addr): ArenaPage {
+    const table = this.#storedTable(addr);
+    if (!this.#tables.isShared(table)) return table;
+    const copy = this.#tables.copyOf(table);
+    this.#setPmd(addr, TABLE, copy);
+    return copy;
   }
 
   /** Sets the pte of `addr`, making tables as needed. `low` 0 empties it. What was there is the caller's business. */
@@ -232,7 +242,7 @@ export class PageTable {
   }
   /** Changes word 0 of the pte of `addr`, which is not none and stays so. */
   setLow(addr: Addr, low: number): void {
-    const table = this.#storedTable(addr);
+    const table = this.#writableTable(addr);
     const { arena } = this.#tables;
     arena.words(table)[arena.offset(table) + pteWord(addr)] = low;
   }
@@ -306,21 +316,28 @@ export class PageTable {
     if (this.#storedTable(start) !== 0) this.#transformTable(floorTo(start, PMD_SIZE), start, end, each);
   }
   #transformTable(base: Addr, from: Addr, to: Addr, each: EntryVisitor): void {
-    const table = this.#storedTable(base);
-    const words = this.#tables.arena.words(table);
-    const offset = this.#tables.arena.offset(table);
-    const stop = offset + (to - base) / (PAGE_SIZE / 2);
+    let table = this.#storedTable(base);
+    let words = this.#tables.arena.words(table);
+    let offset = this.#tables.arena.offset(table);
+    const stop = (to - base) / (PAGE_SIZE / 2);
     let unseen = this.#tables.used(table);
     let emptied = 0;
-    for (let at = offset + (from - base) / (PAGE_SIZE / 2); at < stop && unseen > 0; at += 2) {
-      const low = words[at] as number;
+    let mayWrite = !this.#tables.isShared(table);
+    for (let at = (from - base) / (PAGE_SIZE / 2); at < stop && unseen > 0; at += 2) {
+      const low = words[offset + at] as number;
       if (low === NONE) continue;
       unseen--;
-      const now = each(low, words[at + 1] as number, (at - offset) >> 1);
+      const now = each(low, words[offset + at + 1] as number, at >> 1);
       if (now === low) continue;
-      words[at] = now;
+      if (!mayWrite) {
+        mayWrite = true;
+        table = this.#writableTable(base);
+        words = this.#tables.arena.words(table);
+        offset = this.#tables.arena.offset(table);
+      }
+      words[offset + at] = now;
       if (now !== NONE) continue;
-      words[at + 1] = 0;
+      words[offset + at + 1] = 0;
       emptied++;
     }
     if (emptied > 0 && this.#tables.count(table, -emptied) === 0) this.#dropStorage(base, table);
@@ -371,7 +388,7 @@ export class PageTable {
    * @returns  how many were copied
    */
   copyEntries(child: PageTable, start: Addr, end: Addr, each: (low: number, high: number) => number): number {
-    const table = this.#storedTable(start);
+    const table = this.#writableTable(start);
     if (table === 0) return 0;
     const { arena } = this.#tables;
     const [words, to] = [arena.words(table), child.#storageFor(start)];
@@ -429,6 +446,18 @@ export class PageTable {
         words[at + 1] = high();
       }
       this.#tables.count(table, nrWords / 2);
+      from = to;
+    }
+  }
+
+  /** The same where all get one word 1, and map nothing: whole tables share their storage. */
+  fillAlike(start: Addr, end: Addr, low: number, high: number): void {
+    for (let from = start; from < end; ) {
+      const to = Math.min(end, from - (from % PMD_SIZE) + PMD_SIZE);
+      if (to - from === PMD_SIZE) {
+        this.makeTable(from);
+        this.#setPmd(from, TABLE, this.#tables.alike(low, high));
+      } else this.fill(from, to, low, () => high);
       from = to;
     }
   }
@@ -511,7 +540,7 @@ export class PageTable {
   moveEntries(from: Addr, to: Addr, len: number): number {
     if (this.isBlank(from, from + len)) return 0;
     const target = this.#storageFor(to);
-    const source = this.#storedTable(from);
+    const source = this.#writableTable(from);
     const { arena } = this.#tables;
     const [here, there] = [arena.words(source), arena.words(target)];
     const first = arena.offset(source) + pteWord(from);

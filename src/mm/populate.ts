@@ -105,7 +105,7 @@ function fillBlank(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, write: b
   const nrPages = nrPagesIn(range.end - range.start);
   if (write) prepareAnonVma(kernel, vma);
   if (write) mapNewAnons(mm, vma, range, { low: newBits(mm, vma), flags: FRAME_REFERENCED });
-  else pages.fill(range.start, range.end, ZERO_PAGE | YOUNG, () => 0);
+  else pages.fillAlike(range.start, range.end, ZERO_PAGE | YOUNG, 0);
   kernel.work.count(write ? FACT.pagesZeroed : FACT.ptesSet, nrPages);
   countFaults(mm, write ? 'anon' : 'zero-page', nrPages);
 }

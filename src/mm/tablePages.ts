@@ -2,10 +2,13 @@
  * Where page tables of one kernel live: arena pages of 512 entries, each with a count of its entries that are not none.
  *
  * Every address space of a kernel takes its tables from here, so that one arena (one memory of a guest) holds them all. A table that becomes
- * empty gives its page back; it needs none while it is empty.
- * Cost   4 KiB and 2 bytes a table that holds something
+ * empty gives its page back; it needs none while it is empty. Tables all of whose entries are equal and map nothing share one page, until one of them is
+ * written.
+ *
+ * Invariant   [table-shared] a shared page is never written nor given back
+ * Cost        4 KiB and 2 bytes a table that holds something; nothing more for one that is shared
  */
-import { Arena, type ArenaPage } from '../base/arena.ts';
+import { ARENA_WORDS, Arena, type ArenaPage } from '../base/arena.ts';
 import { Work } from './work.ts';
 
 /** The tables of one kernel. */
@@ -14,6 +17,9 @@ export class TablePages {
   /** Where tables that come and go are counted. */
   readonly work: Work;
   #used = new Uint16Array(256);
+  /** Pages of tables that are alike, by their one entry. */
+  readonly #alike = new Map<number, ArenaPage>();
+  readonly #shared = new Set<ArenaPage>();
 
   /** @param work  counts the tables; @param arena  where they go */
   constructor(work: Work = new Work(), arena: Arena = new Arena()) {
@@ -34,6 +40,37 @@ export class TablePages {
   /** Takes back a table that holds nothing. */
   release(page: ArenaPage): void {
     this.arena.release(page);
+  }
+
+  /** Returns the page of all tables whose 512 entries are `low` and `high`. */
+  alike(low: number, high: number): ArenaPage {
+    const key = high * 2 ** 16 + low;
+    const known = this.#alike.get(key);
+    if (known !== undefined) return known;
+    const page = this.allocate();
+    const words = this.arena.words(page);
+    const first = this.arena.offset(page);
+    for (let at = first; at < first + ARENA_WORDS; at += 2) {
+      words[at] = low;
+      words[at + 1] = high;
+    }
+    this.#used[page] = ARENA_WORDS / 2;
+    this.#alike.set(key, page);
+    this.#shared.add(page);
+    return page;
+  }
+  /** Tells whether `page` is shared: who wants to write takes a copy. */
+  isShared(page: ArenaPage): boolean {
+    return this.#shared.size > 0 && this.#shared.has(page);
+  }
+  /** Returns a page with the entries of `page`, to be written. */
+  copyOf(page: ArenaPage): ArenaPage {
+    const copy = this.allocate();
+    const first = this.arena.offset(page);
+    const entries = this.arena.words(page).subarray(first, first + ARENA_WORDS);
+    this.arena.words(copy).set(entries, this.arena.offset(copy));
+    this.#used[copy] = this.used(page);
+    return copy;
   }
 
   /** Returns how many entries of `page` are not none. */

@@ -124,7 +124,7 @@ export function protectForUffd(mm: Mm, vma: Vma, range: { start: Addr; end: Addr
       }
       splitPmd(mm, vma, base);
     }
-    pages.transform(from, to, change);
+    if (pmd !== NONE) pages.transform(from, to, change);
     if (unpopulated !== 'off') markBlank(mm, from, to, unpopulated);
   };
   if (unpopulated === 'off') pages.forEachSlot(range.start, range.end, visit);
@@ -243,7 +243,7 @@ function markBlank(mm: Mm, from: Addr, to: Addr, how: Features['wpUnpopulated'])
   const [low, high] = isZero ? [ZERO_PAGE | YOUNG | UFFD_WP, 0] : [MARKER, MARKER_UFFD_WP];
   const fact = isZero ? FACT.ptesSet : FACT.markersSet;
   if (pages.isBlank(from, to)) {
-    pages.fill(from, to, low, () => high);
+    pages.fillAlike(from, to, low, high);
     work.count(fact, (to - from) / PAGE_SIZE);
     return;
   }
