@@ -20,6 +20,7 @@
 import type { ArenaPage } from '../base/arena.ts';
 import { must } from '../base/assert.ts';
 import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE, pmdIndex, pteIndex } from '../base/units.ts';
+import { verifyTables } from './pageTableVerify.ts';
 import { EMPTY_TABLE, HUGE, KIND_MASK, kindName, NO_DEPOSIT, NONE, type PteKind, TABLE } from './pte.ts';
 import { TablePages } from './tablePages.ts';
 
@@ -581,49 +582,12 @@ export class PageTable {
 
   // ---- checking ------------------------------------------------------------------------------------------------------------------
 
+  /** Returns how many pmds of the GiB of `addr` are not none, as its page counts them. */
+  nrSlots(addr: Addr): number {
+    return this.#enterGib(addr) ? this.#tables.used(this.#pmdPage) : 0;
+  }
   /** Returns the first count that is wrong, in words, or null. For verify.ts. */
   verify(): string | null {
-    const seen = { ptes: 0, pmds: 0, puds: 0 };
-    let wrong: string | null = null;
-    for (let slot = 0; slot < PTES / 2; slot++) {
-      if (this.#pudPageOf(slot << 9) === 0) continue;
-      seen.puds++;
-      for (let i = 0; i < PTES; i++) {
-        const gib = (slot << 9) | i;
-        if (!this.#enterGib(gib * PUD_SIZE)) continue;
-        seen.pmds++;
-        wrong ??= this.#verifyGib(gib, seen);
-      }
-    }
-    if (wrong !== null) return wrong;
-    const counts = `${this.#nrPtes} pte tables, ${this.#nrPmds} pmd pages, ${this.#nrPuds} pud pages`;
-    const found = `${seen.ptes} pte tables, ${seen.pmds} pmd pages, ${seen.puds} pud pages`;
-    return counts === found ? null : `counted ${counts}; there are ${found}`;
-  }
-  #verifyGib(gib: number, seen: { ptes: number }): string | null {
-    let entries = 0;
-    const pmdPage = this.#pmdPage;
-    for (let i = 0; i < PTES; i++) {
-      const pmd = this.#pmdWords[this.#pmdOffset + 2 * i] as number;
-      if (pmd === NONE) continue;
-      const base = gib * PUD_SIZE + i * PMD_SIZE;
-      entries++;
-      if ((pmd & NO_DEPOSIT) === 0) seen.ptes++;
-      if ((pmd & KIND_MASK) !== TABLE) continue;
-      const wrong = this.#verifyTable(base);
-      if (wrong !== null) return wrong;
-    }
-    return entries === this.#tables.used(pmdPage)
-      ? null
-      : `the pmd page of GiB ${gib} counts ${this.#tables.used(pmdPage)} entries, it has ${entries}`;
-  }
-  #verifyTable(base: Addr): string | null {
-    const table = this.#storedTable(base);
-    const words = this.#tables.arena.words(table);
-    const first = this.#tables.arena.offset(table);
-    let used = 0;
-    for (let at = first; at < first + 2 * PTES; at += 2) if (words[at] !== NONE) used++;
-    if (used === this.nrUsed(base) && used > 0) return null;
-    return `the table of 0x${base.toString(16)} counts ${this.nrUsed(base)} entries, it has ${used}`;
+    return verifyTables(this);
   }
 }

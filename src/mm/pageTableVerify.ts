@@ -1,0 +1,60 @@
+/**
+ * Recounting the tables of one address space: [table-used], [table-count].
+ *
+ * Cost    linear in stored tables, 512 steps each
+ */
+import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { type PageTable, PGDIR_SIZE, PUD_SIZE } from './pageTable.ts';
+import { KIND_MASK, NO_DEPOSIT, NONE, TABLE } from './pte.ts';
+
+const PTES = 512;
+/** User space ends in the middle of the top level. */
+const SLOTS = PTES / 2;
+
+/** Tables found. */
+interface Seen {
+  ptes: number;
+  pmds: number;
+  puds: number;
+}
+
+/** Returns the first count that is wrong, in words, or null. */
+export function verifyTables(pages: PageTable): string | null {
+  const seen: Seen = { ptes: 0, pmds: 0, puds: 0 };
+  for (let slot = 0; slot < SLOTS; slot++) {
+    if (!pages.hasPudPage(slot * PGDIR_SIZE)) continue;
+    seen.puds++;
+    for (let i = 0; i < PTES; i++) {
+      const base = slot * PGDIR_SIZE + i * PUD_SIZE;
+      if (!pages.hasPmdPage(base)) continue;
+      seen.pmds++;
+      const wrong = verifyGib(pages, base, seen);
+      if (wrong !== null) return wrong;
+    }
+  }
+  const counts = `${pages.nrPtes} pte tables, ${pages.nrPmds} pmd pages, ${pages.nrPuds} pud pages`;
+  const found = `${seen.ptes} pte tables, ${seen.pmds} pmd pages, ${seen.puds} pud pages`;
+  return counts === found ? null : `counted ${counts}; there are ${found}`;
+}
+
+function verifyGib(pages: PageTable, start: Addr, seen: Seen): string | null {
+  let entries = 0;
+  for (let base = start; base < start + PUD_SIZE; base += PMD_SIZE) {
+    const pmd = pages.pmd(base);
+    if (pmd === NONE) continue;
+    entries++;
+    if ((pmd & NO_DEPOSIT) === 0) seen.ptes++;
+    const wrong = (pmd & KIND_MASK) === TABLE ? verifyTable(pages, base) : null;
+    if (wrong !== null) return wrong;
+  }
+  const counted = pages.nrSlots(start);
+  if (entries === counted) return null;
+  return `the pmd page of GiB ${start / PUD_SIZE} counts ${counted} entries, it has ${entries}`;
+}
+
+function verifyTable(pages: PageTable, base: Addr): string | null {
+  let used = 0;
+  for (let addr = base; addr < base + PMD_SIZE; addr += PAGE_SIZE) if (pages.low(addr) !== NONE) used++;
+  if (used === pages.nrUsed(base) && used > 0) return null;
+  return `the table of 0x${base.toString(16)} counts ${pages.nrUsed(base)} entries, it has ${used}`;
+}
