@@ -136,6 +136,74 @@ static long advise_each(const struct step *s)
 		if (syscall(SYS_madvise, s->arg[0] + i * s->arg[2], s->arg[3], s->arg[4]) != 0) return -1;
 	return 0;
 }
+/* Returns how many calls worked before the first that did not. */
+static long protect_each(const struct step *s)
+{
+	unsigned long i = 0;
+
+	while (i < s->arg[1] && syscall(SYS_mprotect, s->arg[0] + i * s->arg[2], s->arg[3], s->arg[4]) == 0) i++;
+	return i;
+}
+static long proc_file(const struct step *s)
+{
+	static char page[PG];
+	int is_mem = s->op == OP_MEMWRITE, fd = open(is_mem ? "/proc/self/mem" : "/proc/self/pagemap", (is_mem ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	long done = 0, n = 0;
+
+	memset(page, STAMP, sizeof(page));
+	if (!is_mem) done = pread(fd, page, s->arg[0], s->arg[1]);
+	else for (unsigned long i = 0; i < s->arg[1] && (n = pwrite(fd, page, PG, s->arg[0] + i * PG)) > 0; i++) done += n;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return done == 0 && n < 0 ? n : done;
+}
+
+static void own_word(const struct step *s)
+{
+	uint64_t word = 0;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	ssize_t n = pread(fd, &word, sizeof(word), s->arg[0] / PG * sizeof(word));
+
+	close(fd);
+	begin("-> ");
+	if (n == sizeof(word)) append("0x%lx", word);
+	else append("-%s", strerrorname_np(errno));
+	say_line();
+}
+
+/* ---- others who hold pages ---- */
+
+static int ring = -1, ends[2] = { -1, -1 };
+static long pin(const struct step *s)
+{
+	struct { uint32_t entries[2], flags, rest[27]; } parameters = { 0 };
+	struct iovec buffer = { (void *)s->arg[0], s->arg[1] * PG };
+
+	ring = syscall(SYS_io_uring_setup, 1, &parameters);
+	return ring < 0 ? -1 : syscall(SYS_io_uring_register, ring, 0, &buffer, 1);
+}
+static long unpin(void)
+{
+	long ret = syscall(SYS_io_uring_register, ring, 1, NULL, 0);
+
+	close(ring);
+	return ret;
+}
+static long splice_page(const struct step *s)
+{
+	struct iovec page = { (void *)s->arg[0], PG };
+
+	if (pipe2(ends, O_CLOEXEC) < 0) return -1;
+	return vmsplice(ends[1], &page, 1, 0);
+}
+static long pipe_value(void)
+{
+	unsigned char byte;
+
+	return read(ends[0], &byte, 1) == 1 ? byte : -1;
+}
+
 /* One call on one range of the other side; on this side the same page again and again. */
 static long copy_between(const struct step *s)
 {
@@ -258,6 +326,13 @@ static long plain_page_call(const struct step *s)
 
 	switch (s->op) {
 	case OP_ADVEACH: return advise_each(s);
+	case OP_PROTEACH: return protect_each(s);
+	case OP_MEMWRITE:
+	case OP_PMREAD: return proc_file(s);
+	case OP_PIN: return pin(s);
+	case OP_UNPIN: return unpin();
+	case OP_VMSPLICE: return splice_page(s);
+	case OP_PIPEVAL: return pipe_value();
 	case OP_VMREAD:
 	case OP_VMWRITE: return copy_between(s);
 	case OP_TRUNCATE: return ftruncate(fds[a[0]], a[1] * PG);
@@ -290,6 +365,7 @@ int page_step(const struct step *s)
 	case OP_WORD: ask(ASK_WORD, s->arg[0], 0, 0, ""); break;
 	case OP_FOLIO: ask(ASK_FOLIO, s->arg[0], s->arg[1], 0, ""); break;
 	case OP_SUM: sum(s); break;
+	case OP_OWNWORD: own_word(s); break;
 	case OP_FVAL: file_values(s); break;
 	default: say_result(plain_page_call(s));
 	}

@@ -105,12 +105,24 @@ static const struct { const char *name; int at_least, at_most; } ops[NR_OPS] = {
 	[OP_UWP] = { "uwp", 4, 4 },               /* context addr len mode */
 	[OP_UWAKE] = { "uwake", 3, 3 },           /* context addr len */
 	[OP_UCLOSE] = { "uclose", 1, 1 },         /* context */
-	[OP_UREAD] = { "uread", 3, 3 },           /* context reads bytes */
+	[OP_UREAD] = { "uread", 4, 4 },           /* context reads bytes; 1: into memory that is not there */
 	[OP_UCOUNT] = { "ucount", 1, 1 },         /* context */
 	[OP_UPOLL] = { "upoll", 1, 1 },           /* context */
-	[OP_SCAN] = { "scan", 11, 11 },           /* start end size flags vec vec_len max_pages and the four masks */
+	[OP_SCAN] = { "scan", 12, 12 },           /* start end size flags vec vec_len max_pages, the four masks, whose memory: 0 one's own, else a forkhold */
 	[OP_BG] = { "bg", 2, MAX_ARGS },          /* thread what and its arguments, as uffdSteps.c numbers them */
 	[OP_JOIN] = { "join", 1, 1 },             /* thread */
+	[OP_MEMWRITE] = { "memwrite", 2, 2 },     /* addr pages: through /proc/self/mem */
+	[OP_PMREAD] = { "pmread", 2, 2 },         /* bytes offset: of /proc/self/pagemap */
+	[OP_PROTEACH] = { "proteach", 5, 5 },     /* addr times bytes-from-one-to-the-next len prot; how many calls worked */
+	[OP_SIG] = { "sig", 1, 1 },               /* thread: SIGUSR1 */
+	[OP_UMOVERS] = { "umovers", 4, 4 },       /* context to from pages: two move the same pages at once */
+	[OP_UBLOCK] = { "ublock", 2, 2 },         /* context; 1 makes it blocking, 0 not */
+	[OP_UDUP] = { "udup", 2, 2 },             /* context, and the number of its second descriptor */
+	[OP_PIN] = { "pin", 2, 2 },               /* addr pages: a fixed buffer of io_uring */
+	[OP_UNPIN] = { "unpin", 0, 0 },
+	[OP_VMSPLICE] = { "vmsplice", 1, 1 },     /* addr: the page is put into a pipe */
+	[OP_OWNWORD] = { "ownword", 1, 1 },       /* addr: the word of pagemap as the process itself reads it */
+	[OP_PIPEVAL] = { "pipeval", 0, 0 },       /* the first byte of what is in the pipe */
 };
 
 int step_parse(char *line, struct step *step, const char **why)

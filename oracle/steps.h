@@ -32,6 +32,8 @@ int thread_trapped(int signal, const siginfo_t *info);
 void threads_are_gone(void);
 /* Leaves a child behind, as the step forkhold does, from a thread. */
 void fork_in_thread(void);
+/* The process that was left behind with that number. */
+pid_t held_process(int number);
 /* Faults charged to this thread so far. */
 long charged_faults(void);
 /*

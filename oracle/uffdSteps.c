@@ -193,14 +193,13 @@ static void append_message(const unsigned char *m, int reader)
 static void settle_threads(void);
 static void read_messages(const struct step *s)
 {
-	static unsigned char message[32];
+	static unsigned char messages[8 * 32];
 
 	begin("->");
 	for (unsigned long i = 0; i < s->arg[1]; i++) {
-		long n = raw(SYS_read, contexts[s->arg[0]], (long)message, s->arg[2], 0, 0, 0);
-		append(" ");
-		if (n < 0) { append_error(n); break; }
-		append_message(message, contexts[s->arg[0]]);
+		long n = raw(SYS_read, contexts[s->arg[0]], s->arg[3] ? 0 : (long)messages, s->arg[2], 0, 0, 0);
+		if (n < 0) { append(" "), append_error(n); break; }
+		for (long m = 0; m < n; m += 32) append(" "), append_message(messages + m, contexts[s->arg[0]]);
 		settle_threads();
 	}
 	say_line();
@@ -240,7 +239,14 @@ static void scan(const struct step *s)
 {
 	static struct region *regions;
 	const uint64_t *a = s->arg;
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	/* Of another process the file stays open, also when that is gone. */
+	static int of[MAX_HELD];
+	char path[64] = "/proc/self/pagemap";
+	int other = (int)a[11], fd;
+
+	if (other) snprintf(path, sizeof(path), "/proc/%d/pagemap", held_process(other));
+	if (other && !of[other]) of[other] = open(path, O_RDONLY | O_CLOEXEC);
+	fd = other ? dup(of[other]) : open(path, O_RDONLY | O_CLOEXEC);
 
 	if (!regions) regions = (struct region *)own_memory(REGIONS, 1);
 	uint64_t vec = a[4] == 1 ? (uintptr_t)regions : a[4] == 2 ? (uintptr_t)scan : a[4] == 3 ? 1ul << 60 : 0;
@@ -270,7 +276,7 @@ static struct thread {
 	struct step step;
 	long result;
 	uint64_t field;
-	volatile int signal, code;
+	volatile int signal, code, nr_signals;
 	volatile uint64_t trap_at;
 	sigjmp_buf trapped;
 	char stack[STACK] __attribute__((aligned(16)));
@@ -405,6 +411,75 @@ static void start_work(const struct step *s)
 	settle_threads();
 	say_thread(t);
 }
+/* SIGUSR1: counts, and lets the thread go on. */
+static void on_usr1(int signal)
+{
+	pid_t tid = (pid_t)raw(SYS_gettid, 0, 0, 0, 0, 0, 0);
+
+	(void)signal;
+	for (int i = 0; i < NR_THREADS; i++) if (threads[i].started && threads[i].tid == tid) threads[i].nr_signals++;
+}
+static void send_signal(const struct step *s)
+{
+	struct thread *t = &threads[s->arg[0]];
+	struct sigaction how = { .sa_handler = on_usr1 };
+	int before = t->nr_signals;
+
+	sigaction(SIGUSR1, &how, NULL);
+	raw(SYS_tgkill, getpid(), t->tid, SIGUSR1, 0, 0, 0);
+	for (int i = 0; i < 2000 && t->nr_signals == before; i++) usleep(100);
+	settle_threads();
+	begin("-> ");
+	append("%d", t->nr_signals);
+	say_line();
+}
+
+/* ---- two who move the same pages ---- */
+
+static volatile struct mover { uint64_t context, to, from, pages; volatile int ready, go, done; long moved, lost, other; } movers[2];
+static int mover_main(void *mine)
+{
+	volatile struct mover *m = mine;
+	unsigned long all[16];
+
+	memset(all, 0xff, sizeof(all));
+	raw(SYS_sched_setaffinity, 0, sizeof(all), (long)all, 0, 0, 0);
+	m->ready = 1;
+	while (!m->go) raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+	for (uint64_t i = 0; i < m->pages; i++) {
+		uint64_t move[5] = { m->to + i * PG, m->from + i * PG, PG, 0, NEVER };
+		long ret = raw(SYS_ioctl, contexts[m->context], fill_ioctl[MOVE], (long)move, 0, 0, 0);
+		if (ret == 0) m->moved++;
+		else if (ret == -EEXIST) m->lost++;
+		else m->other++;
+	}
+	m->done = 1;
+	raw(SYS_exit, 0, 0, 0, 0, 0, 0);
+	return 0;
+}
+static void move_twice(const struct step *s)
+{
+	static char stacks[2][STACK] __attribute__((aligned(16)));
+	const struct timespec moment = { .tv_nsec = 100 * 1000 };
+
+	for (int i = 0; i < 2; i++) {
+		movers[i] = (struct mover){ s->arg[0], s->arg[1], s->arg[2], s->arg[3], 0, 0, 0, 0, 0, 0 };
+		clone(mover_main, stacks[i] + STACK, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, (void *)&movers[i]);
+	}
+	while (!movers[0].ready || !movers[1].ready) nanosleep(&moment, NULL);
+	movers[0].go = movers[1].go = 1;
+	while (!movers[0].done || !movers[1].done) nanosleep(&moment, NULL);
+	begin("-> ");
+	append("%ld %ld %ld", movers[0].moved + movers[1].moved, movers[0].lost + movers[1].lost, movers[0].other + movers[1].other);
+	say_line();
+}
+static void set_blocking(const struct step *s)
+{
+	int flags = fcntl(contexts[s->arg[0]], F_GETFL);
+
+	say_result(fcntl(contexts[s->arg[0]], F_SETFL, s->arg[1] ? flags & ~O_NONBLOCK : flags | O_NONBLOCK));
+}
+
 void threads_are_gone(void)
 {
 	for (int i = 0; i < NR_THREADS; i++) threads[i].started = 0, threads[i].tid = 0;
@@ -431,6 +506,13 @@ int uffd_step(const struct step *s)
 	case OP_UCOUNT: count(s); break;
 	case OP_UPOLL: look(s); break;
 	case OP_SCAN: scan(s); break;
+	case OP_SIG: send_signal(s); break;
+	case OP_UMOVERS: move_twice(s); break;
+	case OP_UBLOCK: set_blocking(s); break;
+	case OP_UDUP:
+		contexts[s->arg[1]] = fcntl(contexts[s->arg[0]], F_DUPFD_CLOEXEC, 0);
+		say_result(contexts[s->arg[1]] < 0 ? -1 : 0);
+		break;
 	case OP_BG: start_work(s); break;
 	case OP_JOIN:
 		settle_threads();

@@ -42,7 +42,14 @@ export { mprotect } from './mprotect.ts';
 export { type MremapRequest, mremap } from './mremap.ts';
 export { mseal } from './mseal.ts';
 export { munmap } from './munmap.ts';
-export { entryState, PAGE_STATE, type PagemapBits, pagemapBits, pagemapWord } from './pagemap.ts';
+export {
+  entryState,
+  PAGE_STATE,
+  type PagemapBits,
+  pagemapBits,
+  pagemapRead,
+  pagemapWord,
+} from './pagemap.ts';
 export { pagemapScan, type ScanRequest, type ScanResult } from './pagemapScan.ts';
 export type { ScanRegion } from './pagemapScanOutput.ts';
 export { NO_PAGEMAP_FLAGS, type PagemapRun, pagemapFlags, pagemapRuns, pagemapText } from './pagemapText.ts';

@@ -7,7 +7,8 @@
  *
  * Linux   fs/proc/task_mmu.c: pte_to_pagemap_entry; spec/userfaultfd.md
  */
-import { type Addr, PAGE_SIZE, pageFloor } from '../base/units.ts';
+import { EINVAL } from '../abi/errno.ts';
+import { type Addr, PAGE_SIZE, pageFloor, TASK_SIZE } from '../base/units.ts';
 import { HUGE_PAGES } from './frames.ts';
 import type { Mm } from './mm.ts';
 import {
@@ -24,6 +25,7 @@ import {
   UFFD_WP,
   ZERO_PAGE,
 } from './pte.ts';
+import { ok, refused, type SysResult } from './result.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { VM_PFNMAP, VM_SOFTDIRTY } from './vmFlags.ts';
 
@@ -165,10 +167,31 @@ export function pagemapBits(mm: Mm, addr: Addr): PagemapBits {
   };
 }
 
-/** Returns the pagemap word of the page at `addr`. */
-export function pagemapWord(mm: Mm, addr: Addr): bigint {
+/** Bytes of a word, one for each page. */
+const WORD_BYTES = 8;
+
+/**
+ * read(2) of /proc/PID/pagemap: how many of `bytes` at `offset` there are.
+ * Refusals   EINVAL unaligned: both are multiples of a word
+ * Linux      fs/proc/task_mmu.c: pagemap_read
+ */
+export function pagemapRead(mm: Mm, offset: number, bytes: number): SysResult {
+  if (offset % WORD_BYTES !== 0 || bytes % WORD_BYTES !== 0) return refused(EINVAL, 'unaligned');
+  const end = (TASK_SIZE / PAGE_SIZE) * WORD_BYTES;
+  return ok(mm.gone ? 0 : Math.max(0, Math.min(bytes, end - offset)));
+}
+
+/**
+ * Returns the pagemap word of the page at `addr`.
+ * @param isPrivileged  who opened the file had CAP_SYS_ADMIN: others see no frames, and not what is in swap or marked
+ */
+export function pagemapWord(mm: Mm, addr: Addr, isPrivileged = true): bigint {
   const bits = pagemapBits(mm, addr);
-  let word = bits.present ? BigInt(bits.number) : BigInt(bits.number) * SWAP_TYPES + BigInt(bits.swapType);
+  let word = !isPrivileged
+    ? 0n
+    : bits.present
+      ? BigInt(bits.number)
+      : BigInt(bits.number) * SWAP_TYPES + BigInt(bits.swapType);
   if (bits.softDirty) word |= PAGEMAP.softDirty;
   if (bits.exclusive) word |= PAGEMAP.exclusive;
   if (bits.uffdWp) word |= PAGEMAP.uffdWp;

@@ -11,7 +11,7 @@
  * Cost    linear in the tables of the range, 512 steps each; ranges without tables are one step a GiB
  * Linux   fs/proc/task_mmu.c: do_pagemap_scan, pagemap_scan_pmd_entry, pagemap_scan_output; spec/userfaultfd.md 13
  */
-import { EFAULT, EINVAL, EPERM, ESRCH } from '../abi/errno.ts';
+import { EFAULT, EINVAL, EPERM } from '../abi/errno.ts';
 import {
   PAGE_IS_FILE,
   PAGE_IS_GUARD,
@@ -96,14 +96,13 @@ function checkRequest(request: ScanRequest): SysResult | null {
 }
 
 /**
- * PAGEMAP_SCAN on /proc/PID/pagemap of `mm`.
+ * PAGEMAP_SCAN on /proc/PID/pagemap of `mm`. Of a process that is gone, whose file is still open, nothing is found.
  * @param request  null if the structure cannot be read
- * Refusals   EFAULT bad-pointer, bad-range · EINVAL bad-length, bad-flags, unaligned · ESRCH gone · EPERM not-registered (CHECK_WPASYNC; vmas
+ * Refusals   EFAULT bad-pointer, bad-range · EINVAL bad-length, bad-flags, unaligned · EPERM not-registered (CHECK_WPASYNC; vmas
  *            before the one that is refused are protected)
  */
 export function pagemapScan(mm: Mm, request: ScanRequest | null): ScanResult {
   const none = (result: SysResult): ScanResult => ({ ...result, walkEnd: null, regions: [] });
-  if (mm.gone) return none(refused(ESRCH, 'gone'));
   if (request === null) return none(refused(EFAULT, 'bad-pointer'));
   const wrong = checkRequest(request);
   if (wrong !== null) return none(wrong);

@@ -10,7 +10,7 @@
  *
  * Cost    linear in pages
  * Linux   mm/userfaultfd.c: move_pages, move_pages_ptes, move_pages_huge_pmd, validate_move_areas; spec/userfaultfd.md 7, 15.3
- * Left out   pinned pages, locked folios, large folios in the swap cache
+ * Left out   locked folios, large folios in the swap cache
  */
 import { EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT } from '../abi/errno.ts';
 import { UFFDIO_MODE_DONTWAKE, UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES } from '../abi/userfaultfd.ts';

@@ -31,6 +31,19 @@ function operandsOf(step: PlainPageStep): readonly (string | number | bigint)[] 
     }
     case 'status':
       return [STATUS_LINES.indexOf(step.line)];
+    case 'proteach':
+      return [address(step.addr), step.times, step.stride, step.len, step.prot];
+    case 'memwrite':
+    case 'pin':
+      return [address(step.addr), step.nrPages];
+    case 'pmread':
+      return [step.bytes, step.offset];
+    case 'ownword':
+    case 'vmsplice':
+      return [address(step.addr)];
+    case 'unpin':
+    case 'pipeval':
+      return [];
     case 'adveach':
       return [address(step.addr), step.times, step.stride, step.len, step.advice];
     case 'vmread':

@@ -60,11 +60,19 @@ function operandsOf(step: UffdStep, address: WriteAddress): readonly Word[] {
     case 'upoll':
       return [step.context];
     case 'uread':
-      return [step.context, step.times, step.bytes];
+      return [step.context, step.times, step.bytes, step.isBad ? 1 : 0];
+    case 'ublock':
+      return [step.context, step.blocks];
+    case 'udup':
+      return [step.context, step.other];
+    case 'umovers':
+      return [step.context, address(step.to), address(step.from), step.nrPages];
+    case 'sig':
+      return [step.thread];
     case 'scan': {
       const room = [step.size, step.flags, VECTOR[step.vec], step.vecLen, step.maxPages];
       const masks = [step.inverted, step.mask, step.anyof, step.returned];
-      return [address(step.addr), address(step.end), ...room, ...masks];
+      return [address(step.addr), address(step.end), ...room, ...masks, step.of];
     }
     case 'bg':
       return [step.thread, THREAD_WORK.indexOf(step.work.what), ...workOperands(step.work, address)];

@@ -9,12 +9,14 @@ import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../src/abi/fcntl.t
 import { must } from '../../src/base/assert.ts';
 import type { Machine, Op, Outcome, Process } from '../../src/machine/index.ts';
 import {
+  accessPage,
   type FileObject,
   figuresOf,
   type MemoryFigures,
   type Mm,
   pageAt,
   pagemapBits,
+  pagemapRead,
   pagemapWord,
   pssBytes,
 } from '../../src/mm/index.ts';
@@ -45,6 +47,8 @@ export interface ModelScene extends OpScene {
   setUffd(fd: number): void;
   /** Leaves a child behind. */
   forkHold(): void;
+  /** The address space of the child left behind with that number. */
+  heldMm(number: number): Mm;
   /** The first byte of a page of a file; null beyond its end. */
   fileValue(slot: number, page: number): number | null;
 }
@@ -106,6 +110,9 @@ export class ModelPages implements PageTarget {
   /** Faults that were told, by process. */
   readonly #told = new Map<number, number>();
   #atStart = new Map<StatusLine, number>();
+  readonly #pinned: number[] = [];
+  /** The frame that is in the pipe. */
+  #inPipe = 0;
   readonly #uffd: ModelUffd;
 
   constructor(scene: ModelScene) {
@@ -146,6 +153,9 @@ export class ModelPages implements PageTarget {
   word(addr: number): bigint {
     return pagemapWord(this.#mm, addr);
   }
+  ownWord(addr: number): bigint {
+    return pagemapWord(this.#mm, addr, this.#mm.privileged);
+  }
   isLarge(addr: number): boolean | null {
     const { kind, number } = pageAt(this.#mm, addr);
     if (kind === 'anonymous' || kind === 'file') return this.#scene.machine.kernel.frames.isLarge(number);
@@ -165,6 +175,15 @@ export class ModelPages implements PageTarget {
     return STATUS[line](this.#mm) - (ABSOLUTE.has(line) ? 0 : (this.#atStart.get(line) ?? 0));
   }
 
+  /** A process has a child, with its descriptors. */
+  processForked(parent: number, child: number): void {
+    this.#uffd.inherit(parent, child);
+  }
+  /** A process of the case has ended, and its descriptors were closed. */
+  processEnded(): void {
+    this.#uffd.closeUnheld();
+  }
+
   uffd(step: UffdStep, at: (a: CaseAddress) => number): string {
     return this.#uffd.step(step, at);
   }
@@ -174,6 +193,22 @@ export class ModelPages implements PageTarget {
     switch (step.op) {
       case 'swap':
         return { ret: 0 };
+      case 'proteach':
+        return this.#protectEach(step, at(step.addr));
+      case 'memwrite':
+        return this.#writeThroughProc(step, at(step.addr));
+      case 'pmread':
+        return answerOf(pagemapRead(this.#mm, step.offset, step.bytes));
+      case 'pin':
+        return this.#pin(step, at(step.addr));
+      case 'unpin':
+        for (const pfn of this.#pinned.splice(0)) this.#scene.machine.kernel.frames.pin(pfn, -1);
+        return { ret: 0 };
+      case 'vmsplice':
+        this.#inPipe = pageAt(this.#mm, at(step.addr)).number;
+        return { ret: PG };
+      case 'pipeval':
+        return { ret: this.#scene.machine.kernel.frames.stamp(this.#inPipe) % 256 };
       case 'adveach':
         return this.#adviseEach(step, at(step.addr));
       case 'vmread':
@@ -255,6 +290,40 @@ export class ModelPages implements PageTarget {
       const from = addr + i * Number(step.stride);
       const result = this.#result({ call: 'madvise', addr: from, len, advice: step.advice });
       if ('errno' in result) return result;
+    }
+    return { ret: 0 };
+  }
+  /** How many calls work before the first that does not. */
+  #protectEach(step: Extract<PageCallStep, { op: 'proteach' }>, addr: number): CallResult {
+    for (let i = 0; i < step.times; i++) {
+      const at = addr + i * Number(step.stride);
+      if ('errno' in this.#result({ call: 'mprotect', addr: at, len: Number(step.len), prot: step.prot }))
+        return { ret: i };
+    }
+    return { ret: step.times };
+  }
+  /** A write to /proc/self/mem: the kernel cannot wait for user space. */
+  #writeThroughProc(step: { readonly nrPages: number }, addr: number): CallResult {
+    for (let i = 0; i < step.nrPages; i++) {
+      const page = {
+        addr: addr + i * PG,
+        access: 'write',
+        stamp: null,
+        by: 'gup',
+        cannotWait: true,
+      } as const;
+      if (accessPage(this.#mm, page).kind === 'signal') return i === 0 ? { errno: 'EIO' } : { ret: i * PG };
+      this.#scene.machine.kernel.frames.setStamp(pageAt(this.#mm, page.addr).number, STAMP);
+    }
+    return { ret: step.nrPages * PG };
+  }
+  /** A fixed buffer of io_uring: the pages are brought in for a store, and held. */
+  #pin(step: { readonly nrPages: number }, addr: number): CallResult {
+    for (let i = 0; i < step.nrPages; i++) {
+      accessPage(this.#mm, { addr: addr + i * PG, access: 'write', stamp: null, by: 'gup' });
+      const { number } = pageAt(this.#mm, addr + i * PG);
+      this.#pinned.push(number);
+      this.#scene.machine.kernel.frames.pin(number, 1);
     }
     return { ret: 0 };
   }

@@ -9,7 +9,7 @@ import { must } from '../../src/base/assert.ts';
 import type { Mm } from '../../src/mm/index.ts';
 import { pagemapScan } from '../../src/mm/pagemapScan.ts';
 import { isRefused, type SysResult } from '../../src/mm/result.ts';
-import { isWait, UffdContext, type UffdMessage } from '../../src/mm/uffdContext.ts';
+import { isWait, UffdContext, type UffdMessage, type UffdWait } from '../../src/mm/uffdContext.ts';
 import { type FillResult, UffdFill } from '../../src/mm/uffdFill.ts';
 import { uffdMove } from '../../src/mm/uffdMove.ts';
 import { uffdWriteProtect } from '../../src/mm/uffdProtect.ts';
@@ -55,6 +55,8 @@ interface Thread {
   steps: Steps;
   /** What it waits for is over, or it has ended with this answer. */
   isOver: () => boolean;
+  wait: UffdWait | null;
+  nrSignals: number;
   answer: string | null;
 }
 
@@ -63,6 +65,8 @@ export class ModelUffd {
   readonly #scene: ModelScene;
   readonly #contexts: (UffdContext | null)[] = [];
   readonly #blocking = new Set<UffdContext>();
+  /** Who holds a descriptor of a context: numbers of processes; each once, the first one for each number it has. */
+  readonly #holders = new Map<UffdContext, { pid: number; slot: number }[]>();
   readonly #threads: (Thread | null)[] = [null, null, null];
   #nrForked = 0;
   /** Faults charged to threads and not to the process that makes the steps. */
@@ -122,6 +126,10 @@ export class ModelUffd {
         return '';
       case 'join':
         return '';
+      case 'sig':
+        return this.#signal(step.thread);
+      case 'umovers':
+        return this.#moveTwice(step, at);
       case 'scan':
         return this.#scan(step, at);
       default:
@@ -129,11 +137,21 @@ export class ModelUffd {
     }
   }
 
-  #aboutContext(step: Extract<UffdStep, { op: 'uclose' | 'ucount' | 'upoll' | 'uread' }>): string {
+  #aboutContext(
+    step: Extract<UffdStep, { op: 'uclose' | 'ucount' | 'upoll' | 'uread' | 'ublock' | 'udup' }>,
+  ): string {
     const context = this.context(step.context);
     switch (step.op) {
       case 'uclose':
-        uffdRelease(context);
+        this.#close(context, step.context);
+        return '0';
+      case 'udup':
+        this.#contexts[step.other] = context;
+        this.#holdersOf(context).push({ pid: this.#scene.current().pid, slot: step.other });
+        return '0';
+      case 'ublock':
+        if (step.blocks === 1) this.#blocking.add(context);
+        else this.#blocking.delete(context);
         return '0';
       case 'ucount': {
         const { pending, total } = context.counts;
@@ -154,10 +172,36 @@ export class ModelUffd {
     if (!this.#mm.privileged && (step.flags & 1) === 0) return '-EPERM';
     const context = new UffdContext(this.#mm, step.flags);
     this.#contexts[step.context] = context;
+    this.#holdersOf(context).push({ pid: this.#scene.current().pid, slot: step.context });
     if ((step.flags & 0o4000) === 0) this.#blocking.add(context);
     return step.features === null
       ? '0'
       : resultText(context.handshake(0xaa, step.features, this.#mm.privileged));
+  }
+  #holdersOf(context: UffdContext): { pid: number; slot: number }[] {
+    const held = this.#holders.get(context) ?? [];
+    this.#holders.set(context, held);
+    return held;
+  }
+  /** A process left behind has the descriptors that its parent had. */
+  inherit(from: number, to: number): void {
+    for (const held of this.#holders.values())
+      for (const { pid, slot } of [...held]) if (pid === from) held.push({ pid: to, slot });
+  }
+  #close(context: UffdContext, slot: number): void {
+    const { pid } = this.#scene.current();
+    const held = this.#holdersOf(context).filter((one) => one.pid !== pid || one.slot !== slot);
+    this.#holders.set(context, held);
+    if (held.length === 0) uffdRelease(context);
+  }
+  /** Closes what nobody that lives holds any more. */
+  closeUnheld(): void {
+    for (const [context, held] of this.#holders) {
+      const living = held.filter(({ pid }) => (this.#scene.machine.process(pid)?.mm ?? null) !== null);
+      this.#holders.set(context, living);
+      if (living.length === 0) uffdRelease(context);
+    }
+    this.#goOn();
   }
   #register(step: Extract<UffdStep, { op: 'ureg' }>, at: At): string {
     const request = {
@@ -204,9 +248,24 @@ export class ModelUffd {
     const words: string[] = [];
     for (let i = 0; i < step.times; i++) {
       const error = context.features === null || step.bytes < 32 ? '-EINVAL' : null;
-      const message = error === null ? context.read() : null;
-      words.push(error ?? (message === null ? '-EAGAIN' : this.#message(message)));
-      if (message === null) break;
+      const first = error === null ? context.read() : null;
+      if (error !== null || first === null) {
+        words.push(error ?? '-EAGAIN');
+        break;
+      }
+      // What cannot be written out is lost.
+      if (step.isBad) {
+        words.push('-EFAULT');
+        break;
+      }
+      for (
+        let message: UffdMessage | null = first, room = Math.floor(step.bytes / 32);
+        message !== null;
+        room--
+      ) {
+        words.push(this.#message(message));
+        message = room > 1 ? context.read() : null;
+      }
       this.#goOn();
     }
     return words.join(' ');
@@ -221,6 +280,7 @@ export class ModelUffd {
       case 'fork': {
         const number = LAST_CONTEXT - this.#nrForked++;
         this.#contexts[number] = message.context;
+        this.#holdersOf(message.context).push({ pid: this.#scene.current().pid, slot: number });
         return `fork(${number})`;
       }
       case 'remap':
@@ -233,13 +293,38 @@ export class ModelUffd {
   #scan(step: Extract<UffdStep, { op: 'scan' }>, at: At): string {
     const { size, flags, vec, vecLen, maxPages, inverted, mask, anyof, returned } = step;
     const request = { size, flags, vec, vecLen, maxPages, inverted, mask, anyof, returned };
-    const got = pagemapScan(this.#mm, { ...request, start: at(step.addr), end: at(step.end) });
+    const mm = step.of === 0 ? this.#mm : this.#scene.heldMm(step.of);
+    const got = pagemapScan(mm, { ...request, start: at(step.addr), end: at(step.end) });
     const regions = got.regions.map(
       ({ start, end, categories }) =>
         ` ${addressText(start)}-${addressText(end)}:0x${categories.toString(16)}`,
     );
     const walkEnd = got.walkEnd === null ? '.' : addressText(got.walkEnd);
     return `${got.ret < 0 ? errorText(got.ret) : got.ret} ${walkEnd}${regions.join('')}`;
+  }
+
+  /** SIGUSR1: the thread runs its handler, and makes its access again. */
+  #signal(number: number): string {
+    const thread = must(this.#threads[number] ?? null, 'a thread that was started');
+    const { wait } = thread;
+    if (wait !== null && !wait.done) {
+      wait.context.cancel(wait);
+      thread.isOver = () => true;
+    }
+    return String(++thread.nrSignals);
+  }
+  /** Two move the same pages, one after the other: on the model there is no other order of single moves. */
+  #moveTwice(step: Extract<UffdStep, { op: 'umovers' }>, at: At): string {
+    const counts = { moved: 0, lost: 0, other: 0 };
+    for (let i = 0; i < 2 * step.nrPages; i++) {
+      const page = (i >> 1) * PG;
+      const request = { start: at(step.to) + page, source: at(step.from) + page, len: PG, mode: 0 };
+      const { ret } = uffdMove(this.context(step.context), request, this.#mm);
+      if (ret === 0) counts.moved++;
+      else if (errorText(ret) === '-EEXIST') counts.lost++;
+      else counts.other++;
+    }
+    return `${counts.moved} ${counts.lost} ${counts.other}`;
   }
 
   // ---- threads -------------------------------------------------------------------------------------------------------------------
@@ -252,7 +337,8 @@ export class ModelUffd {
       tid,
       context: (number) => this.context(number),
     });
-    this.#threads[thread] = { steps, isOver: () => true, answer: null };
+    const nrSignals = this.#threads[thread]?.nrSignals ?? 0;
+    this.#threads[thread] = { steps, isOver: () => true, wait: null, nrSignals, answer: null };
   }
   /** Lets every thread go on that can. */
   #goOn(): void {
@@ -265,6 +351,7 @@ export class ModelUffd {
       if (step.done === true) next.answer = step.value;
       else {
         const wait = step.value;
+        next.wait = wait;
         next.isOver = () => wait.done;
       }
     }

@@ -4,11 +4,13 @@
 import {
   type CaseAddress,
   CaseSyntaxError,
+  PROT,
   parseAddress,
   parseAdvice,
   parseCount,
   parseInteger,
   parseLength,
+  parseLetters,
 } from './operands.ts';
 import { isUffdStep, UFFD_ANSWERS, UFFD_GRAMMAR, type UffdStep } from './uffdStep.ts';
 
@@ -76,6 +78,11 @@ export type PlainPageStep =
   /** No figures: all that are not zero. */
   | Each<'figures', { addr: CaseAddress; len: bigint; figures: readonly Figure[] }>
   | { readonly op: 'status'; readonly line: StatusLine }
+  | Each<'proteach', { addr: CaseAddress; times: number; stride: bigint; len: bigint; prot: number }>
+  | Each<'memwrite' | 'pin', { addr: CaseAddress; nrPages: number }>
+  | Each<'pmread', { bytes: number; offset: number }>
+  | Each<'ownword' | 'vmsplice', { addr: CaseAddress }>
+  | Each<'unpin' | 'pipeval', object>
   | Each<'adveach', { addr: CaseAddress; times: number; stride: bigint; len: bigint; advice: number }>
   | Each<'vmread' | 'vmwrite', { addr: CaseAddress; nrPages: number; of: 'self' | 'parent' }>
   | Each<'truncate', { slot: number; nrPages: number }>
@@ -133,6 +140,25 @@ const rules: Readonly<{ [Op in PlainPageStep['op']]: PageRule }> = {
     }),
   },
   status: { min: 1, max: 1, read: (a) => ({ op: 'status', line: oneOf(STATUS_LINES, a[0]) }) },
+  proteach: {
+    min: 5,
+    max: 5,
+    read: (a) => ({
+      op: 'proteach',
+      addr: addr(a, 0),
+      times: number(a, 1),
+      stride: len(a, 2),
+      len: len(a, 3),
+      prot: parseLetters(a[4] as string, PROT),
+    }),
+  },
+  memwrite: { min: 2, max: 2, read: (a) => ({ op: 'memwrite', addr: addr(a, 0), nrPages: count(a, 1) }) },
+  pmread: { min: 2, max: 2, read: (a) => ({ op: 'pmread', bytes: number(a, 0), offset: number(a, 1) }) },
+  pin: { min: 2, max: 2, read: (a) => ({ op: 'pin', addr: addr(a, 0), nrPages: count(a, 1) }) },
+  unpin: { min: 0, max: 0, read: () => ({ op: 'unpin' }) },
+  ownword: { min: 1, max: 1, read: (a) => ({ op: 'ownword', addr: addr(a, 0) }) },
+  vmsplice: { min: 1, max: 1, read: (a) => ({ op: 'vmsplice', addr: addr(a, 0) }) },
+  pipeval: { min: 0, max: 0, read: () => ({ op: 'pipeval' }) },
   adveach: {
     min: 5,
     max: 5,
@@ -222,6 +248,7 @@ export const PAGE_ANSWERS: Readonly<Record<string, RegExp>> = {
   pm: RUNS(PAGE_WORD),
   folio: RUNS('[-sL]'),
   sum: /^(\d+|SIG\d+)$/,
+  ownword: /^0x[0-9a-f]+$/,
   word: /^0x[0-9a-f]+$/,
   figures: /^(\d+( \d+)*|[A-Z]\w+ \d+( [A-Z]\w+ \d+)*)$/,
   status: /^-?\d+$/,

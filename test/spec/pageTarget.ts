@@ -22,7 +22,7 @@ export interface PageEntry {
 /** Steps that are one call, whose result is a number or an error. */
 export type PageCallStep = Exclude<
   PlainPageStep,
-  { op: 'vmpte' | 'faults' | 'pm' | 'folio' | 'sum' | 'word' | 'figures' | 'status' | 'fval' }
+  { op: 'vmpte' | 'faults' | 'pm' | 'folio' | 'sum' | 'word' | 'ownword' | 'figures' | 'status' | 'fval' }
 >;
 
 /** The pages of the current process of a case. */
@@ -30,6 +30,8 @@ export interface PageTarget {
   /** Faults charged to the current process since it was last asked, or since its start. */
   takeFaults(): number;
   entry(addr: number): PageEntry;
+  /** The word of pagemap as the process itself reads it. */
+  ownWord(addr: number): bigint;
   /** The word of pagemap. */
   word(addr: number): bigint;
   /** Whether the page is part of a large folio; null where none is present. */
@@ -138,6 +140,8 @@ export function observePages(
         return sumText(at(step.addr), step.nrPages, load);
       case 'word':
         return `0x${withoutFrame(target.word(at(step.addr))).toString(16)}`;
+      case 'ownword':
+        return `0x${target.ownWord(at(step.addr)).toString(16)}`;
       case 'figures':
         return figuresText(step, target, at(step.addr));
       case 'fval':

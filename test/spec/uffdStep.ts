@@ -125,7 +125,23 @@ export type UffdStep =
       readonly structure: Structure;
     }
   | { readonly op: 'uclose' | 'ucount' | 'upoll'; readonly context: number }
-  | { readonly op: 'uread'; readonly context: number; readonly times: number; readonly bytes: number }
+  | { readonly op: 'ublock'; readonly context: number; readonly blocks: number }
+  | { readonly op: 'udup'; readonly context: number; readonly other: number }
+  | {
+      readonly op: 'umovers';
+      readonly context: number;
+      readonly to: CaseAddress;
+      readonly from: CaseAddress;
+      readonly nrPages: number;
+    }
+  | {
+      readonly op: 'uread';
+      readonly context: number;
+      readonly times: number;
+      readonly bytes: number;
+      /** Into memory that is not there. */
+      readonly isBad: boolean;
+    }
   | {
       readonly op: 'scan';
       readonly addr: CaseAddress;
@@ -139,7 +155,10 @@ export type UffdStep =
       readonly mask: number;
       readonly anyof: number;
       readonly returned: number;
+      /** Whose memory: 0 one's own, else the process left behind with that number. */
+      readonly of: number;
     }
+  | { readonly op: 'sig'; readonly thread: number }
   | { readonly op: 'bg'; readonly thread: number; readonly work: ThreadWork }
   | { readonly op: 'join'; readonly thread: number };
 
@@ -231,6 +250,7 @@ function parseScan(a: Words): UffdStep {
     mask: categories(value('mask', '0')),
     anyof: categories(value('any', '0')),
     returned: categories(value('ret', '0x1ff')),
+    of: Number(value('of', '0')),
   };
 }
 
@@ -340,16 +360,37 @@ export const UFFD_GRAMMAR: ReadonlyMap<string, UffdRule> = new Map<string, UffdR
     'uread',
     {
       min: 1,
-      max: 3,
+      max: 4,
       read: (a) => ({
         op: 'uread',
         context: number(a, 0),
         times: a[1] === undefined ? 1 : number(a, 1),
         bytes: a[2] === undefined ? 32 : number(a, 2),
+        isBad: a[3] === 'bad',
       }),
     },
   ],
-  ['scan', { min: 3, max: 12, read: parseScan }],
+  ['scan', { min: 3, max: 13, read: parseScan }],
+  ['sig', { min: 1, max: 1, read: (a) => ({ op: 'sig', thread: number(a, 0) }) }],
+  [
+    'ublock',
+    { min: 2, max: 2, read: (a) => ({ op: 'ublock', context: number(a, 0), blocks: number(a, 1) }) },
+  ],
+  ['udup', { min: 2, max: 2, read: (a) => ({ op: 'udup', context: number(a, 0), other: number(a, 1) }) }],
+  [
+    'umovers',
+    {
+      min: 4,
+      max: 4,
+      read: (a) => ({
+        op: 'umovers',
+        context: number(a, 0),
+        to: addr(a, 1),
+        from: addr(a, 2),
+        nrPages: count(a, 3),
+      }),
+    },
+  ],
   ['bg', { min: 2, max: 8, read: (a) => ({ op: 'bg', thread: number(a, 0), work: parseWork(a.slice(1)) }) }],
   ['join', { min: 1, max: 1, read: (a) => ({ op: 'join', thread: number(a, 0) }) }],
 ]);
@@ -369,6 +410,8 @@ export const UFFD_ANSWERS: Readonly<Record<string, RegExp>> = {
   uread: exactly(`${MESSAGE}(?: ${MESSAGE})*`),
   ucount: exactly(String.raw`\d+ \d+ 0x[0-9a-f]+`),
   upoll: exactly('0|IN|ERR'),
+  sig: exactly(String.raw`\d+`),
+  umovers: exactly(String.raw`\d+ \d+ \d+`),
   scan: exactly(String.raw`(?:\d+|${ERRNO}) (?:\.|${ADDRESS})(?: ${ADDRESS}-${ADDRESS}:0x[0-9a-f]+)*`),
   bg: exactly(ENDED),
   join: exactly(ENDED),

@@ -106,6 +106,8 @@ export class VmaModel implements CaseTarget {
   readonly #processes: Process[] = [];
   /** Those left behind by forkhold, from 1. */
   readonly #held: (Process | null)[] = [null];
+  /** Their address spaces, also of those that are gone. */
+  readonly #heldMms: (Mm | null)[] = [null];
   /** Which of them goes on; 0 when none of them does. */
   #turn = 0;
   readonly #fds: number[] = [];
@@ -134,6 +136,7 @@ export class VmaModel implements CaseTarget {
         this.#uffd = fd;
       },
       forkHold: () => this.forkHold(),
+      heldMm: (number) => must(this.#heldMms[number] ?? null, 'a process that was left behind'),
       fileValue: (slot, page) => this.pages.fileValue(slot, page),
     };
     this.pages = new ModelPages(this.#scene);
@@ -313,11 +316,15 @@ export class VmaModel implements CaseTarget {
 
   fork(): void {
     const pid = this.#value({ call: 'clone', flags: 0, child: 0 });
+    this.pages.processForked(this.#process.pid, pid);
     this.#processes.push(must(this.#machine.process(pid), 'clone made a process'));
   }
   forkHold(): void {
     const pid = this.#value({ call: 'clone', flags: 0, child: 0 });
-    this.#held.push(this.#machine.process(pid));
+    this.pages.processForked(this.#process.pid, pid);
+    const child = this.#machine.process(pid);
+    this.#held.push(child);
+    this.#heldMms.push(child?.mm ?? null);
   }
   switchTo(number: number): void {
     if (number > 0) must(this.#held[number], 'a process that was left behind');
@@ -327,6 +334,7 @@ export class VmaModel implements CaseTarget {
     const { pid } = must(this.#held[number], 'a process that was left behind');
     this.#held[number] = null;
     this.#machine.apply(pid, { call: 'exit_group' });
+    this.pages.processEnded();
   }
   dropParent(): void {
     const parent = must(this.#processes.at(-2), 'there is a parent');
