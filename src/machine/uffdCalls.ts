@@ -7,7 +7,8 @@
  * Linux   fs/userfaultfd.c: userfaultfd_ioctl, userfaultfd_read_iter; fs/proc/task_mmu.c: do_pagemap_cmd
  */
 import { EAGAIN, EBADF, EFAULT, EINVAL, ENOTTY } from '../abi/errno.ts';
-import type { Addr } from '../base/units.ts';
+import { UFFDIO_WRITEPROTECT_MODE_WP } from '../abi/userfaultfd.ts';
+import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import type { Mm } from '../mm/mm.ts';
 import { pagemapScan } from '../mm/pagemapScan.ts';
 import type { ScanRegion } from '../mm/pagemapScanOutput.ts';
@@ -18,10 +19,12 @@ import { uffdMove } from '../mm/uffdMove.ts';
 import { uffdWriteProtect } from '../mm/uffdProtect.ts';
 import { isValidRange } from '../mm/uffdRange.ts';
 import { uffdRegister, uffdUnregister } from '../mm/userfaultfd.ts';
+import { VM_SHARED } from '../mm/vmFlags.ts';
 import type { WaitingCall } from '../mm/waitingCalls.ts';
 import { failure, type Outcome, outcomeOf } from './machine.ts';
 import type { Caller } from './memoryCalls.ts';
 import type { Chosen } from './op.ts';
+import { UffdCharges } from './uffdCharges.ts';
 import type { UffdIoctlName, UffdOp, UffdRequest } from './uffdOp.ts';
 
 /** The output field of an ioctl that goes over pages. */
@@ -43,8 +46,76 @@ export type ReadMessage =
 
 const atOnce = (outcome: Outcome): WaitingCall<Outcome> => ({ step: () => outcome });
 
-/** Starts one such call. */
+/** Starts one such call, which is charged when it is over. */
 export function startUffdCall(caller: Caller, op: UffdOp, chosen: Chosen): WaitingCall<Outcome> {
+  const charges = new UffdCharges(caller.machine.kernel.work);
+  charges.begin();
+  const call = started(caller, op, chosen);
+  return {
+    step: () => {
+      const came = call.step();
+      if (!isWait(came)) charge(charges, caller, op, came);
+      return came;
+    },
+  };
+}
+
+/** Charges a call that is over. What was refused before anything was done costs an empty call. */
+function charge(charges: UffdCharges, caller: Caller, op: UffdOp, outcome: Outcome): void {
+  if (outcome.kind === 'messages') charges.endRead(outcome.messages.length);
+  else if (outcome.kind === 'ioctl' && outcome.output?.what === 'scan')
+    charges.endScan(outcome.output.regions.length);
+  else if (op.call === 'uffd_ioctl' && outcome.kind === 'ioctl' && op.request !== null)
+    chargeIoctl(charges, op.request, outcome.output, isSharedAt(caller, op));
+  else charges.endRead(0);
+}
+
+function chargeIoctl(
+  charges: UffdCharges,
+  request: UffdRequest,
+  output: IoctlOutput | null,
+  isShared: boolean,
+): void {
+  const pages = output?.what === 'done' ? Math.max(0, output.done ?? 0) / PAGE_SIZE : 0;
+  switch (request.name) {
+    case 'UFFDIO_API':
+    case 'UFFDIO_WAKE':
+      charges.endRead(0);
+      return;
+    case 'UFFDIO_REGISTER':
+    case 'UFFDIO_UNREGISTER':
+      charges.endRegister();
+      return;
+    case 'UFFDIO_WRITEPROTECT':
+      charges.endProtect((request.mode & UFFDIO_WRITEPROTECT_MODE_WP) !== 0);
+      return;
+    case 'UFFDIO_MOVE':
+      charges.endMove();
+      return;
+    case 'UFFDIO_COPY':
+      charges.endFill('copy', pages, isShared);
+      return;
+    case 'UFFDIO_ZEROPAGE':
+      charges.endFill('zeropage', pages, isShared);
+      return;
+    case 'UFFDIO_CONTINUE':
+      charges.endFill('continue', pages, isShared);
+      return;
+    case 'UFFDIO_POISON':
+      charges.endFill('poison', pages, isShared);
+      return;
+  }
+}
+
+/** Tells whether an ioctl is about memory that is mapped shared. */
+function isSharedAt({ process }: Caller, { fd, request }: Extract<UffdOp, { call: 'uffd_ioctl' }>): boolean {
+  const descriptor = process.files.get(fd);
+  if (descriptor?.kind !== 'uffd' || request === null || request.name === 'UFFDIO_API') return false;
+  const at = 'dst' in request ? request.dst : request.start;
+  return ((descriptor.context.mm.vmas.at(at)?.flags ?? 0) & VM_SHARED) !== 0;
+}
+
+function started(caller: Caller, op: UffdOp, chosen: Chosen): WaitingCall<Outcome> {
   if (op.call === 'pagemap_scan') return atOnce(scan(caller, op));
   if (op.call === 'uffd_read') return atOnce(readUffd(caller, op, chosen));
   const descriptor = caller.process.files.get(op.fd);

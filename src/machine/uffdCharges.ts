@@ -4,6 +4,7 @@
  *   COPY, ZEROPAGE, CONTINUE, POISON   so much a call and a page; COPY into a file more a page
  *   MOVE                               pages; entries that are in swap, and huge pages, have figures of their own
  *   WRITEPROTECT                       entries that were there, markers put, markers that were there already
+ *   REGISTER, UNREGISTER               what mprotect of memory without pages costs, splits and merges, and the end of protection
  *   PAGEMAP_SCAN                       entries looked at, memory without tables, pages found, pages protected, regions
  *
  * A call that met several kinds pays the fixed part of the one it met most of, and for each page the price of its own kind.
@@ -13,6 +14,10 @@
 import { FACT, type Fact, PATH, type PathName, type Work } from '../mm/work.ts';
 
 const WATCHED = Uint8Array.of(
+  FACT.vmasSplit,
+  FACT.writtenVmasSplit,
+  FACT.vmasMerged,
+  FACT.writtenVmasMerged,
   FACT.ptesMoved,
   FACT.swapPtesMoved,
   FACT.pmdsMoved,
@@ -101,6 +106,24 @@ export class UffdCharges {
     for (const part of parts) this.#charge(part[0], part === most ? 1 : 0, part[1]);
     this.#splitHuge();
     this.#work.settle();
+  }
+
+  /** UFFDIO_REGISTER or UNREGISTER is over: a change of attributes of vmas, and the end of protection. */
+  endRegister(): void {
+    this.#charge('vma-attributes', 1);
+    this.#charge('split', 0, this.#since(FACT.vmasSplit));
+    this.#charge('split-written', 0, this.#since(FACT.writtenVmasSplit));
+    this.#charge('merge', 0, this.#since(FACT.vmasMerged));
+    this.#charge('merge-written', 0, this.#since(FACT.writtenVmasMerged));
+    this.#charge('uffd-unprotect', 0, this.#since(FACT.ptesReprotected) + this.#since(FACT.pmdsReprotected));
+    this.#charge('uffd-unmark', 0, this.#since(FACT.markersZapped));
+    this.#work.settle();
+  }
+
+  /** A read of the descriptor is over. @param messages  that it got; a call that does nothing else counts as one without */
+  endRead(messages: number): void {
+    this.#charge('syscall', 1);
+    this.#charge('uffd-read', messages);
   }
 
   /** PAGEMAP_SCAN is over. @param regions  that it reported */
