@@ -39,6 +39,8 @@ export interface Features {
   readonly anonVmaName: 'off' | 'on';
   /** Mainline since 6.4: faults, and discarding pages, lock one vma and not the whole address space. Read by the machine. */
   readonly perVmaLocks: 'off' | 'on';
+  /** /sys/kernel/mm/transparent_hugepage/use_zero_page: a load of memory for huge pages maps the huge zero page, and not a new one. */
+  readonly hugeZeroPage: 'off' | 'on';
   /** /sys/kernel/mm/transparent_hugepage/enabled. */
   readonly thp: 'never' | 'madvise' | 'always';
 }
@@ -133,6 +135,11 @@ export const FEATURES: {
     seed: '– (6.4)',
     text: 'page faults lock their vma instead of mmap_lock; changes the times of several threads only',
   },
+  hugeZeroPage: {
+    values: ['off', 'on'],
+    seed: '– (sysfs)',
+    text: 'a load where huge pages are allowed maps the huge zero page; off: it takes a huge page of its own',
+  },
   thp: {
     values: ['never', 'madvise', 'always'],
     seed: '– (sysfs)',
@@ -157,6 +164,7 @@ export const LINUX_6_18: Features = {
   softDirty: 'off',
   anonVmaName: 'off',
   perVmaLocks: 'on',
+  hugeZeroPage: 'on',
   thp: 'madvise',
 };
 

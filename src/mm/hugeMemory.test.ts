@@ -85,6 +85,13 @@ describe('the first access to 2 MiB', () => {
     memory.advise(0, T, MADV_DONTNEED);
     expect(memory.write(7)).toBe('huge');
   });
+  it('that loads takes a page too where there is no huge zero page', () => {
+    // As on 6.18 with use_zero_page=0: one fault, 2 MiB resident and dirty, and no fault for the store behind it.
+    const memory = oneProcess(0, { hugeZeroPage: 'off' });
+    memory.mapHuge(0, T);
+    expect([memory.read(3), memory.bits(5), memory.resident[0]]).toEqual(['huge', 'wdyeh', T]);
+    expect([memory.write(7, 8), memory.holds(7), memory.holds(3)]).toEqual(['hit', 8, 0]);
+  });
   it('of shared memory brings small pages', () => {
     const machine = new Machine();
     const memory = machine.spawn();

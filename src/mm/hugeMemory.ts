@@ -66,14 +66,15 @@ function storeIn(mm: Mm, head: Pfn, page: Addr, stamp: number | null): void {
 }
 
 /**
- * Fills 2 MiB: with a page when written, with the huge zero page when read. Both give the vma its anon_vma first.
+ * Fills 2 MiB: with a page when written, with the huge zero page, where there is one, when read. Both give the vma its anon_vma first.
  * @param wp  UFFD_WP where a marker says that what comes is to be protected
  */
 export function faultHuge(mm: Mm, vma: Vma, page: Addr, request: AccessRequest, wp = 0): FaultName {
   prepareAnonVma(mm.kernel, vma);
   const base = floorTo(page, PMD_SIZE);
   mm.kernel.work.count(FACT.pmdsSet);
-  if (request.access !== 'write') {
+  const write = request.access === 'write';
+  if (!write && mayMapHugeZero(mm)) {
     mm.pages.setHuge(base, ZERO_PAGE | YOUNG | wp, 0);
     return 'huge-zero';
   }
@@ -81,9 +82,12 @@ export function faultHuge(mm: Mm, vma: Vma, page: Addr, request: AccessRequest, 
   const bits = wp | storeBits(mm, vma);
   const writable = isProtected(vma, bits) ? 0 : WRITE;
   mapHugeAnon(mm, base, head, bits | writable | YOUNG | EXCLUSIVE);
-  if (writable !== 0) storeIn(mm, head, page, request.stamp);
+  if (write && writable !== 0) storeIn(mm, head, page, request.stamp);
   return 'huge';
 }
+
+/** Tells whether a load may be served by the huge zero page. Linux: transparent_hugepage_use_zero_page() */
+const mayMapHugeZero = (mm: Mm): boolean => mm.kernel.features.hugeZeroPage === 'on';
 
 /** Maps the huge folio `head` at `base`, whose pmd is none, with a table put aside. */
 export function mapHugeAnon(mm: Mm, base: Addr, head: Pfn, bits: number): void {

@@ -11,6 +11,8 @@ export class Gate {
   readonly #idle: WaitQueue;
   #isShut = false;
   #nrStopped = 0;
+  /** How often it was shut: who is woken too late to go on is stopped once more. */
+  #round = 0;
 
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
@@ -27,6 +29,8 @@ export class Gate {
   /** Waits until `nr` threads have come by; they go on with `open`. */
   *shut(t: Thread, nr: number): Running<void> {
     this.#isShut = true;
+    this.#nrStopped = 0;
+    this.#round++;
     yield* t.owe(this.#simulation.prices.futexNs);
     this.#idle.wakeAll();
     for (;;) {
@@ -38,7 +42,6 @@ export class Gate {
   /** Lets everybody go on. */
   *open(t: Thread): Running<void> {
     this.#isShut = false;
-    this.#nrStopped = 0;
     yield* t.owe(this.#simulation.prices.futexNs);
     this.#stopped.wakeAll();
   }
@@ -50,14 +53,15 @@ export class Gate {
   }
   /** Comes by: waits while it is shut. */
   *pass(t: Thread): Running<void> {
-    if (!this.#isShut) return;
-    yield* t.owe(0);
-    this.#nrStopped++;
-    this.#stopper.wake();
-    for (;;) {
+    for (let counted = 0; ; ) {
       yield* t.owe(0);
       if (!this.#isShut) return;
-      yield* this.#stopped.wait(t.task, { reason: 'stopped', voluntary: false });
+      if (counted < this.#round) {
+        counted = this.#round;
+        this.#nrStopped++;
+        // The wake-up is paid before anybody may wait.
+        this.#stopper.wake();
+      } else yield* this.#stopped.wait(t.task, { reason: 'stopped', voluntary: false });
     }
   }
 }

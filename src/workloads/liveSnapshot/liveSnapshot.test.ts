@@ -154,6 +154,44 @@ describe('live-snapshot', () => {
     expect(figure(came, 'huge pages at the end')).toBeLessThan(figure(came, 'huge pages before'));
   });
 
+  it('with soft-dirty bits says that nobody measured them, and stops the guest in every round', () => {
+    const features: Features = { ...LINUX_6_18, softDirty: 'on' };
+    const [soft, scanned] = [
+      run({ method: 'soft-dirty' }, { features }),
+      run({ method: 'wp-async' }, { features }),
+    ];
+    expect(soft.simulation.remarks[0]).toMatch(/^unmeasured/);
+    expect([figure(soft, 'pages lost'), figure(soft, 'markers set')]).toEqual([0, 0]);
+    expect(figure(soft, 'guest stopped, µs')).toBeGreaterThan(2 * figure(scanned, 'guest stopped, µs'));
+    expect(run({ method: 'soft-dirty' }).simulation.remarks[0]).toMatch(/^refused: the kernel keeps no/);
+  });
+
+  it('with the bit turned around needs no markers, but does not hear of pages given back', () => {
+    const features: Features = { ...LINUX_6_18, wpAsync: 'inverted' };
+    const came = run({ method: 'wp-async' }, { features });
+    expect([figure(came, 'pages lost'), figure(came, 'markers set')]).toEqual([0, 0]);
+    const given = { method: 'wp-async', balloon: 20_000 };
+    expect(figure(run(given, { features }), '  given back, and nobody was told')).toBeGreaterThan(0);
+    expect(lost(given)).toBe(0);
+  });
+
+  it('with marks one level up makes no table until a page is written, and protects as well', () => {
+    const features: Features = { ...LINUX_6_18, wpUnpopulated: 'pmdMarkers' };
+    expect(figure(run({ method: 'wp-unpopulated', anywhere: 100 }, { features }), 'pages lost')).toBe(0);
+    const given = { method: 'wp-unpopulated', touched: 0, writers: 0 };
+    const came = run(given, { features });
+    expect(figure(came, 'tables made by arming, kB')).toBe(0);
+    expect(figure(run(given), 'tables made by arming, kB')).toBe((SMALL.size / 2 ** 21) * 4);
+    expect(figure(came, 'to arm, µs')).toBeLessThan(figure(run(given), 'to arm, µs'));
+  });
+
+  it('without the huge zero page takes memory for every hole that is read in', () => {
+    const given = { method: 'populate-read', hugepage: 'on', touched: 0, writers: 0 };
+    const features: Features = { ...LINUX_6_18, hugeZeroPage: 'off' };
+    expect(figure(run(given, { features }), 'pages allocated')).toBe(SMALL.size / PAGE_SIZE);
+    expect(figure(run(given), 'pages allocated')).toBe(0);
+  });
+
   it('restores the guest page by page', () => {
     const came = run({ method: 'wp-unpopulated', restore: 500 });
     expect(figure(came, 'restored: pages copied')).toBeGreaterThan(50);

@@ -114,6 +114,7 @@ function* run(t: Thread, params: Params, prng: Prng): Running<Readonly<Record<st
     t.simulation.remark(`refused: ${refusal}`);
     return refusedFigures();
   }
+  if (taking.options.method === 'soft-dirty') t.simulation.remark(UNMEASURED);
   const missed = taking.watch.missed(taking.memory, taking.saver.image);
   for (const line of missedText(missed)) t.simulation.remark(line);
   const figures = figuresOfTaking(taking, { before, after, missed });
@@ -123,6 +124,9 @@ function* run(t: Thread, params: Params, prng: Prng): Running<Readonly<Record<st
   const restored = yield* restoreLazily(t, { image: taking.saver.image, shape, nrReads, prng });
   return { ...figures, ...restoreFigures(restored) };
 }
+
+const UNMEASURED =
+  'unmeasured: soft-dirty bits are modelled from the text of the kernel; the one of the calibration keeps none';
 
 /** Takes the snapshot; returns why the kernel refused it, or null. */
 function* take(t: Thread, taking: Taking, repeated: boolean): Running<string | null> {

@@ -38,9 +38,9 @@ export interface MissedPage {
  *   entries   by the bit in the entry: who writes an entry without it is not noticed
  *   copy      not at all, because it has a copy of its own
  *   none      not at all
- *   all       of everything, also of pages given back
+ *   stores    of every store; of pages given back it depends on the kernel and on what the memory is made of
  */
-export type Notice = 'entries' | 'copy' | 'none' | 'all';
+export type Notice = 'entries' | 'copy' | 'none' | 'stores';
 
 /** What a watch looks at. */
 export interface Watched {
@@ -67,9 +67,10 @@ export class MissWatch implements GuestObserver {
 
   beforeStore(page: number): void {
     const { mm, memory, notice } = this.#of;
-    if (!this.isArmed || notice === 'copy' || notice === 'all') return;
+    if (!this.isArmed) return;
     if (notice === 'none') this.#note(page, 'shared');
-    else if (!pagemapBits(mm, memory.addrOf(page)).uffdWp) this.#note(page, this.#whyNot(page));
+    if (notice === 'entries' && !pagemapBits(mm, memory.addrOf(page)).uffdWp)
+      this.#note(page, this.#whyNot(page));
   }
   #whyNot(page: number): MissReason {
     if (this.#goneLater.has(page)) return 'discarded';
@@ -77,16 +78,14 @@ export class MissWatch implements GuestObserver {
   }
 
   beforeDiscard(page: number): void {
-    const { notice, memory } = this.#of;
+    const { notice } = this.#of;
     if (!this.isArmed) {
       this.#goneBefore.add(page);
       return;
     }
     this.#goneLater.add(page);
     if (notice === 'none') this.#note(page, 'shared');
-    // What is given back of a file leaves a marker where it was protected: to a scan it is as before.
-    else if (notice === 'entries' || (notice === 'all' && memory.backing !== 'anon'))
-      this.#note(page, 'discarded');
+    if (notice === 'entries' || notice === 'stores') this.#note(page, 'discarded');
   }
 
   #note(page: number, why: MissReason): void {

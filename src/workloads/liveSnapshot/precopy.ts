@@ -14,6 +14,7 @@ import { AsyncTracker } from './asyncTracker.ts';
 import { MessageTracker } from './messageTracker.ts';
 import { METHOD } from './method.ts';
 import { prefault } from './pointInTime.ts';
+import { SoftDirtyTracker } from './softDirtyTracker.ts';
 import { MethodRefused, type Taking } from './taking.ts';
 
 /** Neighbouring pages that were written, or given back: those hold nothing now. */
@@ -43,7 +44,7 @@ export function trackerOf(taking: Taking): DirtyTracker {
     case 'scan':
       return new AsyncTracker(taking);
     case 'soft-dirty':
-      throw new MethodRefused('/proc/PID/clear_refs: the kernel has no soft-dirty bits');
+      return new SoftDirtyTracker(taking);
     case 'child':
       throw new MethodRefused('a child has memory as it was, and does not tell what was written since');
   }
@@ -52,7 +53,7 @@ export function trackerOf(taking: Taking): DirtyTracker {
 /** Brings pages in, where the method does, and begins to notice writes. @throws MethodRefused */
 export function* prepareCopying(t: Thread, taking: Taking): Running<DirtyTracker> {
   const tracker = trackerOf(taking);
-  const notice = METHOD[taking.options.method].by === 'messages' ? 'entries' : 'all';
+  const notice = METHOD[taking.options.method].by === 'messages' ? 'entries' : 'stores';
   const watch = taking.watched(notice, (page) => tracker.isNoted(page));
   yield* prefault(t, taking);
   // The guest goes on: from the first protected page on it matters what happens.

@@ -90,13 +90,20 @@ export class Taking {
     return this.mm.pages.nrPtes * PAGE_SIZE;
   }
 
-  /** Stops the guest, has `act` do something, and lets it go on. */
+  #isStopped = false;
+  /** Stops the guest, unless it is stopped, has `act` do something, and lets it go on. */
   *stopped(t: Thread, act: () => Running<void>): Running<void> {
+    if (this.#isStopped) {
+      yield* act();
+      return;
+    }
     const startNs = t.nowNs;
+    this.#isStopped = true;
     yield* this.guest.pause(t);
     try {
       yield* act();
     } finally {
+      this.#isStopped = false;
       yield* this.guest.resume(t);
       this.times.stoppedNs += t.nowNs - startNs;
     }
