@@ -10,10 +10,11 @@
  *
  * Cost    linear in pages
  * Linux   mm/userfaultfd.c: move_pages, move_pages_ptes, move_pages_huge_pmd, validate_move_areas; spec/userfaultfd.md 7, 15.3
- * Left out   locked folios, large folios in the swap cache
+ * Left out   pages of another address space (older rules), locked folios, large folios in the swap cache
  */
 import { EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT } from '../abi/errno.ts';
 import { UFFDIO_MODE_DONTWAKE, UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES } from '../abi/userfaultfd.ts';
+import { Unmodelled } from '../base/assert.ts';
 import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { splitPmd } from './hugeMemory.ts';
@@ -25,7 +26,16 @@ import { earlyAnswer, type FillResult, fillAnswer, untouched } from './uffdFill.
 import { hugeVerdict, MovedRun, type MoveRules, moveHuge, movePage } from './uffdMovePage.ts';
 import { isValidRange } from './uffdRange.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
-import { VM_ACCESS_FLAGS, VM_IO, VM_LOCKED, VM_MIXEDMAP, VM_PFNMAP, VM_SHARED, VM_WRITE } from './vmFlags.ts';
+import {
+  VM_ACCESS_FLAGS,
+  VM_EXEC,
+  VM_IO,
+  VM_LOCKED,
+  VM_MIXEDMAP,
+  VM_PFNMAP,
+  VM_SHARED,
+  VM_WRITE,
+} from './vmFlags.ts';
 
 /** The argument of UFFDIO_MOVE. */
 export interface UffdMoveRequest {
@@ -38,6 +48,7 @@ export interface UffdMoveRequest {
 
 /** Tells which rules hold, if any. */
 const moveVerdict = (mm: Mm): 'off' | 'move' | 'remap' => mm.kernel.features.uffdMove;
+const isRemap = (mm: Mm): boolean => moveVerdict(mm) === 'remap';
 
 /**
  * UFFDIO_MOVE.
@@ -50,14 +61,16 @@ export function uffdMove(context: UffdContext, request: UffdMoveRequest | null, 
   if (moveVerdict(mm) === 'off') return untouched(EINVAL, 'not-configured');
   const early = earlyAnswer(context, request);
   if (early !== null || request === null) return early ?? untouched(EFAULT, 'bad-pointer');
+  if (caller !== mm && isRemap(mm))
+    throw new Unmodelled('UFFDIO_REMAP between two address spaces', 'docs/scope.md#userfaultfd');
   if (caller !== mm || mm.gone) return untouched(EINVAL, 'not-permitted');
   const { start, source, len, mode } = request;
   if (!isValidRange(request) || !isValidRange({ start: source, len })) return untouched(EINVAL, 'bad-range');
   if (mode > (UFFDIO_MODE_DONTWAKE | UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES)) return untouched(EINVAL, 'bad-flags');
   const areas = findAreas(mm, start, source);
-  const refusal = 'why' in areas ? areas : registeredVerdict(context, areas, request);
+  const refusal = 'why' in areas ? notMapped(mm) : registeredVerdict(context, areas, request);
   if ('why' in areas || refusal.why !== 'ok') return fillAnswer(context, request, 0, refusal);
-  const rules = moveVerdict(mm) === 'remap' ? 'remap' : 'move';
+  const rules = isRemap(mm) ? 'remap' : 'move';
   const holes = (mode & UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES) !== 0;
   const { moved, stopped } = movePagesBetween(mm, areas, { start, source, len, holes, rules });
   return fillAnswer(context, request, moved, stopped);
@@ -68,6 +81,9 @@ export interface MoveAreas {
   readonly target: Vma;
   readonly source: Vma;
 }
+
+/** The answer where nothing is mapped. */
+const notMapped = (mm: Mm): SysResult => refused(isRemap(mm) ? EINVAL : ENOENT, 'not-mapped');
 
 /** A move of pages from one range to another. */
 export interface PagesMove {
@@ -92,9 +108,19 @@ export function findAreas(mm: Mm, start: Addr, from: Addr): MoveAreas | SysResul
 function registeredVerdict(context: UffdContext, areas: MoveAreas, request: UffdMoveRequest): SysResult {
   const { target, source } = areas;
   if (context.isChanging) return refused(EAGAIN, 'changing');
-  const isRemap = moveVerdict(context.mm) === 'remap';
-  const isRegistered = isRemap ? target.uffd !== null || source.uffd !== null : target.uffd === context;
-  return areasVerdict(areas, request, isRemap ? 'remap' : 'move', isRegistered);
+  const isOlder = isRemap(context.mm);
+  const isRegistered = isOlder ? target.uffd !== null || source.uffd !== null : target.uffd === context;
+  return areasVerdict(areas, request, isOlder ? 'remap' : 'move', isRegistered);
+}
+
+/**
+ * Tells whether the access of two vmas is alike: the same, or (older rules) the same as far as entries show it. Those of private memory that may be
+ * written are like those of memory that may be read.
+ */
+function isAccessAlike(a: number, b: number, rules: MoveRules): boolean {
+  if (rules === 'move') return ((a ^ b) & VM_ACCESS_FLAGS) === 0;
+  const hasNone = (flags: number): boolean => (flags & VM_ACCESS_FLAGS) === 0;
+  return hasNone(a) === hasNone(b) && ((a ^ b) & VM_EXEC) === 0;
 }
 
 /**
@@ -112,7 +138,7 @@ export function areasVerdict(
   if (range.source + len > source.end) return refused(EINVAL, 'crosses-vma');
   if (target.flags & VM_SHARED) return refused(EINVAL, 'not-anonymous');
   if (range.start + len > target.end) return refused(EINVAL, 'crosses-vma');
-  if ((source.flags ^ target.flags) & VM_ACCESS_FLAGS) return refused(EINVAL, 'no-access');
+  if (!isAccessAlike(source.flags, target.flags, rules)) return refused(EINVAL, 'no-access');
   if ((source.flags ^ target.flags) & VM_LOCKED) return refused(EINVAL, 'locked');
   if (rules === 'move' && (source.flags & VM_WRITE) === 0) return refused(EINVAL, 'no-access');
   if ((source.flags | target.flags) & (VM_PFNMAP | VM_IO | VM_MIXEDMAP)) return refused(EINVAL, 'special');

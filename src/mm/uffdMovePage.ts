@@ -27,6 +27,8 @@ import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex } from './rmap.ts';
 import { isInverted, storeBits } from './storeBits.ts';
 import type { MoveAreas } from './uffdMove.ts';
+import type { Vma } from './vma.ts';
+import { VM_WRITE } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
 /** By which rules pages may be moved. */
@@ -45,6 +47,9 @@ export function hugeVerdict(mm: Mm, from: Addr, rules: MoveRules): SysResult {
   return may ? OK : refused(EBUSY, 'not-movable');
 }
 
+/** A moved page is its vma's own: where that may write, it is writable at once. */
+const writeBit = (vma: Vma): number => (vma.flags & VM_WRITE ? WRITE : 0);
+
 /** Moves 2 MiB with their deposited table. The target has no pmd. */
 export function moveHuge(mm: Mm, { target }: MoveAreas, from: Addr, to: Addr): void {
   const { pages, kernel } = mm;
@@ -59,7 +64,7 @@ export function moveHuge(mm: Mm, { target }: MoveAreas, from: Addr, to: Addr): v
   }
   for (let i = 0; i < HUGE_PAGES; i++)
     kernel.frames.setOwner(head + i, target.anonVma?.id ?? 0, linearIndex(target, to) + i);
-  pages.setHugeLow(to, PRESENT | WRITE | storeBits(mm, target) | YOUNG | EXCLUSIVE);
+  pages.setHugeLow(to, PRESENT | writeBit(target) | storeBits(mm, target) | YOUNG | EXCLUSIVE);
 }
 
 /** One page of a move. */
@@ -117,7 +122,7 @@ function movePresent(mm: Mm, areas: MoveAreas, move: PageMove): SysResult {
   const noted = storeBits(mm, areas.target);
   const dirty = rules === 'remap' ? noted : (noted & ~DIRTY) | (low & DIRTY);
   rehome(mm, areas, to, pfn);
-  settle(mm, move, PRESENT | WRITE | YOUNG | EXCLUSIVE | dirty, pfn);
+  settle(mm, move, PRESENT | writeBit(areas.target) | YOUNG | EXCLUSIVE | dirty, pfn);
   return OK;
 }
 
