@@ -1,10 +1,12 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import messageQueues from '../examples/workloads/message-queues.ts';
+import ownGc from '../examples/workloads/own-gc.ts';
 import stackPool from '../examples/workloads/stack-pool.ts';
 import { Machine } from '../src/machine/index.ts';
-import { type Features, Kernel, LINUX_6_18, verifyMm } from '../src/mm/index.ts';
-import { FIRST_TASK, runWorkload, settleParams, type Workload } from '../src/workloads/index.ts';
+import { FACT, type Features, Kernel, LINUX_6_18, verifyMm } from '../src/mm/index.ts';
+import { FIRST_TASK, runThreaded, runWorkload, settleParams, type Workload } from '../src/workloads/index.ts';
 import { faultline } from './cli/program.ts';
+import { CALIBRATION } from './support/calibration.ts';
 
 describe('examples/embed.ts', () => {
   afterEach(() => vi.restoreAllMocks());
@@ -46,6 +48,20 @@ describe('examples/workloads', () => {
     const before = vmasOf(messageQueues, few);
     expect(before).toBeGreaterThan(20);
     expect(vmasOf(messageQueues, few, both)).toBeLessThan(before / 2);
+  });
+
+  it('own-gc allocates no page while it collects, and some pages are brought by its mutator', () => {
+    const params = settleParams(ownGc, { pages: 64, cycles: 3 });
+    const { figures, report, simulation } = runThreaded(
+      { workload: ownGc, params },
+      { calibration: CALIBRATION },
+    );
+    expect(figures['pages brought by the mutator']).toBeGreaterThan(0);
+    const { facts } = simulation.kernel.work;
+    // The pages of the heap, and nothing since.
+    expect(facts[FACT.pagesAllocated]).toBe(64);
+    expect(facts[FACT.ptesMoved]).toBe(2 * 3 * 64);
+    expect(report.threads.find(({ name }) => name === 'mutator')?.faults.get('SIGBUS')).toBeGreaterThan(0);
   });
 
   it.each(['stack-pool', 'message-queues'])('%s is an input of the command line', (name) => {

@@ -15,8 +15,20 @@ import type { ThreadedWorkload } from './threaded.ts';
 import { type Params, type ParamValue, settleParams, type Workload, type WorkloadSpec } from './workload.ts';
 
 export * from '../abi/mman.ts';
+export * from '../abi/pagemapScan.ts';
+export * from '../abi/userfaultfd.ts';
 export { PAGE_SIZE } from '../base/units.ts';
-export { Barrier, Mutex, Pipe, type Running, type Thread, Userfaultfd } from '../machine/index.ts';
+export {
+  Barrier,
+  Mutex,
+  Pipe,
+  type Running,
+  readPagemap,
+  type ScanHow,
+  scanPagemap,
+  type Thread,
+  Userfaultfd,
+} from '../machine/index.ts';
 export { type Doing, type MapOptions, type RemapOptions, Task } from './task.ts';
 export { type Figures, runThreaded, type ThreadedRun, type ThreadedWorkload } from './threaded.ts';
 export {

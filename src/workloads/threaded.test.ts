@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import arenaThreads from '../../examples/workloads/arena-threads.ts';
-import barrierGc from '../../examples/workloads/barrier-gc.ts';
+import ownGc from '../../examples/workloads/own-gc.ts';
 import pageServer from '../../examples/workloads/page-server.ts';
 import { CALIBRATION } from '../../test/support/calibration.ts';
 import { ModelBug } from '../base/assert.ts';
+import { PAGE_SIZE, TASK_SIZE } from '../base/units.ts';
 import { LINUX_6_18 } from '../mm/index.ts';
 import { runThreaded, type ThreadedRun, type ThreadedWorkload } from './threaded.ts';
 import { type ParamValue, settleParams } from './workload.ts';
@@ -19,36 +20,34 @@ function run(
 const counted = ({ report }: ThreadedRun, what: string): number =>
   report.throughput.find((each) => each.what === what)?.count ?? 0;
 
-describe('barrier-gc', () => {
-  it('collects while the mutator reads, and both fill pages', () => {
-    const came = run(barrierGc, { pages: 64, cycles: 2 });
+describe('own-gc', () => {
+  it('collects while the mutator reads, and both bring pages back', () => {
+    const came = run(ownGc, { pages: 64, cycles: 2 });
     expect(counted(came, 'reads')).toBeGreaterThan(100);
-    const byMutator = came.figures['pages filled by the mutator'] ?? 0;
+    const byMutator = came.figures['pages brought by the mutator'] ?? 0;
     expect(byMutator).toBeGreaterThan(0);
     expect(byMutator).toBeLessThan(128);
   });
 
   it('is the same run with the same seed, and another one with another', () => {
-    const [a, b, c] = [1, 1, 2].map((seed) => run(barrierGc, { pages: 16, cycles: 2 }, { seed }).report);
+    const [a, b, c] = [1, 1, 2].map((seed) => run(ownGc, { pages: 16, cycles: 2 }, { seed }).report);
     expect(JSON.stringify(a)).toBe(JSON.stringify(b));
     expect(c?.elapsedNs).not.toBe(a?.elapsedNs);
   });
 
   it('notices a byte that was flipped', () => {
     const broken: ThreadedWorkload = {
-      ...barrierGc,
+      ...ownGc,
       *main(t, params, prng) {
         yield* t.spawn('vandal', function* (w) {
           yield* w.sleep(1_000_000);
-          const { frames, objects } = t.simulation.kernel;
-          const heap = [...objects.values()].find(({ kind }) => kind === 'memfd');
-          if (heap === undefined) return;
-          // Every object of one page, in both halves, so that it is read before it is gone.
-          for (const page of [3, 3 + 16])
-            for (let at = 0; at < 4096; at += 16)
-              frames.contents.setWord(t.simulation.kernel.cachedPage(heap, page), at, 77_777_777);
+          const { frames } = t.simulation.kernel;
+          const found: number[] = [];
+          t.mm?.pages.forEach(0, TASK_SIZE, (_addr, _low, high) => found.push(high));
+          // Every object of one page.
+          for (let at = 0; at < PAGE_SIZE; at += 16) frames.contents.setWord(found[3] ?? 0, at, 77_777_777);
         });
-        return yield* barrierGc.main(t, params, prng);
+        return yield* ownGc.main(t, params, prng);
       },
     };
     expect(() => run(broken, { pages: 16, cycles: 20 })).toThrow(ModelBug);

@@ -34,10 +34,13 @@ describe('run of a workload of several threads', () => {
     expect([status, stderr.includes('several threads')]).toEqual([2, true]);
   });
 
-  it('takes the examples', () => {
-    const { status, stdout } = faultline(['run', 'examples/workloads/page-server.ts', '--quiet']);
+  it.each([
+    ['page-server', 'requests'],
+    ['own-gc', 'pages brought by the mutator'],
+  ])('takes the example %s', (name, figure) => {
+    const { status, stdout } = faultline(['run', `examples/workloads/${name}.ts`, '--quiet']);
     expect(status).toBe(0);
-    expect(stdout).toContain('requests');
+    expect(stdout).toContain(figure);
   });
 });
 
