@@ -65,10 +65,8 @@ function paramsText(): string {
   return `Another size: ${texts.join(', ')}. May be repeated.`;
 }
 
-const paramsOf = ({ params }: Experiment): Readonly<Record<string, Param>> => ({
-  ...params,
-  recordings: RECORDINGS,
-});
+const paramsOf = ({ params, playsRecordings }: Experiment): Readonly<Record<string, Param>> =>
+  playsRecordings ? { ...params, recordings: RECORDINGS } : params;
 
 function readParam(text: string, before: Readonly<Record<string, string>>): Record<string, string> {
   const at = text.indexOf('=');
@@ -128,7 +126,8 @@ function run(
   costs: CostTable,
   { measure, quiet }: Flags,
 ): Reproduction {
-  const recordings = bundledRecordings(String(params['recordings']), quiet === true);
+  const asked = experiment.playsRecordings ? String(params['recordings']) : 'none';
+  const recordings = bundledRecordings(asked, quiet === true);
   const progress = (text: string): void => {
     if (!quiet) note(`seed ${experiment.seed}: ${text}`);
   };

@@ -4,6 +4,9 @@
 import type { CostTable } from '../machine/index.ts';
 import type { ItemsRun } from '../whatif/runInput.ts';
 import type { Param, Params } from '../workloads/index.ts';
+import type { Tracker } from './lostPages.ts';
+import type { Asked } from './protectFigures.ts';
+import type { ProtectResult } from './protectRange.ts';
 import type { Row } from './row.ts';
 
 /** A bundled recording and the name it goes by. */
@@ -12,12 +15,16 @@ export interface Recording {
   readonly input: ItemsRun;
 }
 
-/** Runs the loads of an experiment on the running kernel. Each method returns the number of VMAs at the end. */
+/** Runs the loads of an experiment on the running kernel. The first three return the number of VMAs at the end. */
 export interface KernelLoads {
   /** @param order  pages of the reservation in the order in which they are committed and written */
   reserveCommit(order: readonly number[]): number;
   realloc(load: { operations: number; touch: string; hole: number }): number;
   slide(load: { pages: number; sources: string }): number;
+  /** Protects a range, and writes to it. */
+  protect(load: Asked): ProtectResult;
+  /** Returns how many stores nobody hears of. */
+  lostStores(load: { readonly tracker: Tracker; readonly pages: number }): number;
 }
 
 /** What an experiment works with. */
@@ -45,5 +52,7 @@ export interface Experiment {
   readonly seed: string;
   readonly title: string;
   readonly params: Readonly<Record<string, Param>>;
+  /** It plays bundled recordings. */
+  readonly playsRecordings: boolean;
   run(input: ExperimentInput): Reproduction;
 }

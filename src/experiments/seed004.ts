@@ -78,5 +78,6 @@ export const SEED_004: Experiment = {
     ...MERGE_LOAD_PARAMS,
     depth: { default: 5, unit: 'operations', text: 'how far small states are enumerated', max: 8 },
   },
+  playsRecordings: true,
   run,
 };

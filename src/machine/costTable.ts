@@ -74,6 +74,9 @@ const SCAN_PROTECT = figure('pagemap_scan_wp_written');
 const MARKED = ['uffd_wp_on_marked_1', 1, 'uffd_wp_on_marked_512', 512] as const;
 const UNMARK = ['uffd_wp_off_none_1', 1, 'uffd_wp_off_none_512', 512] as const;
 
+/** Making a table of the lowest level. */
+const TABLE = minus(figure('fault_zero_new_pt'), figure('fault_anon_read_zero'));
+
 /** The prices of all paths. */
 export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   // A call that finds nothing to do, or is refused.
@@ -83,6 +86,10 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   // Has its page tables in it: one in 512 faults makes one.
   'fault-anon-cold': { call: figure('fault_anon_write_256m') },
   'fault-zero-page': { call: figure('fault_anon_read_zero') },
+  // Reading through 256 MiB, of each 512 pages all but the first, which makes the table.
+  'fault-zero-page-new-table': {
+    call: times(1 / 511, minus(times(512, figure('fault_anon_read_256m')), figure('fault_zero_new_pt'))),
+  },
   'fault-zero-to-write': { call: figure('fault_zero_to_write') },
   'fault-huge': { call: figure('fault_thp_write') },
   'fault-huge-zero': { call: figure('fault_thp_read_zero') },
@@ -104,7 +111,11 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   // The signal and an empty handler; the look-up that found no page comes on top and was not measured apart.
   'fault-signal': { call: figure('signal_self') },
   // The same fault with and without a new table.
-  'fault-table': { call: minus(figure('fault_zero_new_pt'), figure('fault_anon_read_zero')) },
+  'fault-table': { call: TABLE },
+  // First writes to many pages and to few, less the tables that the many make.
+  'fault-cold-page': {
+    page: minus(minus(figure('fault_anon_write_256m'), figure('fault_anon_write')), times(1 / HUGE, TABLE)),
+  },
 
   // Tables are in these figures, which are for each page.
   'populate-read': { call: figure('populate_read_65536') },

@@ -135,6 +135,8 @@ const PATH_NAMES = [
   'fault-anon-hot',
   'fault-anon-cold',
   'fault-zero-page',
+  /** In a table that was made a moment ago. */
+  'fault-zero-page-new-table',
   'fault-zero-to-write',
   'fault-huge',
   'fault-huge-zero',
@@ -152,6 +154,8 @@ const PATH_NAMES = [
   'fault-signal',
   /** A page table that a fault had to make first. */
   'fault-table',
+  /** A page that was not given back a moment ago, more than one that was; where the path has no figure for it. */
+  'fault-cold-page',
   // Pages that the kernel brings in by itself: MADV_POPULATE, MAP_POPULATE, mlock.
   'populate-read',
   'populate-write-hot',
@@ -333,9 +337,17 @@ const PATHS: Readonly<Record<Origin, readonly Path[]>> = {
  */
 const WARM_PAGES = 2048;
 
+/** Entries of a table besides the one for which it was made. */
+const MORE_ENTRIES = 511;
+
 const { pagesFreed, pteTablesAllocated, pteTablesFreed, upperTablesAllocated, upperTablesFreed } = FACT;
 const HOT = PATH['fault-anon-hot'];
 const ANON = FAULTED.anon;
+const ZERO = FAULTED['zero-page'];
+const ZERO_TO_WRITE = FAULTED['zero-to-write'];
+const HUGE_ZERO = FAULTED['huge-zero'];
+/** Their figures have their tables in them. */
+const WITH_TABLES: readonly FaultKind[] = [FAULTED.huge, FAULTED['huge-zero']];
 
 /** Somebody who wants to know of each charge when it is made: a machine in which it takes time. */
 export type ChargeSink = (path: Path, calls: number, pages: number) => void;
@@ -363,6 +375,8 @@ export class Work {
   #warm = 0;
   #freedSeen = 0;
   #tablesSeen = 0;
+  /** Entries of the newest table for which nobody has come yet. */
+  #newEntries = 0;
 
   /** Counts `n` more of `fact`. Tables are counted with `tablesMade` and `tablesGone`. */
   count(fact: Fact, n = 1): void {
@@ -392,19 +406,54 @@ export class Work {
     const tally = this.faultTally;
     if (tally !== null) tally[kind] = (tally[kind] as number) + n;
     const path = PATHS[this.origin][kind] as Path;
-    const hot = kind === ANON ? this.#takeWarm(n) : n;
+    if (kind === ZERO && this.origin === 'program') {
+      this.#zeroPage(path, n);
+      return;
+    }
+    const hot = kind === ANON || kind === ZERO_TO_WRITE ? this.#takeWarm(n) : n;
     if (hot > 0) this.charge(path, hot, hot);
-    if (hot < n) this.charge(this.#coldPath(path), n - hot, n - hot);
-    const tables = this.facts[pteTablesAllocated] as number;
-    if (tables === this.#tablesSeen) return;
+    if (hot < n) this.#chargeCold(kind, path, n - hot);
+    const made = this.#tablesMade();
+    if (made === 0) return;
     // The figures of cold and populated pages have their tables in them.
-    if (this.origin === 'program' && hot > 0) this.charge(PATH['fault-table'], tables - this.#tablesSeen, 0);
+    if (this.origin !== 'program') this.#populatedTables(kind, made);
+    else if (hot > 0 && !WITH_TABLES.includes(kind)) this.charge(PATH['fault-table'], made, 0);
+  }
+
+  /** Returns the tables that were made since it was last asked. */
+  #tablesMade(): number {
+    const tables = this.facts[pteTablesAllocated] as number;
+    const made = tables - this.#tablesSeen;
     this.#tablesSeen = tables;
+    return made;
+  }
+
+  /** Loads by the program where nothing was. */
+  #zeroPage(path: Path, n: number): void {
+    const made = this.#tablesMade();
+    const inNew = made === 0 ? Math.min(n, this.#newEntries) : 0;
+    if (inNew > 0) this.charge(PATH['fault-zero-page-new-table'], inNew, inNew);
+    if (inNew < n) this.charge(path, n - inNew, n - inNew);
+    if (made > 0) this.charge(PATH['fault-table'], made, 0);
+    this.#newEntries = made > 0 ? MORE_ENTRIES : this.#newEntries - inNew;
+  }
+
+  /** New pages that were not given back a moment ago. */
+  #chargeCold(kind: FaultKind, path: Path, n: number): void {
+    this.charge(this.#coldPath(path), n, n);
+    if (kind !== ANON) this.charge(PATH['fault-cold-page'], 0, n);
+  }
+
+  /** Tables of what the kernel populates: in the figures, which were taken with tables given back a moment ago. It shows where a page is 2 MiB. */
+  #populatedTables(kind: FaultKind, made: number): void {
+    if (kind !== HUGE_ZERO) return;
+    const cold = made - this.#takeWarm(made);
+    if (cold > 0) this.charge(PATH['fault-cold-page'], 0, cold);
   }
 
   /** Returns how many of `n` new pages come out of the cache. */
   #takeWarm(n: number): number {
-    const freed = this.facts[pagesFreed] as number;
+    const freed = (this.facts[pagesFreed] as number) + (this.facts[pteTablesFreed] as number);
     const warm = Math.min(WARM_PAGES, this.#warm + freed - this.#freedSeen);
     this.#freedSeen = freed;
     const hot = Math.min(n, warm);
@@ -443,7 +492,7 @@ export class Work {
     this.onCharge = onCharge;
     for (const [i, each] of counters.entries()) each.set(before[i] as Float64Array);
     this.#warm = warm;
-    this.#freedSeen = this.facts[pagesFreed] as number;
+    this.#freedSeen = (this.facts[pagesFreed] as number) + (this.facts[pteTablesFreed] as number);
     this.settle();
     return result;
   }

@@ -1,9 +1,9 @@
 /**
- * Runs the loads of an experiment on the running kernel: compiles the programs of oracle/experiments and reads the number each prints.
+ * Runs the loads of an experiment on the running kernel: compiles the programs of oracle/experiments, each when it is needed, and reads what they print.
  *
  * Needs Linux and a C compiler, no privileges: the number of VMAs is what /proc/self/maps shows to anybody.
  */
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,50 +11,74 @@ import { fileURLToPath } from 'node:url';
 import { UsageError } from '../../base/assert.ts';
 import type { KernelLoads } from '../../experiments/index.ts';
 
-const SOURCE = fileURLToPath(new URL('../../../oracle/experiments/mergeLoads.c', import.meta.url));
-const LIMIT_MS = 120_000;
+/** The programs of oracle/experiments. */
+type LoadProgram = 'mergeLoads' | 'protectRange';
+/** Runs one of them and returns the numbers that it prints. */
+type RunProgram = (program: LoadProgram, args: readonly (string | number)[], input?: string) => number[];
 
-/** Compiles the loads, hands them to `use` and removes what was compiled. Throws UsageError where that is not possible. */
+const LIMIT_MS = 300_000;
+/** Of so many runs the fastest is taken: what else a machine does only adds. */
+const RUNS = 3;
+
+/** Hands the loads to `use`, and removes afterwards what was compiled for them. Throws UsageError where they cannot be run. */
 export function withKernelLoads<T>(use: (loads: KernelLoads) => T): T {
   if (process.platform !== 'linux')
     throw new UsageError(`--measure asks the running kernel, and this is ${process.platform}`, 'Linux');
   const directory = mkdtempSync(join(tmpdir(), 'faultline-'));
+  const programs = new Map<LoadProgram, string>();
   try {
-    return use(loadsOf(compiled(directory)));
+    return use(
+      loadsOf((program, args, input = '') => {
+        const path = programs.get(program) ?? compiled(program, directory);
+        programs.set(program, path);
+        return printed(path, args, input);
+      }),
+    );
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-function compiled(directory: string): string {
-  const program = join(directory, 'mergeLoads');
-  const result = spawnSync('cc', ['-std=gnu11', '-O2', '-o', program, SOURCE], { encoding: 'utf8' });
+function compiled(name: LoadProgram, directory: string): string {
+  const source = fileURLToPath(new URL(`../../../oracle/experiments/${name}.c`, import.meta.url));
+  const program = join(directory, name);
+  const result = spawnSync('cc', ['-std=gnu11', '-O2', '-pthread', '-o', program, source], {
+    encoding: 'utf8',
+  });
   if (result.error !== undefined)
     throw new UsageError(
       '--measure needs a C compiler, and there is no cc here',
       'apt-get install gcc libc6-dev',
     );
   if (result.status !== 0)
-    throw new UsageError(`cc cannot compile ${SOURCE}: ${result.stderr.trim()}`, 'gcc and libc6-dev');
+    throw new UsageError(`cc cannot compile ${source}: ${result.stderr.trim()}`, 'gcc and libc6-dev');
   return program;
 }
 
-function loadsOf(program: string): KernelLoads {
-  const run = (args: readonly (string | number)[], input = ''): number => {
-    const options = { input, encoding: 'utf8', timeout: LIMIT_MS, maxBuffer: 1 << 20 } as const;
-    return printed(args.join(' '), spawnSync(program, args.map(String), options));
-  };
+function loadsOf(run: RunProgram): KernelLoads {
+  const one = (...of: Parameters<RunProgram>): number => run(...of)[0] ?? Number.NaN;
   return {
-    reserveCommit: (order) => run(['reserve-commit', order.length], `${order.join('\n')}\n`),
-    realloc: ({ operations, touch, hole }) => run(['realloc', operations, touch, hole]),
-    slide: ({ pages, sources }) => run(['slide', pages, sources]),
+    reserveCommit: (order) => one('mergeLoads', ['reserve-commit', order.length], `${order.join('\n')}\n`),
+    realloc: ({ operations, touch, hole }) => one('mergeLoads', ['realloc', operations, touch, hole]),
+    slide: ({ pages, sources }) => one('mergeLoads', ['slide', pages, sources]),
+    protect: ({ method, bytes, huge, writesOfFour = -1 }) => {
+      const args = ['protect', method, bytes, huge ? 1 : 0, writesOfFour, RUNS];
+      const [prefaultNs = 0, protectNs = 0, unprotectNs = 0, kib = 0, writeNs = 0, writeFaults = 0] = run(
+        'protectRange',
+        args,
+      );
+      return { prefaultNs, protectNs, unprotectNs, tableBytes: kib * 1024, writeNs, writeFaults };
+    },
+    lostStores: ({ tracker, pages }) => one('protectRange', ['lost', tracker, pages]),
   };
 }
 
-function printed(what: string, { stdout, stderr, status }: SpawnSyncReturns<string>): number {
-  if (status === 0 && /^\d+\n$/.test(stdout)) return Number(stdout);
+function printed(program: string, args: readonly (string | number)[], input: string): number[] {
+  const options = { input, encoding: 'utf8', timeout: LIMIT_MS, maxBuffer: 1 << 20 } as const;
+  const { stdout, stderr, status } = spawnSync(program, args.map(String), options);
+  if (status === 0 && /^\d+( \d+)*\n$/.test(stdout)) return stdout.trim().split(' ').map(Number);
   throw new UsageError(
-    `the load ${what} did not come to its end on this kernel: ${stderr.trim()}`,
-    'smaller --param, or a kernel with the usual vm.max_map_count',
+    `the load ${args.join(' ')} did not come to its end on this kernel: ${stderr.trim()}`,
+    'smaller --param, root for userfaultfd, or a kernel with the usual vm.max_map_count',
   );
 }

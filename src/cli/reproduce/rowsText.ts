@@ -17,7 +17,9 @@ const NONE = '–';
 
 function figure(value: number | null, unit: string): string {
   if (value === null) return NONE;
-  return unit === 'share' ? `${(value * 100).toFixed(1)} %` : grouped(value);
+  if (unit === 'share') return `${(value * 100).toFixed(1)} %`;
+  if (unit === 'times') return value.toPrecision(3);
+  return Number.isInteger(value) ? grouped(value) : value.toFixed(1);
 }
 
 /** Prints a tolerance: nothing for exact rows. */
