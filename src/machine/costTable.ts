@@ -33,6 +33,10 @@ const minus =
   (a: Formula, b: Formula): Formula =>
   (from) =>
     a(from) - b(from);
+const plus =
+  (a: Formula, b: Formula): Formula =>
+  (from) =>
+    a(from) + b(from);
 const times =
   (n: number, a: Formula): Formula =>
   (from) =>
@@ -72,6 +76,9 @@ const SCAN_CLEAN = figure('pagemap_scan_clean');
 const SCAN_WRITTEN = figure('pagemap_scan_written');
 const SCAN_PROTECT = figure('pagemap_scan_wp_written');
 const MARKED = ['uffd_wp_on_marked_1', 1, 'uffd_wp_on_marked_512', 512] as const;
+/** Calls so large that the tables are no longer in the cache. */
+const PROTECT_LARGE = ['uffd_wp_on_512', 512, 'uffd_wp_on_65536', 65536] as const;
+const UNPROTECT_LARGE = ['uffd_wp_off_512', 512, 'uffd_wp_off_65536', 65536] as const;
 const UNMARK = ['uffd_wp_off_none_1', 1, 'uffd_wp_off_none_512', 512] as const;
 
 /** Making a table of the lowest level. */
@@ -87,7 +94,7 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   'fault-anon-cold': { call: figure('fault_anon_write_256m') },
   'fault-zero-page': { call: figure('fault_anon_read_zero') },
   // Reading through 256 MiB, of each 512 pages all but the first, which makes the table.
-  'fault-zero-page-new-table': {
+  'fault-zero-new-table': {
     call: times(1 / 511, minus(times(512, figure('fault_anon_read_256m')), figure('fault_zero_new_pt'))),
   },
   'fault-zero-to-write': { call: figure('fault_zero_to_write') },
@@ -235,7 +242,18 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   },
   // What else passes a message through a descriptor.
   'uffd-read': { call: MESSAGE },
+  // A store to a page that holds a marker, measured whole.
+  'uffd-marker-store': {
+    call: [figure('fault_anon_write'), figure('fault_cow_reuse')].reduce(
+      minus,
+      figure('fault_wp_async_marker'),
+    ),
+  },
   'uffd-copy': { call: fixed('uffd_copy'), page: perPage('uffd_copy') },
+  // A fault that brings nothing, and another call without its entry; neither was measured here.
+  'uffd-copy-again': {
+    call: [figure('syscall_null')].reduce(minus, plus(figure('fault_anon_read_zero'), fixed('uffd_copy'))),
+  },
   // One page an ioctl was measured.
   'uffd-copy-file': { page: minus(figure('uffd_copy_shmem_1'), fixed('uffd_copy')) },
   'uffd-zeropage': { call: fixed('uffd_zeropage'), page: perPage('uffd_zeropage') },
@@ -243,13 +261,16 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   // Sets an entry that maps nothing, as ZEROPAGE does; it was not measured.
   'uffd-poison': { call: fixed('uffd_zeropage'), page: perPage('uffd_zeropage') },
   'uffd-move': { call: fixed('uffd_move'), page: perPage('uffd_move') },
-  'uffd-move-swapped': { page: figure('uffd_move_swapped') },
+  // Entries of the zero page are the nearest to a call that drops no translation.
+  'uffd-move-swapped': { call: fixed('uffd_zeropage'), page: figure('uffd_move_swapped') },
   'uffd-move-huge': { page: minus(figure('uffd_move_thp_2m'), fixed('uffd_move')) },
   'uffd-protect': { call: fixed('uffd_wp_on'), page: perPage('uffd_wp_on') },
+  'uffd-protect-large': { call: intercept(...PROTECT_LARGE), page: slope(...PROTECT_LARGE) },
   // Tables are in it.
   'uffd-mark': { call: fixed('uffd_wp_on_none'), page: perPage('uffd_wp_on_none') },
   'uffd-mark-again': { call: intercept(...MARKED), page: slope(...MARKED) },
   'uffd-unprotect': { call: fixed('uffd_wp_off'), page: perPage('uffd_wp_off') },
+  'uffd-unprotect-large': { call: intercept(...UNPROTECT_LARGE), page: slope(...UNPROTECT_LARGE) },
   'uffd-unmark': { call: intercept(...UNMARK), page: slope(...UNMARK) },
   'pagemap-read': { call: figure('syscall_null'), page: figure('pagemap_read_resident') },
   // Only large scans were measured: what the call itself takes is taken for an empty one.

@@ -43,6 +43,9 @@ const FILL_PATHS = {
   poison: PATH['uffd-poison'],
 } as const;
 
+/** Calls beyond this many entries pay the rate that was measured with 65,536; MADV_DONTNEED has its border there, too. */
+const LARGE_ENTRIES = 32768;
+
 /** Charges these calls of one kernel. */
 export class UffdCharges {
   readonly #work: Work;
@@ -72,6 +75,7 @@ export class UffdCharges {
       this.#charge('uffd-copy', 1);
       this.#charge('uffd-copy-file', 0, pages);
     } else this.#work.charge(FILL_PATHS[kind], 1, pages);
+    if (kind === 'copy' && !intoFile) this.#work.tookPages(pages);
     this.#work.settle();
   }
 
@@ -81,8 +85,8 @@ export class UffdCharges {
     const pages = this.#since(FACT.ptesMoved) - swapped;
     const huge = this.#since(FACT.pmdsMoved);
     if (pages + swapped + huge === 0) this.#charge('syscall', 1);
-    else this.#charge('uffd-move', 1, pages);
-    this.#charge('uffd-move-swapped', 0, swapped);
+    else if (pages + huge > 0) this.#charge('uffd-move', 1, pages);
+    this.#charge('uffd-move-swapped', pages + huge > 0 ? 0 : Math.sign(swapped), swapped);
     this.#charge('uffd-move-huge', 0, huge);
     this.#splitHuge();
     this.#work.settle();
@@ -94,12 +98,12 @@ export class UffdCharges {
     const kept = this.#since(FACT.markersKept);
     const parts: readonly (readonly [PathName, number])[] = on
       ? [
-          ['uffd-protect', there],
+          [there > LARGE_ENTRIES ? 'uffd-protect-large' : 'uffd-protect', there],
           ['uffd-mark', this.#marked() + this.#since(FACT.ptesSet)],
           ['uffd-mark-again', kept],
         ]
       : [
-          ['uffd-unprotect', there],
+          [there > LARGE_ENTRIES ? 'uffd-unprotect-large' : 'uffd-unprotect', there],
           ['uffd-unmark', this.#since(FACT.markersZapped) + this.#since(FACT.pmdMarkersZapped)],
         ];
     const most = parts.reduce((a, b) => (b[1] > a[1] ? b : a));

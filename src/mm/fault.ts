@@ -165,6 +165,7 @@ export function faultIn(mm: Mm, vma: Vma, request: AccessRequest): FaultResult {
   const pmd = mm.pages.pmd(page);
   const low = pmd & HUGE ? pmd : mm.pages.low(page);
   if (low & WRITE || !isProtected(vma, low)) return result;
+  if (vma.uffd?.wpAsync === true) mm.kernel.work.charge(PATH['uffd-marker-store'], 1);
   return faultOnce(mm, vma, { ...request, slept: 0, hasRead: false });
 }
 

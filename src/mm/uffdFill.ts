@@ -25,6 +25,7 @@ import { type CopiedPage, fillPage, readPage } from './uffdFillPage.ts';
 import { isValidRange, isValidSource } from './uffdRange.ts';
 import { isAnonymousVma, isSharedMemory, type Vma } from './vma.ts';
 import { VM_SHARED, VM_UFFD_WP } from './vmFlags.ts';
+import { PATH } from './work.ts';
 
 /** What fills a page. */
 export type FillKind = 'copy' | 'zeropage' | 'continue' | 'poison';
@@ -161,6 +162,7 @@ export class UffdFill {
         this.#copied = read;
         if (read.hasFaulted) {
           // The locks were let go of meanwhile: the target is looked up anew.
+          mm.kernel.work.charge(PATH['uffd-copy-again'], 1);
           vma = null;
           continue;
         }

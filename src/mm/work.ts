@@ -136,7 +136,7 @@ const PATH_NAMES = [
   'fault-anon-cold',
   'fault-zero-page',
   /** In a table that was made a moment ago. */
-  'fault-zero-page-new-table',
+  'fault-zero-new-table',
   'fault-zero-to-write',
   'fault-huge',
   'fault-huge-zero',
@@ -233,19 +233,26 @@ const PATH_NAMES = [
   'uffd-fault-page',
   'uffd-signal',
   'uffd-read',
+  /** A store to a marker that is let through: what its two faults are more than those of a new page and of one that may be written. */
+  'uffd-marker-store',
   'uffd-copy',
+  /** Its source was not there: the copy that was tried under the locks first, and beginning again without them. */
+  'uffd-copy-again',
   'uffd-copy-file',
   'uffd-zeropage',
   'uffd-continue',
   'uffd-poison',
   'uffd-move',
+  /** Nothing but entries that are in swap: no translation of theirs is dropped. */
   'uffd-move-swapped',
   'uffd-move-huge',
   // Write-protection: of what is there, by a marker, where one is already; and back.
   'uffd-protect',
+  'uffd-protect-large',
   'uffd-mark',
   'uffd-mark-again',
   'uffd-unprotect',
+  'uffd-unprotect-large',
   'uffd-unmark',
   'pagemap-read',
   // PAGEMAP_SCAN: entries; memory without tables; pages that were asked for, and those protected then; regions reported.
@@ -432,7 +439,7 @@ export class Work {
   #zeroPage(path: Path, n: number): void {
     const made = this.#tablesMade();
     const inNew = made === 0 ? Math.min(n, this.#newEntries) : 0;
-    if (inNew > 0) this.charge(PATH['fault-zero-page-new-table'], inNew, inNew);
+    if (inNew > 0) this.charge(PATH['fault-zero-new-table'], inNew, inNew);
     if (inNew < n) this.charge(path, n - inNew, n - inNew);
     if (made > 0) this.charge(PATH['fault-table'], made, 0);
     this.#newEntries = made > 0 ? MORE_ENTRIES : this.#newEntries - inNew;
@@ -448,6 +455,12 @@ export class Work {
   #populatedTables(kind: FaultKind, made: number): void {
     if (kind !== HUGE_ZERO) return;
     const cold = made - this.#takeWarm(made);
+    if (cold > 0) this.charge(PATH['fault-cold-page'], 0, cold);
+  }
+
+  /** `n` new pages were taken by a path whose figure was taken with pages given back a moment ago. */
+  tookPages(n: number): void {
+    const cold = n - this.#takeWarm(n);
     if (cold > 0) this.charge(PATH['fault-cold-page'], 0, cold);
   }
 
