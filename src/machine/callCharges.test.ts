@@ -116,6 +116,12 @@ describe('a call is charged', () => {
     ['two splits', [map(4)], protect(1, 1, 1), ['split 0/2', 'vma-attributes']],
     ['two merges', [map(4), protect(1, 1, 1)], protect(1, RW, 1), ['merge 0/2', 'vma-attributes']],
     [
+      'a page that goes to the vma beside it',
+      [map(4), write(1), protect(4, 1), protect(1, RW)],
+      protect(1, RW, 1),
+      ['border 0/1', 'vma-attributes'],
+    ],
+    [
       'entries that lose write access',
       [map(4), write(3)],
       protect(4, 1),

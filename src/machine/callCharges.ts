@@ -44,6 +44,7 @@ const OF_ATTRIBUTES = Uint8Array.of(
   FACT.writtenVmasSplit,
   FACT.vmasMerged,
   FACT.writtenVmasMerged,
+  FACT.bordersMoved,
   FACT.ptesReprotected,
   FACT.pmdsReprotected,
   FACT.pmdsSplit,
@@ -295,6 +296,7 @@ export class CallCharges {
   #zapOthers(): void {
     this.#charge(PATH['zap-shared'], 0, this.#since(FACT.sharedPtesZapped));
     this.#charge(PATH['zap-file'], 0, this.#since(FACT.filePtesZapped));
+    this.#work.visitedRecords(this.#since(FACT.filePtesZapped));
     this.#charge(PATH['zap-zero'], 0, this.#since(FACT.zeroPtesZapped));
     this.#charge(PATH['zap-swap'], 0, this.#since(FACT.swapPtesZapped));
     this.#charge(PATH['zap-huge'], 0, this.#since(FACT.pmdsZapped));
@@ -321,6 +323,7 @@ export class CallCharges {
     this.#charge(PATH['split-written'], 0, this.#since(FACT.writtenVmasSplit));
     this.#charge(PATH.merge, 0, this.#since(FACT.vmasMerged));
     this.#charge(PATH['merge-written'], 0, this.#since(FACT.writtenVmasMerged));
+    this.#charge(PATH.border, 0, this.#since(FACT.bordersMoved));
   }
 
   #protect(isWritable: boolean): void {
@@ -352,6 +355,7 @@ export class CallCharges {
         return;
       case MADV_REMOVE:
         this.#charge(PATH['madv-remove'], 1, this.#since(FACT.pagesPunched));
+        this.#work.visitedRecords(this.#since(FACT.pagesPunched));
         return;
       case MADV_COLLAPSE:
         this.#charge(PATH['madv-collapse'], 1, this.#since(FACT.windowsCollapsed));

@@ -55,7 +55,7 @@ describe('a price', () => {
         'uffd-copy-again',
       ],
     ],
-    ['madv_dontneed', ['dontneed', 'uffd-fault-page', 'uffd-signal']],
+    ['madv_dontneed', ['cold-record', 'dontneed', 'uffd-fault-page', 'uffd-signal']],
     ['munmap', ['munmap-more-written-vmas', 'munmap-pages', 'exit-pages']],
     ['mprotect_split', ['split', 'split-written']],
     ['mremap_move_1', ['mremap-move-entries', 'mremap-split', 'mremap-dontunmap']],

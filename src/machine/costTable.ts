@@ -120,6 +120,8 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   // The same fault with and without a new table.
   'fault-table': { call: TABLE },
   // First writes to many pages and to few, less the tables that the many make.
+  // Giving back very many pages against few.
+  'cold-record': { page: minus(perPage('madv_dontneed_large'), perPage('madv_dontneed')) },
   'fault-cold-page': {
     page: minus(minus(figure('fault_anon_write_256m'), figure('fault_anon_write')), times(1 / HUGE, TABLE)),
   },
@@ -163,6 +165,10 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   'split-written': { page: half(minus(WRITTEN_SPLITS, SPLITS)) },
   merge: { page: half(MERGES) },
   'merge-written': { page: half(minus(WRITTEN_MERGES, MERGES)) },
+  // SIGSEGV whose handler gives access to page after page, less the signal and mprotect of one page.
+  border: {
+    page: [figure('signal_self'), figure('mprotect_rw_1')].reduce(minus, figure('sigsegv_mprotect_seq')),
+  },
 
   dontneed: { call: fixed('madv_dontneed'), page: perPage('madv_dontneed') },
   // Calls so large that the records of the pages are no longer in the cache.

@@ -75,6 +75,7 @@ export class UffdCharges {
       this.#charge('uffd-copy', 1);
       this.#charge('uffd-copy-file', 0, pages);
     } else this.#work.charge(FILL_PATHS[kind], 1, pages);
+    if (kind === 'continue') this.#work.visitedRecords(pages);
     if (kind === 'copy' && !intoFile) this.#work.tookPages(pages);
     this.#work.settle();
   }

@@ -73,10 +73,13 @@ function absorb(merge: Merge, survivor: Vma, gone: Vma): void {
   rehome(merge, survivor, gone, gone);
   const { work } = merge.mm.kernel;
   work.count(FACT.vmasMerged);
-  if (survivor.anonVma !== null) work.count(FACT.writtenVmasMerged);
+  if (isInTree(survivor)) work.count(FACT.writtenVmasMerged);
   unlinkAnonVmas(merge.mm.kernel, gone);
   joinVma(merge.mm, survivor, gone, merge.cause);
 }
+
+/** Tells whether a tree leads from pages to `vma`: that of its anon_vmas, or of its file. */
+const isInTree = (vma: Vma): boolean => vma.anonVma !== null || vma.file !== null;
 
 /** Tells the listeners the borders of a vma that grew. */
 function emitResize(merge: Merge, vma: Vma): void {
@@ -200,6 +203,7 @@ function takeExisting(
   else {
     rehome(merge, survivor, middle, merge);
     splitPmdAt(merge.mm, middle, start === middle.start ? end : start);
+    merge.mm.kernel.work.count(FACT.bordersMoved);
     const pages = nrPagesIn(end - start);
     if (start === middle.start) {
       merge.mm.vmas.moveBorder(survivor, middle, end);
@@ -228,7 +232,7 @@ export function splitVma(mm: Mm, vma: Vma, at: Addr, cause: Cause, newBelow = fa
   cloneAnonVma(other, vma);
   mm.mapCount++;
   mm.kernel.work.count(FACT.vmasSplit);
-  if (vma.anonVma !== null) mm.kernel.work.count(FACT.writtenVmasSplit);
+  if (isInTree(vma)) mm.kernel.work.count(FACT.writtenVmasSplit);
   other.mm = mm;
   if (other.file !== null) other.file.object.vmas.add(other);
   splitPmdAt(mm, vma, at);

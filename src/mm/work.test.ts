@@ -58,6 +58,34 @@ describe('a fault', () => {
     expect(paths(work)['fault-table']).toBe(1);
   });
 
+  it('that takes a page not given back a moment ago says so where its figure is of others', () => {
+    const work = new Work();
+    work.count(FACT.pagesFreed, 2);
+    work.fault(FAULTED['zero-to-write'], 3);
+    expect(paths(work)).toEqual({ 'fault-zero-to-write': 3 });
+    expect(work.pages[PATH['fault-cold-page']]).toBe(1);
+  });
+
+  it('of a huge zero page pays for a table that comes cold, when the kernel populates; by the program it is in the figure', () => {
+    const work = new Work();
+    work.tablesMade(1);
+    work.fault(FAULTED['huge-zero']);
+    work.origin = 'populate';
+    work.tablesMade(1);
+    work.fault(FAULTED['huge-zero']);
+    expect(paths(work)).toEqual({ 'fault-huge-zero': 1, 'populate-huge-zero': 1 });
+    expect(work.pages[PATH['fault-cold-page']]).toBe(1);
+  });
+
+  it('that finds a page of a file pays for its record where many pages are in use', () => {
+    const work = new Work();
+    work.fault(FAULTED['shmem-cached'], 5);
+    expect(work.pages[PATH['cold-record']]).toBe(0);
+    work.count(FACT.pagesAllocated, 40_000);
+    work.fault(FAULTED['shmem-cached'], 5);
+    expect(work.pages[PATH['cold-record']]).toBe(5);
+  });
+
   it('by the kernel costs less, and none of it is a table', () => {
     const work = new Work();
     work.origin = 'populate';

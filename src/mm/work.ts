@@ -62,13 +62,15 @@ const FACT_NAMES = [
   'upperTablesFreed',
   'tablesMoved',
   // Vmas: made for new memory, grown into room beside them, split in two, merged away, unmapped, moved by mremap, copied by fork. Written ones
-  // have an anon_vma.
+  // have an anon_vma; where they are split and merged, those of files count with them, for a tree leads to them as well.
   'vmasCreated',
   'vmasGrown',
   'vmasSplit',
   'writtenVmasSplit',
   'vmasMerged',
   'writtenVmasMerged',
+  // A part of a vma was handed to the vma beside it.
+  'bordersMoved',
   'vmasRemoved',
   'writtenVmasRemoved',
   'vmasMoved',
@@ -156,6 +158,8 @@ const PATH_NAMES = [
   'fault-table',
   /** A page that was not given back a moment ago, more than one that was; where the path has no figure for it. */
   'fault-cold-page',
+  /** A page of a file whose record is not in the cache, where very many pages are in use. */
+  'cold-record',
   // Pages that the kernel brings in by itself: MADV_POPULATE, MAP_POPULATE, mlock.
   'populate-read',
   'populate-write-hot',
@@ -184,6 +188,8 @@ const PATH_NAMES = [
   'split-written',
   'merge',
   'merge-written',
+  /** A part of a vma goes to the vma beside it, both stay. */
+  'border',
   'dontneed',
   'dontneed-large',
   'dontneed-empty',
@@ -344,14 +350,25 @@ const PATHS: Readonly<Record<Origin, readonly Path[]>> = {
  */
 const WARM_PAGES = 2048;
 
+/** Pages whose records are in the cache: up to so many in a call, MADV_DONTNEED costs the same for each. */
+const CACHED_RECORDS = 32768;
 /** Entries of a table besides the one for which it was made. */
 const MORE_ENTRIES = 511;
 
-const { pagesFreed, pteTablesAllocated, pteTablesFreed, upperTablesAllocated, upperTablesFreed } = FACT;
+const {
+  pagesAllocated,
+  pagesFreed,
+  pteTablesAllocated,
+  pteTablesFreed,
+  upperTablesAllocated,
+  upperTablesFreed,
+} = FACT;
 const HOT = PATH['fault-anon-hot'];
 const ANON = FAULTED.anon;
 const ZERO = FAULTED['zero-page'];
-const ZERO_TO_WRITE = FAULTED['zero-to-write'];
+const SHMEM_CACHED = FAULTED['shmem-cached'];
+/** Faults that take a page, and whose figures were taken with pages given back a moment ago. */
+const TAKES_WARM: readonly FaultKind[] = [ANON, FAULTED['zero-to-write'], FAULTED['shmem-new']];
 const HUGE_ZERO = FAULTED['huge-zero'];
 /** Their figures have their tables in them. */
 const WITH_TABLES: readonly FaultKind[] = [FAULTED.huge, FAULTED['huge-zero']];
@@ -417,7 +434,8 @@ export class Work {
       this.#zeroPage(path, n);
       return;
     }
-    const hot = kind === ANON || kind === ZERO_TO_WRITE ? this.#takeWarm(n) : n;
+    const hot = TAKES_WARM.includes(kind) ? this.#takeWarm(n) : n;
+    if (kind === SHMEM_CACHED) this.visitedRecords(n);
     if (hot > 0) this.charge(path, hot, hot);
     if (hot < n) this.#chargeCold(kind, path, n - hot);
     const made = this.#tablesMade();
@@ -456,6 +474,12 @@ export class Work {
     if (kind !== HUGE_ZERO) return;
     const cold = made - this.#takeWarm(made);
     if (cold > 0) this.charge(PATH['fault-cold-page'], 0, cold);
+  }
+
+  /** The records of `n` pages of files were visited. The figures of that are for few pages. */
+  visitedRecords(n: number): void {
+    const inUse = (this.facts[pagesAllocated] as number) - (this.facts[pagesFreed] as number);
+    if (n > 0 && inUse > CACHED_RECORDS) this.charge(PATH['cold-record'], 0, n);
   }
 
   /** `n` new pages were taken by a path whose figure was taken with pages given back a moment ago. */
