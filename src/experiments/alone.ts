@@ -7,7 +7,7 @@
 import { must } from '../base/assert.ts';
 import {
   type Calibration,
-  figuresOfCalibration,
+  calibrationFigures,
   type Running,
   Simulation,
   type SimulationOptions,
@@ -66,6 +66,6 @@ export function ownWorkOf(calibration: Calibration): {
   readonly updateNs: number;
   readonly gatherNs: number;
 } {
-  const copyNs = figuresOfCalibration(calibration).figure('copy_4k_cold');
+  const copyNs = calibrationFigures(calibration).figure('copy_4k_cold');
   return { updateNs: copyNs, gatherNs: 2 * copyNs };
 }

@@ -9,7 +9,6 @@ export {
   CostTable,
   type Figure,
   figuresOf as calibrationFigures,
-  figuresOf as figuresOfCalibration,
   type PathTime,
   type Price,
   type WorkTime,
