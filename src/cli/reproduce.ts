@@ -88,10 +88,28 @@ function experimentsFor(seed: string): readonly Experiment[] {
   return found;
 }
 
+/** Of values given to several experiments, those that `experiment` has, and those that none has. */
+function meantFor(
+  experiment: Experiment,
+  experiments: readonly Experiment[],
+  given: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const has = (each: Experiment, key: string): boolean => key in paramsOf(each);
+  return Object.fromEntries(
+    Object.entries(given).filter(
+      ([key]) => has(experiment, key) || !experiments.some((each) => has(each, key)),
+    ),
+  );
+}
+
 function reproduce(seed: string, flags: Flags): void {
-  const asked = experimentsFor(seed).map((experiment) => ({
+  const experiments = experimentsFor(seed);
+  const asked = experiments.map((experiment) => ({
     experiment,
-    params: settleParams({ name: `seed ${experiment.seed}`, params: paramsOf(experiment) }, flags.param),
+    params: settleParams(
+      { name: `seed ${experiment.seed}`, params: paramsOf(experiment) },
+      meantFor(experiment, experiments, flags.param),
+    ),
   }));
   const costs = loadCosts(flags.calibration);
   let allHold = true;

@@ -76,7 +76,7 @@ describe('reproduce 004', () => {
   });
 
   it('prints the same each time, progress only to standard error', () => {
-    const args = ['reproduce', ...params({ ...SMALL, recordings: 'none' })];
+    const args = ['reproduce', '004', ...params({ ...SMALL, recordings: 'none' })];
     const [one, other] = [faultline(args), faultline([...args, '--quiet'])];
     expect(one.stdout).toBe(other.stdout);
     expect(one.stderr).toContain('seed 004: realloc\n');
@@ -96,7 +96,7 @@ describe('reproduce 004', () => {
   });
 
   it.each([
-    [['reproduce', '005'], "there is no experiment for seed '005'\nwanted: one of 004, or all\n"],
+    [['reproduce', '005'], "there is no experiment for seed '005'\nwanted: one of 001, 004, or all\n"],
     [['reproduce', '004', '--param', 'x=1'], "seed 004 has no parameter 'x'\nwanted: one of pages, "],
     [['reproduce', '004', '--param', 'pages'], '--param pages has no value\nwanted: pages=NUMBER'],
     [
