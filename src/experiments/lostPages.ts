@@ -24,6 +24,7 @@ import { type Row, rowOf } from './row.ts';
 
 /** How the range is protected before the stores. */
 export type Tracker = 'default' | 'pre-read' | 'populate-read' | 'wp-unpopulated' | 'wp-async';
+/** All of them, in the order of the rows. */
 export const TRACKERS: readonly Tracker[] = [
   'default',
   'pre-read',
