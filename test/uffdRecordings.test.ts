@@ -11,7 +11,7 @@ import { openFile } from './support/recordings.ts';
 
 const HERE = 'test/recordings/opfuzz-uffd';
 /** More of them lie beside a checkout where the project's shared data is. */
-const MORE = '../shared/traces/opfuzz-uffd-examples-';
+const MORE = '../shared/traces/opfuzz-uffd-examples';
 
 const told = (report: CheckReport): string[] =>
   report.differences

@@ -7,10 +7,10 @@
  *
  * Cost    linear in the touched entries of the vma
  * Linux   mm/memory.c: copy_page_range, copy_present_ptes, copy_nonpresent_pte; mm/huge_memory.c: copy_huge_pmd
- * Left out   pinned pages, which the child would get copies of
  */
 import { type Addr, PMD_SIZE } from '../base/units.ts';
 import { FRAME_ANON, FRAME_SHMEM, HUGE_PAGES } from './frames.ts';
+import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { PGDIR_SIZE, PUD_SIZE } from './pageTable.ts';
 import {
@@ -29,8 +29,9 @@ import {
   YOUNG,
   ZERO_PAGE,
 } from './pte.ts';
+import { mapNewAnon } from './rmap.ts';
 import type { Vma } from './vma.ts';
-import { VM_SHARED } from './vmFlags.ts';
+import { VM_SHARED, VM_UFFD_WP, VM_WRITE } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
 /** Where `copyEntries` wants the copy of an entry: beside what the entry becomes. */
@@ -38,19 +39,28 @@ const COPY = 16;
 
 /**
  * Copies the entries of `vma`, which belongs to `parent`, into `child`.
- * @param keepsWp  the child's vma is registered for write-protection too: bits and markers of userfaultfd are copied
+ * @param copy  the child's vma; where it is registered for write-protection too, bits and markers of userfaultfd are copied
  */
-export function copyPages(parent: Mm, child: Mm, vma: Vma, keepsWp: boolean): void {
+export function copyPages(parent: Mm, child: Mm, vma: Vma, copy: Vma): void {
+  const keepsWp = (copy.flags & VM_UFFD_WP) !== 0;
   copyUpperLevels(parent, child, vma);
   parent.pages.forEachSlot(vma.start, vma.end, (base, pmd) => {
     if (isMarkerPmd(pmd)) {
       if (!keepsWp) return;
       child.pages.setHuge(base, pmd, parent.pages.pmdHigh(base));
-    } else if (pmd & HUGE) copyHuge(parent, child, base, keepsWp);
-    else {
+    } else {
+      if (pmd & HUGE) {
+        const isHeld = pmd & EXCLUSIVE && parent.kernel.frames.isPinned(parent.pages.pmdHigh(base));
+        if (!isHeld) {
+          copyHuge(parent, child, base, keepsWp);
+          return;
+        }
+        splitPmd(parent, vma, base);
+      }
       child.pages.makeTable(base);
       copyTable(parent, child, {
         vma,
+        copy,
         start: Math.max(base, vma.start),
         end: Math.min(base + PMD_SIZE, vma.end),
         keepsWp,
@@ -74,9 +84,16 @@ function copyUpperLevels(parent: Mm, child: Mm, vma: Vma): void {
 function copyTable(
   parent: Mm,
   child: Mm,
-  what: { readonly vma: Vma; readonly start: Addr; readonly end: Addr; readonly keepsWp: boolean },
+  what: {
+    readonly vma: Vma;
+    readonly copy: Vma;
+    readonly start: Addr;
+    readonly end: Addr;
+    readonly keepsWp: boolean;
+  },
 ): void {
   const { frames, swap, work } = parent.kernel;
+  const pinned = frames.hasPins ? pinnedPages(parent, what.start, what.end) : [];
   const shared = (what.vma.flags & VM_SHARED) !== 0;
   const { id } = child;
   let [anon, shmem, file, swapped] = [0, 0, 0, 0];
@@ -84,6 +101,7 @@ function copyTable(
   const dropped = what.keepsWp ? 0 : UFFD_WP;
   const copied = parent.pages.copyEntries(child.pages, what.start, what.end, (low, high) => {
     if (holdsFrame(low)) {
+      if (pinned.length > 0 && isHeldPage(parent, low, high)) return low;
       const flags = frames.addPte(high, id);
       if (flags & FRAME_ANON) anon++;
       else if (flags & FRAME_SHMEM) shmem++;
@@ -109,6 +127,29 @@ function copyTable(
   child.nrSwap += swapped;
   work.count(FACT.ptesCopied, copied);
   work.count(FACT.ptesWriteProtected, protectedPtes);
+  for (const { addr, low, high } of pinned) {
+    const wp = what.keepsWp ? low & UFFD_WP : 0;
+    const writable = what.copy.flags & VM_WRITE && wp === 0 ? WRITE : 0;
+    const pfn = mapNewAnon(child, what.copy, addr, writable | wp | DIRTY | YOUNG | EXCLUSIVE);
+    frames.contents.copy(high, pfn);
+    work.count(FACT.pagesCopied);
+  }
+}
+
+/** Tells whether an entry holds a page of its own that the kernel is copying to or from: it stays its own, the child gets a copy. Linux: copy_present_page() */
+const isHeldPage = ({ kernel: { frames } }: Mm, low: number, high: number): boolean =>
+  (low & EXCLUSIVE) !== 0 && frames.isAnon(high) && frames.isPinned(high);
+
+function pinnedPages(
+  mm: Mm,
+  start: Addr,
+  end: Addr,
+): readonly { readonly addr: Addr; readonly low: number; readonly high: number }[] {
+  const found: { addr: Addr; low: number; high: number }[] = [];
+  mm.pages.forEach(start, end, (addr, low, high) => {
+    if (holdsFrame(low) && isHeldPage(mm, low, high)) found.push({ addr, low, high });
+  });
+  return found;
 }
 
 /** Copies 2 MiB that are mapped at once, with a table of its own put aside. Those of files come back by a fault. */

@@ -89,7 +89,7 @@ function copyForChild(parent: Mm, child: Mm, vma: Vma, forked: ForkedContexts): 
   const wiped = (vma.flags & VM_WIPEONFORK) !== 0;
   if (!wiped) forkAnonVma(child.kernel, copy, vma);
   accountVm(child, copy.flags, nrPagesOf(copy));
-  if (!wiped && isTableCopied(vma, copy)) copyPages(parent, child, vma, (copy.flags & VM_UFFD_WP) !== 0);
+  if (!wiped && isTableCopied(vma, copy)) copyPages(parent, child, vma, copy);
   const { work } = child.kernel;
   work.count(FACT.vmasCopied);
   if (copy.anonVma !== null) work.count(FACT.writtenVmasCopied);

@@ -3,18 +3,18 @@
  *
  * Struct of arrays indexed by frame number (pfn). A folio is one frame, or 512 aligned ones that came as a huge page. The mapcount of a frame is
  * the number of entries that map just it; a huge mapping counts once for the folio (`entire`). Reference counts are derived: an unpinned page is
- * referenced by its mappings, the page cache and the swap cache. An anonymous folio points to its anon_vma (by id) and page offset, a file
+ * referenced by its mappings, the page cache and the swap cache; one that the kernel holds while it copies from or to it, by that too. An anonymous folio points to its anon_vma (by id) and page offset, a file
  * page to its object and page offset.
  *
  * Frame 0 is the zero page (and, mapped at once, the huge one): never counted, never freed.
  *
  * Invariants
  *   [frame-mapcount]   `mapcount` and `entire` are the numbers of ptes and of huge pmds that map the frame
- *   [frame-used]       a frame in use is mapped, or in the page cache or swap cache, or part of a folio of which another page is mapped
+ *   [frame-used]       a frame in use is mapped, pinned, or in the page cache or swap cache, or part of a folio of which another page is mapped
  *   [frame-exclusive]  a page that an entry holds exclusively is mapped once
  * Cost    30 bytes a frame with fingerprint contents; a growth step copies, at most 25 % are spare above 65,536 frames
  * Linux   struct folio (include/linux/mm_types.h), mm/rmap.c
- * Left out   pins, LRU links (docs/scope.md)
+ * Left out   LRU links (docs/scope.md)
  */
 import type { Pgoff } from '../base/units.ts';
 import { FolioSharing, type MmId } from './folioSharing.ts';
@@ -48,9 +48,12 @@ const FRAME_USED = 128;
 export const FRAME_REFERENCED = 256;
 /** Used like that twice: on the list of pages that are kept longer. Linux: PG_active */
 export const FRAME_ACTIVE = 512;
+/** The kernel holds it, to copy from or to it later; of a huge folio, all of it. */
+export const FRAME_PINNED = 1024;
 
 /** Stays though nothing maps it. */
 const IN_A_CACHE = FRAME_CACHED | FRAME_SWAPCACHE;
+const HELD = IN_A_CACHE | FRAME_PINNED;
 
 /** A huge folio, kept for its first frame. */
 interface LargeFolio {
@@ -80,6 +83,8 @@ export class Frames {
   readonly #pins = new Map<Pfn, number>();
   #next = 1;
   #nrUsed = 0;
+  /** How often each folio is pinned, by its first frame. */
+  readonly #pins = new Map<Pfn, number>();
   readonly contents: FrameContents;
 
   /** @param contents  how much of each page is kept; by default its first word */
@@ -164,7 +169,7 @@ export class Frames {
     this.#mapcount[pfn] = mapcount;
     const flags = this.#flags[pfn] as number;
     if (flags & FRAME_LARGE) return this.#dropLargePte(pfn, mm);
-    if (mapcount > 0 || flags & IN_A_CACHE) return 0;
+    if (mapcount > 0 || flags & HELD) return 0;
     this.#retire(pfn);
     this.#free.push(pfn);
     return 1;
@@ -199,7 +204,7 @@ export class Frames {
   }
   #releaseIfUnused(pfn: Pfn): boolean {
     const flags = this.#flags[pfn] as number;
-    if (flags & IN_A_CACHE || this.isMappedFolio(pfn)) return false;
+    if (flags & HELD || this.isMappedFolio(pfn)) return false;
     this.#release(pfn);
     return true;
   }
@@ -260,10 +265,40 @@ export class Frames {
     if ((this.#flags[pfn]! & FRAME_LARGE) === 0) return this.#mapcount[pfn]! > 1;
     return this.#folio(pfn).sharing.maybeShared;
   }
-  /** References of the folio of `pfn`: mappings, page cache, swap cache. Linux: folio_ref_count() of an unpinned folio. */
+  /** References of the folio of `pfn`: mappings, page cache, swap cache, pins. Linux: folio_ref_count(), where a pin is many. */
   refcount(pfn: Pfn): number {
     const caches = this.#flags[pfn]! & IN_A_CACHE ? 1 : 0;
-    return this.folioMapcount(pfn) + caches;
+    return this.folioMapcount(pfn) + caches + (this.isPinned(pfn) ? 1 : 0);
+  }
+
+  /** The kernel takes hold of `pfn`, which is not the zero page, until it lets go: it stays though nothing maps it. Linux: pin_user_pages() */
+  pin(pfn: Pfn): void {
+    const first = this.#flags[pfn]! & FRAME_LARGE ? headOf(pfn) : pfn;
+    this.#pins.set(first, (this.#pins.get(first) ?? 0) + 1);
+    for (let i = 0; i < this.#size(first); i++) this.#flags[first + i]! |= FRAME_PINNED;
+  }
+  /** Lets go of `pfn`; one that nothing holds any more is given back. Linux: unpin_user_page() */
+  unpin(pfn: Pfn): void {
+    const first = this.#flags[pfn]! & FRAME_LARGE ? headOf(pfn) : pfn;
+    const left = (this.#pins.get(first) ?? 0) - 1;
+    if (left > 0) {
+      this.#pins.set(first, left);
+      return;
+    }
+    this.#pins.delete(first);
+    for (let i = 0; i < this.#size(first); i++) this.#flags[first + i]! &= ~FRAME_PINNED;
+    this.#releaseIfUnused(first);
+  }
+  #size(first: Pfn): number {
+    return this.#flags[first]! & FRAME_LARGE ? HUGE_PAGES : 1;
+  }
+  /** Tells whether the folio of `pfn` is pinned. Linux: folio_maybe_dma_pinned() */
+  isPinned(pfn: Pfn): boolean {
+    return (this.#flags[pfn]! & FRAME_PINNED) !== 0;
+  }
+  /** Tells whether any folio is pinned. */
+  get hasPins(): boolean {
+    return this.#pins.size > 0;
   }
 
   // ---- what it is ----------------------------------------------------------------------------------------------------------------

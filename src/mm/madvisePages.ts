@@ -192,7 +192,8 @@ function pageOutShared(mm: Mm, vma: Vma, addr: Addr): void {
   const low = mm.pages.low(addr);
   drop(mm, addr);
   if (low & UFFD_WP && isProtectionKept(vma)) mm.pages.set(addr, MARKER, MARKER_UFFD_WP);
-  if ((frames.flags(pfn) & FRAME_DIRTY) === 0) mm.kernel.evictCached(object, index);
+  if (frames.isPinned(pfn)) frames.setFlags(pfn, FRAME_ACTIVE);
+  else if ((frames.flags(pfn) & FRAME_DIRTY) === 0) mm.kernel.evictCached(object, index);
   else if (isShared && !mm.kernel.swapOut(object, index)) frames.setFlags(pfn, FRAME_ACTIVE);
 }
 
@@ -210,7 +211,7 @@ function pageOut(mm: Mm, vma: Vma, addr: Addr): void {
   const { frames, swap, work } = kernel;
   const low = pages.low(addr);
   const pfn = pages.high(addr);
-  if ((low & KIND_MASK) !== PRESENT) return;
+  if ((low & KIND_MASK) !== PRESENT || frames.isPinned(pfn)) return;
   const lazyFree = (frames.flags(pfn) & FRAME_SWAPBACKED) === 0;
   const dirty = low & DIRTY || frames.flags(pfn) & FRAME_DIRTY ? DIRTY : 0;
   if (lazyFree && !isToBeKept(vma, dirty)) {

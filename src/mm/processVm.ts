@@ -3,7 +3,7 @@
  *
  * Pages are brought in as a fault of the target would, but the faults are the caller's. A pin wants a page that nobody else has: reading one
  * that is shared after fork gives the target its own copy of it, or makes it exclusive. What is copied stops at the first page that cannot
- * be had.
+ * be had. Up to 1,024 pages are pinned, then copied: who waits for one of them holds those before it, wherever they are mapped meanwhile.
  *
  * Linux   mm/process_vm_access.c; mm/gup.c: gup_must_unshare; spec/vma.md 13.3
  * Left out   the local buffers, which are ordinary memory of the caller; permissions to look at another process
@@ -11,7 +11,7 @@
 import { EFAULT } from '../abi/errno.ts';
 import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE, pageFloor } from '../base/units.ts';
 import { type AccessRequest, countFaults, faultIn } from './fault.ts';
-import { FRAME_DIRTY } from './frames.ts';
+import { FRAME_DIRTY, type Pfn, ZERO_FRAME } from './frames.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
 import { pageAt } from './pageState.ts';
@@ -23,6 +23,9 @@ import type { Vma } from './vma.ts';
 import { VM_IO, VM_PFNMAP, VM_READ, VM_WRITE } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
 import { unshareForPin } from './writeFault.ts';
+
+/** Pages that are pinned at once. Linux: PVM_MAX_KMALLOC_PAGES, in pointers to pages */
+const PAGES_AT_ONCE = 1024;
 
 /** One call. */
 export interface ProcessVm {
@@ -51,6 +54,8 @@ export class ProcessVmCopy {
   readonly #call: ProcessVm;
   /** Which range it is at, the page it comes to next (null: its first), bytes copied before that range. */
   #range = 0;
+  /** Pages that are held and not copied yet: each frame, and what a write leaves in its first word. */
+  #pinned: { readonly pfn: Pfn; readonly stamp: number | null }[] = [];
   #page: Addr | null = null;
   #bytes = 0;
   #again: AccessRequest | null = null;
@@ -98,13 +103,31 @@ export class ProcessVmCopy {
     const { write, stamp } = this.#call;
     for (let page = this.#page ?? pageFloor(addr); page < addr + len; page += PAGE_SIZE) {
       this.#page = page;
+      if (this.#pinned.length === PAGES_AT_ONCE) this.#copyPinned();
       const had = this.#pin(page);
       if (isWait(had)) return had;
-      if (!had) return Math.max(0, page - addr);
-      if (write) writePage(target, page, page >= addr ? stamp : null);
-      target.kernel.work.count(FACT.pagesCopiedByKernel);
+      if (!had) {
+        this.#copyPinned();
+        return Math.max(0, page - addr);
+      }
+      const pfn = pageAt(target, page).number;
+      if (pfn !== ZERO_FRAME) target.kernel.frames.pin(pfn);
+      this.#pinned.push({ pfn, stamp: write && page >= addr ? stamp : null });
     }
+    this.#copyPinned();
     return len;
+  }
+  /** Copies what is held and lets go of it. The kernel marks a page itself dirty, not the entry. */
+  #copyPinned(): void {
+    const { frames, work } = this.#target.kernel;
+    for (const { pfn, stamp } of this.#pinned) {
+      work.count(FACT.pagesCopiedByKernel);
+      if (pfn === ZERO_FRAME) continue;
+      if (this.#call.write) frames.setFlags(pfn, FRAME_DIRTY);
+      if (stamp !== null) frames.setStamp(pfn, stamp);
+      frames.unpin(pfn);
+    }
+    this.#pinned = [];
   }
   /** Brings a page in and makes sure that it is the target's own. Returns whether it can be had, or what to wait for. */
   #pin(page: Addr): boolean | UffdWait {
@@ -140,11 +163,4 @@ function unshare(target: Mm, vma: Vma, page: Addr): FaultName | null {
     splitPmd(target, vma, base);
   }
   return unshareForPin(target, vma, page);
-}
-
-/** The kernel marks the page itself dirty, not the entry. */
-function writePage(target: Mm, page: Addr, stamp: number | null): void {
-  const { number } = pageAt(target, page);
-  target.kernel.frames.setFlags(number, FRAME_DIRTY);
-  if (stamp !== null) target.kernel.frames.setStamp(number, stamp);
 }

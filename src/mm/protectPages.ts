@@ -15,7 +15,7 @@ import { DIRTY, EXCLUSIVE, HUGE, KIND_MASK, MIGRATION, PRESENT, UFFD_WP, WRITE, 
 import { isInverted, isStoreAwaited } from './storeBits.ts';
 import { TlbGather } from './tlb.ts';
 import type { Vma } from './vma.ts';
-import { isSharedWritable } from './vmaAccess.ts';
+import { isSharedWritable, isUpgradedByPage } from './vmaAccess.ts';
 import { VM_EXEC, VM_READ, VM_SHARED, VM_UFFD_WP, VM_WRITE } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
@@ -26,7 +26,7 @@ export const isProtected = (vma: Vma, low: number): boolean =>
 /** Tells whether an entry that is mapped without write access may get it without a fault. Linux: can_change_pte_writable(). */
 export function mayBecomeWritable(mm: Mm, vma: Vma, low: number, high: number): boolean {
   if ((vma.flags & VM_WRITE) === 0 || isProtected(vma, low) || isStoreAwaited(vma, low)) return false;
-  if (vma.flags & VM_SHARED) return isSharedWritable(vma) || (low & DIRTY) !== 0;
+  if (vma.flags & VM_SHARED) return isSharedWritable(vma) || (isUpgradedByPage(vma) && (low & DIRTY) !== 0);
   return (low & EXCLUSIVE) !== 0 && mm.kernel.frames.isAnon(high);
 }
 

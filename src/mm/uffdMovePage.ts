@@ -36,7 +36,9 @@ export type MoveRules = 'move' | 'remap';
 
 /** Tells whether `pfn`, held by an entry with these bits, belongs to nobody else: for ever, or (older rules) just now. */
 const isOwn = (mm: Mm, low: number, pfn: Pfn, rules: MoveRules): boolean =>
-  rules === 'move' ? (low & EXCLUSIVE) !== 0 : mm.kernel.frames.mapcount(pfn) === 1;
+  rules === 'move'
+    ? (low & EXCLUSIVE) !== 0 && !mm.kernel.frames.isPinned(pfn)
+    : mm.kernel.frames.mapcount(pfn) === 1;
 
 /** Tells whether the huge page at `from` may be moved, or broken up to be moved in parts. */
 export function hugeVerdict(mm: Mm, from: Addr, rules: MoveRules): SysResult {

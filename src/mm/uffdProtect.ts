@@ -42,8 +42,8 @@ import { TlbGather } from './tlb.ts';
 import type { UffdContext } from './uffdContext.ts';
 import { isValidRange, type UffdRange } from './uffdRange.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
-import { isWriteNotified } from './vmaAccess.ts';
-import { VM_SHARED, VM_UFFD_WP, VM_WRITE } from './vmFlags.ts';
+import { isUpgradedByPage } from './vmaAccess.ts';
+import { VM_UFFD_WP } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
 /** The argument of UFFDIO_WRITEPROTECT. */
@@ -102,10 +102,6 @@ export function protectOne(mm: Mm, vma: Vma, addr: Addr): void {
   else pages.setLow(addr, low | UFFD_WP);
 }
 
-/** Tells whether entries of `vma` may gain write access one by one. Linux: vma_wants_manual_pte_write_upgrade() */
-const mayUpgrade = (vma: Vma): boolean =>
-  vma.flags & VM_SHARED ? isWriteNotified(vma) : (vma.flags & VM_WRITE) !== 0;
-
 /** Protects the pages of a range of `vma`, or takes protection back. Linux: uffd_wp_range() */
 export function protectForUffd(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, on: boolean): void {
   const tlb = new TlbGather(mm);
@@ -142,7 +138,7 @@ function changer(
   tlb: TlbGather,
 ): (low: number, high: number, addr: Addr) => number {
   const { work } = mm.kernel;
-  const upgrades = !on && mayUpgrade(vma);
+  const upgrades = !on && isUpgradedByPage(vma);
   return (low, high, addr) => {
     const kind = low & KIND_MASK;
     if (kind === SWAP) return on ? low | UFFD_WP : low & ~UFFD_WP;
@@ -180,7 +176,7 @@ function invertedChanger(
     const bare = on ? low & ~(UFFD_WP | WRITE) : low | UFFD_WP;
     if (!isPresent(low)) return bare;
     work.count(low & HUGE ? FACT.pmdsReprotected : FACT.ptesReprotected);
-    const upgrades = !on && mayUpgrade(vma) && (low & KIND_MASK) === PRESENT;
+    const upgrades = !on && isUpgradedByPage(vma) && (low & KIND_MASK) === PRESENT;
     const now = upgrades && mayBecomeWritable(mm, vma, bare, high) ? bare | WRITE : bare;
     if (low & ~now & WRITE) tlb.changed(addr, addr + (low & HUGE ? PMD_SIZE : PAGE_SIZE));
     return now;

@@ -195,6 +195,7 @@ function lostFrames({ kernel, mappings }: Holders): string | null {
       (mappings[pfn] as number) > 0 ||
       cached.has(pfn) ||
       kernel.swap.slotOf(pfn) !== null ||
+      frames.isPinned(pfn) ||
       (frames.isLarge(pfn) && frames.isMappedFolio(pfn));
     if (!isHeld) return `frame ${pfn} is in use and nothing holds it`;
   }

@@ -123,6 +123,7 @@ export class SnapshotComparison {
   /** Processes that took a signal, whose handler runs outside the window. */
   readonly #signalled = new Set<number>();
   readonly #internals = new InternalsComparison();
+  #isUffd = false;
   /** An MADV_FREE was among the operations so far. */
   #lazyFreed = false;
   readonly counts: SnapshotCounts = { vmas: 0, figures: 0, pages: 0, tables: 0, internals: 0 };
@@ -159,6 +160,7 @@ export class SnapshotComparison {
     if (uffd !== null && workers !== null) {
       // There the files promise the sums only.
       this.#lazyFreed = true;
+      this.#isUffd = true;
       this.counts.figures += compareUffd(snapshot, uffd, machine, workers, (kind, { line, ...found }) =>
         this.#tell(snapshot, line, kind, found),
       );
@@ -303,9 +305,12 @@ export class SnapshotComparison {
     });
   }
 
-  /** A child's tables for the executor's own code are not copied by fork; those of its signal handler come with the first signal. */
+  /**
+   * A child's tables for the executor's own code are not copied by fork; those of its signal handler come with the first signal. Where children close
+   * userfaultfds first, they have them from the start.
+   */
   #handlerTablesKb(task: number): number {
-    return task !== this.#parent && this.#signalled.has(task) ? HANDLER_TABLES_KB : 0;
+    return !this.#isUffd && task !== this.#parent && this.#signalled.has(task) ? HANDLER_TABLES_KB : 0;
   }
 
   #compareTables(snapshot: Snapshot, recorded: SnapshotProcess, mm: Mm): void {
