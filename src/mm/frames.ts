@@ -16,6 +16,7 @@
  * Linux   struct folio (include/linux/mm_types.h), mm/rmap.c
  * Left out   LRU links (docs/scope.md)
  */
+// Long because: everything that is kept of a frame is private to one class.
 import type { Pgoff } from '../base/units.ts';
 import { FolioSharing, type MmId } from './folioSharing.ts';
 import { FingerprintContents, type FrameContents } from './frameContents.ts';
@@ -79,8 +80,6 @@ export class Frames {
   readonly #free: Pfn[] = [];
   readonly #freeLarge: Pfn[] = [];
   readonly #large = new Map<Pfn, LargeFolio>();
-  /** Pages that are held for a device, and how often. */
-  readonly #pins = new Map<Pfn, number>();
   #next = 1;
   #nrUsed = 0;
   /** How often each folio is pinned, by its first frame. */
@@ -341,16 +340,6 @@ export class Frames {
   clearReferenced(pfn: Pfn): void {
     const first = this.#flags[pfn]! & FRAME_LARGE ? headOf(pfn) : pfn;
     this.#flags[first]! &= ~FRAME_REFERENCED;
-  }
-  /** Somebody holds `pfn` for a device to read and write, `by` times more or, negative, fewer. Linux: pin_user_pages() */
-  pin(pfn: Pfn, by: number): void {
-    const pins = (this.#pins.get(pfn) ?? 0) + by;
-    if (pins > 0) this.#pins.set(pfn, pins);
-    else this.#pins.delete(pfn);
-  }
-  /** Tells whether somebody holds `pfn` for a device. */
-  isPinned(pfn: Pfn): boolean {
-    return this.#pins.size > 0 && this.#pins.has(pfn);
   }
   /** Tells whether the folio of `pfn` was used by itself. */
   isReferenced(pfn: Pfn): boolean {

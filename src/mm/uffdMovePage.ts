@@ -114,7 +114,6 @@ function movePresent(mm: Mm, areas: MoveAreas, move: PageMove): SysResult {
   const pfn = pages.high(from);
   if (!kernel.frames.isAnon(pfn) || !isOwn(mm, pages.low(from), pfn, rules))
     return refused(EBUSY, 'not-movable');
-  if (rules === 'move' && kernel.frames.isPinned(pfn)) return refused(EBUSY, 'not-movable');
   if (kernel.frames.isLarge(pfn)) {
     splitFolio(mm, pfn);
     // A page of zeros has become the zero page.

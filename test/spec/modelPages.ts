@@ -202,7 +202,7 @@ export class ModelPages implements PageTarget {
       case 'pin':
         return this.#pin(step, at(step.addr));
       case 'unpin':
-        for (const pfn of this.#pinned.splice(0)) this.#scene.machine.kernel.frames.pin(pfn, -1);
+        for (const pfn of this.#pinned.splice(0)) this.#scene.machine.kernel.frames.unpin(pfn);
         return { ret: 0 };
       case 'vmsplice':
         this.#inPipe = pageAt(this.#mm, at(step.addr)).number;
@@ -323,7 +323,7 @@ export class ModelPages implements PageTarget {
       accessPage(this.#mm, { addr: addr + i * PG, access: 'write', stamp: null, by: 'gup' });
       const { number } = pageAt(this.#mm, addr + i * PG);
       this.#pinned.push(number);
-      this.#scene.machine.kernel.frames.pin(number, 1);
+      this.#scene.machine.kernel.frames.pin(number);
     }
     return { ret: 0 };
   }
