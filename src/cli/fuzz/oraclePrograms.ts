@@ -32,7 +32,9 @@ export function whyNoPrograms(): string | null {
 }
 
 /** Builds a program of oracle/ unless it is there and newer than its sources. @returns its path. Throws UsageError */
-export function buildProgram(name: 'caserun' | 'opsrun' | 'views' | 'cost' | 'snapshot'): string {
+export function buildProgram(
+  name: 'caserun' | 'opsrun' | 'views' | 'cost' | 'snapshot' | 'gcReplay',
+): string {
   const out = cacheFolder();
   const program = join(out, name);
   const made = spawnSync('make', ['--silent', '-C', join(ROOT, 'oracle'), `OUT=${out}`, program], {
