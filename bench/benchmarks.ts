@@ -3,6 +3,7 @@
  */
 import type { Benchmark } from './benchmark.ts';
 import { compareCold } from './compareCold.ts';
+import { gcCycles } from './gcCycle.ts';
 import { mapUnmap } from './mapUnmap.ts';
 import { memoryBenchmarks } from './memory.ts';
 import { millionVmas } from './millionVmas.ts';
@@ -23,4 +24,5 @@ export const BENCHMARKS: readonly Benchmark[] = [
   ...uffdBenchmarks,
   ...memoryBenchmarks,
   snapshot,
+  ...gcCycles,
 ];
