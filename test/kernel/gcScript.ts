@@ -50,17 +50,35 @@ const SIGBUS_FEATURE = 128;
 const faultsOf = ({ faults }: Thread): number =>
   faults.reduce((sum, nr) => sum + nr, 0) - (faults[FAULTED.signal] as number);
 
+/** What a call came to, and what the process has then. */
+function state({ mm }: Thread, result: string): string {
+  if (mm === null) return result;
+  return `${result} vmas ${mm.mapCount} rss ${4 * (mm.rssAnon + mm.rssFile + mm.rssShmem)}`;
+}
+
+/** Adds the ioctls of userfaultfd to `lines` as they come. */
+function watchIoctls(lines: ScriptLine[]): void {
+  const { fill, move } = Userfaultfd.prototype;
+  vi.spyOn(Userfaultfd.prototype, 'fill').mockImplementation(function* (this: Userfaultfd, t, kind, request) {
+    const result = yield* fill.call(this, t, kind, request);
+    const text = `${kind} ${this.fd} ${request.start} ${request.len} ${request.source ?? 0}`;
+    lines.push({ text, came: state(t, result.why === 'ok' ? '0' : result.why) });
+    return result;
+  });
+  vi.spyOn(Userfaultfd.prototype, 'move').mockImplementation(function* (this: Userfaultfd, t, request) {
+    const result = yield* move.call(this, t, request);
+    const text = `move ${this.fd} ${request.start} ${request.len} ${request.source}`;
+    lines.push({ text, came: state(t, result.why === 'ok' ? '0' : result.why) });
+    return result;
+  });
+}
+
 /** Runs the workload and returns its script. */
 export function scriptOfRun(given: Readonly<Record<string, string | number>>): ScriptLine[] {
   const workload = THREADED_WORKLOADS.find(({ name }) => name === 'compacting-gc');
   if (workload === undefined) throw new Error('compacting-gc is gone');
   const lines: ScriptLine[] = [];
   const attempts = new Map<Thread, { line: ScriptLine; faults: number; access: string }>();
-  const state = (t: Thread, result: string): string => {
-    const { mm } = t;
-    if (mm === null) return result;
-    return `${result} vmas ${mm.mapCount} rss ${4 * (mm.rssAnon + mm.rssFile + mm.rssShmem)}`;
-  };
   const begin = (t: Thread, addr: number, access: string): void => {
     const line = { text: `${access} ${addr}`, came: '' };
     lines.push(line);
@@ -71,7 +89,6 @@ export function scriptOfRun(given: Readonly<Record<string, string | number>>): S
     if (attempt !== undefined) attempt.line.came = `faults ${faultsOf(t) - attempt.faults}`;
   };
   const { attempt, touch, onSignal } = Thread.prototype;
-  const { fill, move } = Userfaultfd.prototype;
   vi.spyOn(Thread.prototype, 'attempt').mockImplementation(function* (this: Thread, op) {
     const outcome = yield* attempt.call(this, op);
     const text = lineOf(op, outcome.kind === 'value' ? outcome.value : 0);
@@ -104,18 +121,7 @@ export function scriptOfRun(given: Readonly<Record<string, string | number>>): S
           },
     );
   });
-  vi.spyOn(Userfaultfd.prototype, 'fill').mockImplementation(function* (this: Userfaultfd, t, kind, request) {
-    const result = yield* fill.call(this, t, kind, request);
-    const text = `${kind} ${this.fd} ${request.start} ${request.len} ${request.source ?? 0}`;
-    lines.push({ text, came: state(t, result.why === 'ok' ? '0' : result.why) });
-    return result;
-  });
-  vi.spyOn(Userfaultfd.prototype, 'move').mockImplementation(function* (this: Userfaultfd, t, request) {
-    const result = yield* move.call(this, t, request);
-    const text = `move ${this.fd} ${request.start} ${request.len} ${request.source}`;
-    lines.push({ text, came: state(t, result.why === 'ok' ? '0' : result.why) });
-    return result;
-  });
+  watchIoctls(lines);
   try {
     const params = settleParams(workload, { ...given, cold: 0, sigbus: 'on' });
     runThreaded({ workload, params }, { calibration: CALIBRATION, cpus: 1, jitter: 0 });
