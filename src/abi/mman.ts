@@ -74,6 +74,10 @@ export const MADV_HWPOISON = 100;
 export const MADV_SOFT_OFFLINE = 101;
 export const MADV_GUARD_INSTALL = 102;
 export const MADV_GUARD_REMOVE = 103;
+/** Of seed 003, with numbers of our own: free empty page tables of the range now; let the scan visit it, or not. */
+export const MADV_PT_RECLAIM = 104;
+export const MADV_PT_RECLAIM_MARK = 105;
+export const MADV_PT_RECLAIM_UNMARK = 106;
 
 /** Flags of mlockall and mlock2. */
 export const MCL_CURRENT = 1;
@@ -133,6 +137,9 @@ const ADVICE: Readonly<Record<string, number>> = {
   MADV_SOFT_OFFLINE,
   MADV_GUARD_INSTALL,
   MADV_GUARD_REMOVE,
+  MADV_PT_RECLAIM,
+  MADV_PT_RECLAIM_MARK,
+  MADV_PT_RECLAIM_UNMARK,
 };
 const FLAG: Readonly<Record<string, number>> = {
   ...ADVICE,

@@ -31,6 +31,7 @@ import {
   KIND_MASK,
   MARKER,
   MARKER_POISON,
+  MARKER_PURGED,
   MARKER_UFFD_WP,
   NONE,
   PRESENT,
@@ -132,11 +133,12 @@ function userfaultVerdict(mm: Mm, vma: Vma, base: Addr): 'busy' | 'skipped' | nu
   return null;
 }
 
-/** Guards and poison. */
+/** Guards, poison, and what was purged. */
 function hasGuard(mm: Mm, base: Addr): boolean {
   let found = false;
   mm.pages.transform(base, base + PMD_SIZE, (low, high) => {
-    found ||= isGuard(low, high) || ((low & KIND_MASK) === MARKER && high === MARKER_POISON);
+    found ||=
+      isGuard(low, high) || ((low & KIND_MASK) === MARKER && (high & (MARKER_POISON | MARKER_PURGED)) !== 0);
     return low;
   });
   return found;

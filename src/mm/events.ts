@@ -23,6 +23,7 @@ export const CAUSES = [
   'mbind',
   'uffd',
   'mseal',
+  'vrange',
   'ksm',
   'name',
   'stack',

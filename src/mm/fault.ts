@@ -36,6 +36,7 @@ import {
   MARKER,
   MARKER_GUARD,
   MARKER_POISON,
+  MARKER_PURGED,
   MIGRATION,
   NONE,
   PRESENT,
@@ -297,6 +298,10 @@ function hit(mm: Mm, page: Addr, low: number, request: AccessRequest): FaultResu
 function markerFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultResult {
   const marker = mm.pages.high(page);
   if (marker & MARKER_POISON) return signalled(mm, POISON);
+  if (marker & MARKER_PURGED) {
+    mm.kernel.work.count(FACT.purgedTouched);
+    return signalled(mm, BUS);
+  }
   if (marker & MARKER_GUARD) return signalled(mm, MAPERR, 'guard');
   if (vma.flags & VM_UFFD_WP) return missing(mm, vma, page, request, UFFD_WP);
   // Left over from an earlier registration: it goes, and the access is made again.

@@ -35,6 +35,16 @@ export interface Features {
   readonly wpAsync: 'off' | 'on' | 'inverted';
   /** CONFIG_MEM_SOFT_DIRTY: pagemap tells which pages were written since clear_refs. The kernel that was measured lacks it. */
   readonly softDirty: 'off' | 'on';
+  /** 003: who frees page tables without entries. Mainline since 6.14: sync. */
+  readonly ptReclaim: 'off' | 'sync' | 'async' | 'refcount' | 'sync+async';
+  /** 003: whose tables are scanned for with async: everybody's, those of memory that asks for it, or nobody's. */
+  readonly ptReclaimMode: 'always' | 'madvise' | 'never';
+  /** 003: madvise knows MADV_PT_RECLAIM, and the two that mark memory for the scan. */
+  readonly madvPtReclaim: 'off' | 'on';
+  /** 002: vrange(2), memory that may be thrown away while its owner does not need it. */
+  readonly vrange: 'off' | 'on';
+  /** 002: what vrange(2) locks; none: a lock of its own (v7), read: mmap_lock for reading too (v8 to v10), write: volatility is a flag of vmas (v11 to v14). */
+  readonly vrangeLock: 'none' | 'read' | 'write';
   /** CONFIG_ANON_VMA_NAME: prctl(PR_SET_VMA_ANON_NAME) works. */
   readonly anonVmaName: 'off' | 'on';
   /** Mainline since 6.4: faults, and discarding pages, lock one vma and not the whole address space. Read by the machine. */
@@ -125,6 +135,31 @@ export const FEATURES: {
     seed: '001 (config)',
     text: 'soft-dirty bits in pagemap, cleared by clear_refs (CONFIG_MEM_SOFT_DIRTY; not measured, the reference kernel lacks it)',
   },
+  ptReclaim: {
+    values: ['off', 'sync', 'async', 'refcount', 'sync+async'],
+    seed: '003 (6.14)',
+    text: 'who frees page tables without entries: MADV_DONTNEED (sync), a scan now and then (async), whoever takes the last entry out (refcount)',
+  },
+  ptReclaimMode: {
+    values: ['always', 'madvise', 'never'],
+    seed: '003',
+    text: 'which memory is scanned for empty page tables: all, what MADV_PT_RECLAIM_MARK asks for, none',
+  },
+  madvPtReclaim: {
+    values: ['off', 'on'],
+    seed: '003',
+    text: 'madvise knows MADV_PT_RECLAIM (104): free the empty page tables of a range; and 105, 106: let it be scanned, or not',
+  },
+  vrange: {
+    values: ['off', 'on'],
+    seed: '002',
+    text: 'vrange(2): memory that the kernel may throw away while its owner does not need it',
+  },
+  vrangeLock: {
+    values: ['none', 'read', 'write'],
+    seed: '002',
+    text: 'what vrange(2) locks: its own lock (v7), mmap_lock for reading (v8 to v10), or for writing, as a flag of vmas (v11 to v14)',
+  },
   anonVmaName: {
     values: ['off', 'on'],
     seed: '– (config)',
@@ -162,6 +197,11 @@ export const LINUX_6_18: Features = {
   wpUnpopulated: 'pteMarkers',
   wpAsync: 'on',
   softDirty: 'off',
+  ptReclaim: 'sync',
+  ptReclaimMode: 'always',
+  madvPtReclaim: 'off',
+  vrange: 'off',
+  vrangeLock: 'none',
   anonVmaName: 'off',
   perVmaLocks: 'on',
   hugeZeroPage: 'on',
@@ -177,6 +217,7 @@ const AS_5_18: Features = {
   wpUnpopulated: 'off',
   wpAsync: 'off',
   softDirty: 'on',
+  ptReclaim: 'off',
   perVmaLocks: 'off',
 };
 

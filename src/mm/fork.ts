@@ -26,6 +26,7 @@ import {
   VM_UFFD_WP,
   VM_WIPEONFORK,
 } from './vmFlags.ts';
+import { copyVolatile, dropVolatile } from './vrange.ts';
 import { FACT } from './work.ts';
 import { UNMAP, zapInto } from './zap.ts';
 
@@ -56,6 +57,7 @@ export function forkMm(parent: Mm): Mm | SysResult {
     }
     copyForChild(parent, child, vma, forked);
   }
+  copyVolatile(parent, child);
   kernel.tlb.flushAll(parent);
   announceFork(parent, forked, true);
   // Peaks are its own.
@@ -69,6 +71,7 @@ function copySettings(parent: Mm, child: Mm): void {
   child.mdwe = parent.mdwe && !parent.mdweNotInherited;
   child.ownMapLimit = parent.ownMapLimit;
   child.thpDisabled = parent.thpDisabled;
+  child.ptReclaim = parent.ptReclaim;
   child.startBrk = parent.startBrk;
   child.brk = parent.brk;
   child.startCode = parent.startCode;
@@ -98,6 +101,7 @@ function copyForChild(parent: Mm, child: Mm, vma: Vma, forked: ForkedContexts): 
 /** Takes everything down: pages, anon_vma links, promises. The Mm is empty afterwards. */
 export function exitMm(mm: Mm): void {
   const tlb = new TlbGather(mm);
+  dropVolatile(mm);
   for (const vma of mm.vmas) {
     zapInto(mm, vma, { start: vma.start, end: vma.end, tlb }, UNMAP);
     if (vma.flags & VM_ACCOUNT) mm.kernel.commit(-nrPagesOf(vma));

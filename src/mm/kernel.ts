@@ -11,12 +11,14 @@ import type { EventSink } from './events.ts';
 import { type Features, LINUX_6_18 } from './features.ts';
 import type { FrameContents } from './frameContents.ts';
 import { FRAME_CACHED, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, Frames, type Pfn } from './frames.ts';
+import { RFC_SCAN, type ScanTunables } from './ptScanTunables.ts';
 import { softDirtyBit } from './storeBits.ts';
 import { type Slot, Swap } from './swap.ts';
 import { TablePages } from './tablePages.ts';
 import { CountingTlb, type Tlb } from './tlb.ts';
 import type { UffdWait } from './uffdContext.ts';
 import { type FileObject, isSharedMemory, type MappedFile } from './vma.ts';
+import { VrangeLru } from './vrangeTree.ts';
 import { FACT, Work } from './work.ts';
 
 /** The settings of a machine that memory management reads. Pages unless a name says otherwise. */
@@ -36,6 +38,8 @@ export interface KernelConfig {
   readonly stackGuardGap: number;
   /** Shared anonymous mappings are aligned for huge pages. */
   readonly shmemHuge: boolean;
+  /** How page tables are scanned for empty ones (seed 003). */
+  readonly ptScan: ScanTunables;
 }
 
 /** The machine the specification was measured on. */
@@ -49,6 +53,7 @@ export const DEFAULT_CONFIG: KernelConfig = {
   totalSwapPages: 0,
   stackGuardGap: 256 * 4096,
   shmemHuge: false,
+  ptScan: RFC_SCAN,
 };
 
 /** Where a kernel keeps what takes room. What is left out it makes itself. */
@@ -93,6 +98,8 @@ export class Kernel {
   readonly tables: TablePages;
   readonly frames: Frames;
   readonly swap: Swap;
+  /** The volatile ranges of all address spaces in the order of purging. */
+  readonly vrangeLru = new VrangeLru();
   /** The anon_vmas that a vma is attached to, by id: pages point to them. */
   readonly anonVmas = new Map<number, AnonVma>();
   /** File objects by id: pages of the page cache point to them. */
@@ -140,6 +147,10 @@ export class Kernel {
   /** The settings as they are now. */
   get config(): KernelConfig {
     return this.#config;
+  }
+  /** Sets how page tables are scanned from now on. */
+  setPtScan(tunables: Partial<ScanTunables>): void {
+    this.#config = { ...this.#config, ptScan: { ...this.#config.ptScan, ...tunables } };
   }
   /** Sets vm.overcommit_memory: what was promised before stays. */
   setOvercommit(overcommit: 0 | 1 | 2): void {

@@ -20,7 +20,7 @@ import {
 } from './frames.ts';
 import { forEachAdvised, type PageRange } from './madvisePages.ts';
 import type { Mm } from './mm.ts';
-import { DIRTY, KIND_MASK, MARKER, MARKER_POISON, NONE, SWAP, YOUNG } from './pte.ts';
+import { DIRTY, KIND_MASK, MARKER, MARKER_POISON, MARKER_PURGED, NONE, SWAP, YOUNG } from './pte.ts';
 import { OK, type SysResult } from './result.ts';
 import { releaseEntry } from './rmap.ts';
 import { FACT } from './work.ts';
@@ -46,7 +46,7 @@ export function lazyFreeRange(mm: Mm, range: PageRange): SysResult {
   });
   pages.transform(range.start, range.end, (low, high) => {
     const kind = low & KIND_MASK;
-    if (kind !== SWAP && (kind !== MARKER || (high & MARKER_POISON) === 0)) return low;
+    if (kind !== SWAP && (kind !== MARKER || (high & (MARKER_POISON | MARKER_PURGED)) === 0)) return low;
     releaseEntry(mm, low, high);
     return NONE;
   });

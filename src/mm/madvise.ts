@@ -30,6 +30,9 @@ import {
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
+  MADV_PT_RECLAIM,
+  MADV_PT_RECLAIM_MARK,
+  MADV_PT_RECLAIM_UNMARK,
   MADV_RANDOM,
   MADV_REMOVE,
   MADV_SEQUENTIAL,
@@ -40,8 +43,8 @@ import {
 } from '../abi/mman.ts';
 import { Unmodelled } from '../base/assert.ts';
 import { type Addr, isPageAligned, pageCeil } from '../base/units.ts';
+import { newFlags } from './adviceFlags.ts';
 import { collapseRange } from './collapse.ts';
-import { mergeableFlags } from './ksm.ts';
 import { lazyFreeRange } from './lazyFree.ts';
 import {
   coldRange,
@@ -54,6 +57,7 @@ import {
 import type { Mm } from './mm.ts';
 import { readFile } from './pageCache.ts';
 import { MadvisePopulate } from './populate.ts';
+import { isAdviceKnown, reclaimTables } from './ptReclaim.ts';
 import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex } from './rmap.ts';
 import { readAhead } from './swapFault.ts';
@@ -61,25 +65,7 @@ import { finished, isWait, type UffdWait } from './uffdContext.ts';
 import { announceRemove } from './uffdEvents.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { modifyVma } from './vmaMerge.ts';
-import {
-  VM_DONTCOPY,
-  VM_DONTDUMP,
-  VM_DROPPABLE,
-  VM_HUGEPAGE,
-  VM_IO,
-  VM_LOCKED,
-  VM_MAYWRITE,
-  VM_MERGEABLE,
-  VM_NOHUGEPAGE,
-  VM_PFNMAP,
-  VM_RAND_READ,
-  VM_SEALED,
-  VM_SEQ_READ,
-  VM_SHARED,
-  VM_SPECIAL,
-  VM_WIPEONFORK,
-  VM_WRITE,
-} from './vmFlags.ts';
+import { VM_LOCKED, VM_MAYWRITE, VM_PFNMAP, VM_SEALED, VM_SHARED, VM_SPECIAL, VM_WRITE } from './vmFlags.ts';
 
 const KNOWN = new Set([
   MADV_NORMAL,
@@ -126,9 +112,13 @@ const DISCARDS = new Set([
   MADV_GUARD_INSTALL,
 ]);
 
+/** Tells whether this is advice of seed 003, and known. */
+const isOfTables = ({ kernel }: Mm, advice: number): boolean =>
+  advice >= MADV_PT_RECLAIM && advice <= MADV_PT_RECLAIM_UNMARK && isAdviceKnown(kernel);
+
 /** Checks that need no vma. Returns the end of the range, or the answer. */
-function checkRange(addr: Addr, len: number, advice: number): { end: Addr } | SysResult {
-  if (!KNOWN.has(advice)) return refused(EINVAL, 'bad-advice');
+function checkRange(mm: Mm, addr: Addr, len: number, advice: number): { end: Addr } | SysResult {
+  if (!KNOWN.has(advice) && !isOfTables(mm, advice)) return refused(EINVAL, 'bad-advice');
   if (!isPageAligned(addr)) return refused(EINVAL, 'unaligned');
   const bytes = pageCeil(len);
   if (bytes >= 2 ** 64) return refused(EINVAL, 'wraps');
@@ -172,7 +162,7 @@ export class Madvise {
 
   constructor(mm: Mm, request: MadviseRequest) {
     const { addr, len, advice } = request;
-    const range = checkRange(addr, len, advice);
+    const range = checkRange(mm, addr, len, advice);
     this.#mm = mm;
     this.#advice = advice;
     this.#from = addr;
@@ -191,6 +181,7 @@ export class Madvise {
     if (this.#populate !== null) return this.#populate.step();
     if (this.#advice === MADV_HWPOISON || this.#advice === MADV_SOFT_OFFLINE)
       throw new Unmodelled('MADV_HWPOISON', 'docs/scope.md#hwpoison');
+    if (this.#advice === MADV_PT_RECLAIM) return reclaimTables(this.#mm, this.#from, this.#end - this.#from);
     return this.#walk();
   }
 
@@ -244,6 +235,8 @@ function adviseVma(
 ): Vma | SysResult | UffdWait {
   const { advice } = what;
   if (!isAllowedBySeal(vma, advice)) return refused(EPERM, 'sealed');
+  if (advice === MADV_PT_RECLAIM_MARK || advice === MADV_PT_RECLAIM_UNMARK)
+    return markTables(mm, vma, range, advice);
   const flags = newFlags(vma, advice);
   if (flags === null) {
     const done = advisePages(mm, vma, range, what);
@@ -256,42 +249,13 @@ function adviseVma(
   return modifyVma(mm, vma, { start, end, cause: 'madvise' }, { flags }) ?? refused(EAGAIN, 'map-count');
 }
 
-/** Returns the flags after advice that changes flags, the refusal, or null for advice about pages. */
-function newFlags(vma: Vma, advice: number): number | SysResult | null {
-  const { flags } = vma;
-  switch (advice) {
-    case MADV_NORMAL:
-      return flags & ~(VM_RAND_READ | VM_SEQ_READ);
-    case MADV_SEQUENTIAL:
-      return (flags & ~VM_RAND_READ) | VM_SEQ_READ;
-    case MADV_RANDOM:
-      return (flags & ~VM_SEQ_READ) | VM_RAND_READ;
-    case MADV_DONTFORK:
-      return flags | VM_DONTCOPY;
-    case MADV_DOFORK:
-      return flags & VM_IO ? refused(EINVAL, 'special') : flags & ~VM_DONTCOPY;
-    case MADV_WIPEONFORK:
-      return vma.file !== null || flags & VM_SHARED
-        ? refused(EINVAL, 'not-anonymous')
-        : flags | VM_WIPEONFORK;
-    case MADV_KEEPONFORK:
-      return flags & VM_DROPPABLE ? refused(EINVAL, 'droppable') : flags & ~VM_WIPEONFORK;
-    case MADV_DONTDUMP:
-      return flags | VM_DONTDUMP;
-    case MADV_DODUMP:
-      if (flags & VM_DROPPABLE) return refused(EINVAL, 'droppable');
-      return flags & VM_SPECIAL ? refused(EINVAL, 'special') : flags & ~VM_DONTDUMP;
-    case MADV_MERGEABLE:
-      return mergeableFlags(flags);
-    case MADV_UNMERGEABLE:
-      return flags & ~VM_MERGEABLE;
-    case MADV_HUGEPAGE:
-      return (flags & ~VM_NOHUGEPAGE) | VM_HUGEPAGE;
-    case MADV_NOHUGEPAGE:
-      return (flags & ~VM_HUGEPAGE) | VM_NOHUGEPAGE;
-    default:
-      return null;
-  }
+/** MADV_PT_RECLAIM_MARK and _UNMARK. */
+function markTables(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, advice: number): Vma | SysResult {
+  const isPtReclaimed = advice === MADV_PT_RECLAIM_MARK;
+  if (vma.isPtReclaimed === isPtReclaimed) return vma;
+  return (
+    modifyVma(mm, vma, { ...range, cause: 'madvise' }, { isPtReclaimed }) ?? refused(EAGAIN, 'map-count')
+  );
 }
 
 /** Applies advice about pages to [start, end) of `vma`. */

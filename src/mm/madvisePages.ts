@@ -42,6 +42,8 @@ import { linearIndex, releaseEntry } from './rmap.ts';
 import { TlbGather } from './tlb.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { VM_DROPPABLE, VM_MAYBE_GUARD } from './vmFlags.ts';
+import { isVolatileAt } from './vrange.ts';
+import { purgePage } from './vrangePurge.ts';
 import { FACT } from './work.ts';
 import { DISCARD, isProtectionKept, zapRange } from './zap.ts';
 
@@ -144,6 +146,7 @@ export function pageOutRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
   forEachAdvised(mm, range, {
     huge: (base, pmd) => pageOutHuge(mm, vma, base, pmd),
     page: (addr, _low, pfn) => {
+      if (isVolatileAt(mm, addr) && purgePage(mm, addr) === 'purged') return;
       if (!frames.isLarge(pfn) && frames.mapcount(pfn) !== 1) return;
       frames.clearAccessed(pfn);
       if (frames.isAnon(pfn)) pageOut(mm, vma, addr);
@@ -171,7 +174,10 @@ function pageOutHuge(mm: Mm, vma: Vma, base: Addr, pmd: number): void {
     splitPmd(mm, vma, base);
     dissolveFolio(mm, head);
   } else splitFolio(mm, head);
-  for (const addr of addrs) pageOut(mm, vma, addr);
+  for (const addr of addrs) {
+    if (isVolatileAt(mm, addr) && purgePage(mm, addr) === 'purged') continue;
+    pageOut(mm, vma, addr);
+  }
 }
 
 /** Tells whether a lazily freed page that was written again is kept; droppable memory never is. */

@@ -58,6 +58,8 @@ export interface Merge {
   readonly policy: string | null;
   readonly uffd: UffdContext | null;
   readonly name: string | null;
+  readonly isVolatile?: boolean;
+  readonly isPtReclaimed?: boolean;
   readonly prev: Vma | null;
   readonly next: Vma | null;
   /** The vma that is modified, or null for a range that has none yet. */
@@ -95,11 +97,15 @@ function anonVmaVerdict(merge: Merge, vma: Vma): MergeVerdict {
   return isIncomingShared(merge, incoming, carrier ?? merge.prev, on) ? 'anon-vma-shared' : 'join-different';
 }
 
+/** Marks that would be flags, had there been room for them in the word. */
+const differsInMarks = ({ isVolatile = false, isPtReclaimed = false }: Merge, vma: Vma): boolean =>
+  isVolatile !== vma.isVolatile || isPtReclaimed !== vma.isPtReclaimed;
+
 /** Judges everything but position and anon_vma. spec/vma.md 14.1 rules 2 to 7. */
 function attributesVerdict(merge: Merge, vma: Vma): MergeVerdict | null {
   if (merge.flags & VM_SPECIAL) return 'special';
   if (merge.policy !== vma.policy) return 'policy-differs';
-  if ((merge.flags ^ vma.flags) & ~VM_STICKY) return 'flags-differ';
+  if ((merge.flags ^ vma.flags) & ~VM_STICKY || differsInMarks(merge, vma)) return 'flags-differ';
   if (merge.file !== vma.file) return 'file-differs';
   if (merge.uffd !== vma.uffd) return 'uffd-differs';
   return merge.name === vma.name ? null : 'name-differs';

@@ -14,6 +14,7 @@ import { type Addr, nrPagesIn, PAGE_SIZE } from '../base/units.ts';
 import type { Cause } from './events.ts';
 import type { Kernel } from './kernel.ts';
 import { PageTable } from './pageTable.ts';
+import { isCounted, type PtReclaimMode, type ScanState } from './ptReclaim.ts';
 import type { Announcement } from './uffdEvents.ts';
 import { type FileObject, nrPagesOf, Vma } from './vma.ts';
 import {
@@ -25,6 +26,7 @@ import {
   VM_SHARED,
   VM_WRITE,
 } from './vmFlags.ts';
+import type { VrangeTree } from './vrangeTree.ts';
 import { FACT } from './work.ts';
 
 /** A soft and a hard limit in bytes. */
@@ -98,6 +100,12 @@ export class Mm {
   limits: Rlimits = defaultRlimits();
   /** Its last user is gone: only userfaultfd contexts still refer to it. Linux: mm_users is 0 */
   gone = false;
+  /** PR_SET_PT_RECLAIM: whether its tables are scanned for; null: as the machine says. */
+  ptReclaim: PtReclaimMode | null = null;
+  /** How far scanning its tables has come; null: it never was. */
+  ptScan: ScanState | null = null;
+  /** Its volatile ranges (vrange.ts); null: none was ever marked. Linux: nothing; vroot in v7 to v10 of the series. */
+  vranges: VrangeTree | null = null;
   /** Changes that userfaultfd contexts are to be told of once the call that made them is over, in order (uffdEvents.ts). */
   readonly announcements: Announcement[] = [];
   /** The process has CAP_IPC_LOCK, CAP_SYS_ADMIN and so on. */
@@ -107,7 +115,7 @@ export class Mm {
   constructor(kernel: Kernel) {
     this.kernel = kernel;
     this.id = kernel.nextMmId();
-    this.pages = new PageTable(kernel.tables);
+    this.pages = new PageTable(kernel.tables, isCounted(kernel));
   }
 
   /** The most vmas there may be. */
@@ -193,6 +201,8 @@ export function duplicateVma(kernel: Kernel, vma: Vma): Vma {
   copy.name = vma.name;
   copy.policy = vma.policy;
   copy.special = vma.special;
+  copy.isVolatile = vma.isVolatile;
+  copy.isPtReclaimed = vma.isPtReclaimed;
   return copy;
 }
 

@@ -27,6 +27,7 @@ import { prepareRemapEvent } from './uffdEvents.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { canMergeNewRange, insertVma, mergeNewRange } from './vmaMerge.ts';
 import { VM_ACCOUNT, VM_LOCKED, VM_LOCKED_MASK } from './vmFlags.ts';
+import { moveVolatile } from './vrange.ts';
 import { FACT } from './work.ts';
 
 const isRelocationAsked = (remap: Remap): boolean =>
@@ -86,6 +87,7 @@ export function moveVma(mm: Mm, remap: Remap, vma: Vma): SysResult {
     target: moved,
     byEntry: isRewritten,
   });
+  moveVolatile(mm, remap.addr, remap.newAddr, remap.oldLen);
   if (isRewritten || sourceAnonVma !== moved.anonVma) rehomeMoved(mm, remap, moved, sourceAnonVma);
   mm.kernel.work.count(FACT.vmasMoved);
   prepareRemapEvent(mm, moved, remap);
@@ -145,6 +147,8 @@ function copiedRange(mm: Mm, remap: Remap, vma: Vma, as: { pgoff: Pgoff; anonVma
     policy: vma.policy,
     uffd: vma.uffd,
     name: vma.name,
+    isVolatile: vma.isVolatile,
+    isPtReclaimed: vma.isPtReclaimed,
     prev: next === null ? mm.vmas.last : next.prev,
     next,
     middle: null,

@@ -283,6 +283,8 @@ function growInPlace(mm: Mm, remap: Remap, vma: Vma): SysResult {
     policy: vma.policy,
     uffd: vma.uffd,
     name: vma.name,
+    isVolatile: vma.isVolatile,
+    isPtReclaimed: vma.isPtReclaimed,
     prev: vma,
     next: vma.next,
     middle: null,

@@ -22,6 +22,7 @@ import { prepareUnmapEvent } from './uffdEvents.ts';
 import { nrPagesOf, type Vma } from './vma.ts';
 import { maySplit, splitVma } from './vmaMerge.ts';
 import { VM_ACCOUNT, VM_LOCKED, VM_SEALED } from './vmFlags.ts';
+import { forgetVolatile } from './vrange.ts';
 import { UNMAP, zapInto } from './zap.ts';
 
 /** What lies in a range that is about to be replaced or removed. */
@@ -77,6 +78,7 @@ export function removeVmas(
   const floor = first.prev?.end ?? 0;
   const ceiling = last.next?.start ?? TASK_SIZE + PMD_SIZE;
   const tlb = new TlbGather(mm);
+  forgetVolatile(mm, start, end);
   for (const vma of vmas) {
     const pages = nrPagesOf(vma);
     zapInto(mm, vma, { start: vma.start, end: vma.end, tlb }, UNMAP);

@@ -13,6 +13,7 @@ import {
   MARKER,
   MARKER_GUARD,
   MARKER_POISON,
+  MARKER_PURGED,
   MIGRATION,
   PRESENT,
   SWAP,
@@ -28,6 +29,7 @@ export type PageKind =
   | 'swap'
   | 'guard'
   | 'poison'
+  | 'purged'
   | 'uffdWp'
   | 'migration';
 
@@ -46,6 +48,7 @@ export interface PageState {
 
 const markerKind = (marker: number): PageKind => {
   if (marker & MARKER_GUARD) return 'guard';
+  if (marker & MARKER_PURGED) return 'purged';
   return marker & MARKER_POISON ? 'poison' : 'uffdWp';
 };
 

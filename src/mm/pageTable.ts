@@ -10,7 +10,8 @@
  * Invariants
  *   [table-used]    the count of each table is the number of its entries that are not none; a stored pte table is never empty
  *   [table-shared]  a page that tables share is copied before one of them is written (tablePages.ts)
- *   [table-count]   `nrPtes` is the number of pte tables, deposited ones included; `nrPmds`, `nrPuds` those of pmd and pud pages
+ *   [table-count]   `nrPtes` is the number of pte tables, deposited ones included, `nrEmpty` of those without entries; `nrPmds`, `nrPuds` those of pmd and
+ *                   pud pages
  * Cost    one entry: four dependent reads, two when the last access was in the same GiB. Whole ranges: linear in tables and in touched
  *         entries, not in pages; 512 GiB or 1 GiB without tables are one step
  * Linux   mm/memory.c: __pte_alloc, free_pgtables, free_pgd_range; mm/pgtable-generic.c (deposits)
@@ -49,15 +50,19 @@ export class PageTable {
   #nrPtes = 0;
   #nrPmds = 0;
   #nrPuds = 0;
+  #nrEmpty = 0;
+  /** Where tables lost their last entry, or came without one, since somebody asked; null: nobody does. */
+  #emptied: Set<Addr> | null = null;
   /** The GiB whose pmd page was looked up last, and that page (0: none). */
   #gib = -1;
   #pmdPage: ArenaPage = 0;
   #pmdWords: Uint32Array = new Uint32Array(0);
   #pmdOffset = 0;
 
-  /** @param tables  the tables of the kernel that owns the address space */
-  constructor(tables: TablePages = new TablePages()) {
+  /** @param tables  the tables of the kernel that owns the address space; @param notesEmptied  somebody will ask which tables are empty now */
+  constructor(tables: TablePages = new TablePages(), notesEmptied = false) {
     this.#tables = tables;
+    if (notesEmptied) this.#emptied = new Set();
   }
 
   /** Pte tables, deposited ones included. */
@@ -71,6 +76,10 @@ export class PageTable {
   /** Pages of the level above that: one for each 512 GiB. */
   get nrPuds(): number {
     return this.#nrPuds;
+  }
+  /** Pte tables without entries. */
+  get nrEmpty(): number {
+    return this.#nrEmpty;
   }
   /** Bytes of tables, as `VmPTE` of status counts them. Linux: mm_pgtables_bytes(). */
   get bytes(): number {
@@ -189,6 +198,9 @@ export class PageTable {
     const was = this.#pmdWords[at] as number;
     this.#pmdWords[at] = low;
     this.#pmdWords[at + 1] = high;
+    const [wasEmpty, isEmpty] = [(was & KIND_MASK) === EMPTY_TABLE, (low & KIND_MASK) === EMPTY_TABLE];
+    if (wasEmpty !== isEmpty) this.#nrEmpty += isEmpty ? 1 : -1;
+    if (isEmpty && this.#emptied !== null) this.#emptied.add(floorTo(addr, PMD_SIZE));
     if ((was === NONE) !== (low === NONE)) this.#tables.count(this.#pmdPage, was === NONE ? 1 : -1);
   }
   #madeTable(): void {
@@ -463,6 +475,20 @@ export class PageTable {
     }
   }
 
+  /** Returns where tables are empty that lost their last entry, or came without one, since this was asked last. */
+  takeEmptied(): Addr[] {
+    if (this.#emptied === null || this.#emptied.size === 0) return [];
+    const bases = [...this.#emptied].filter((base) => this.#emptyTableAt(base) !== null);
+    this.#emptied.clear();
+    return bases;
+  }
+  /** Frees the pmd page of the GiB of `addr` if it holds nothing. Returns whether there was one that did. */
+  freeEmptyPmdPage(addr: Addr): boolean {
+    if (!this.#enterGib(addr) || this.#tables.used(this.#pmdPage) > 0) return false;
+    this.#freePmdPage(gibOf(addr));
+    return true;
+  }
+
   /** Frees the empty table at `base`. The pmd is `emptyTable`. */
   freeTable(base: Addr): void {
     must(this.#emptyTableAt(base), '[page-table] only an empty table can be freed');
@@ -564,6 +590,7 @@ export class PageTable {
   movePud(from: Addr, to: Addr): boolean {
     if (this.#enterGib(to) || !this.#enterGib(from)) return false;
     const page = this.#pmdPage;
+    this.#moveEmptied(floorTo(from, PUD_SIZE), floorTo(to, PUD_SIZE));
     const { arena } = this.#tables;
     const source = this.#pudPageOf(gibOf(from));
     const target = this.makePudPage(to);
@@ -578,6 +605,11 @@ export class PageTable {
     }
     this.#gib = -1;
     return true;
+  }
+
+  #moveEmptied(from: Addr, to: Addr): void {
+    for (const base of this.#emptied ?? [])
+      if (base >= from && base < from + PUD_SIZE) this.#emptied?.add(base - from + to);
   }
 
   // ---- checking ------------------------------------------------------------------------------------------------------------------

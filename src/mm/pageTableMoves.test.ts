@@ -325,7 +325,7 @@ describe('the recount', () => {
     arena.words(pmdPage)[arena.offset(pmdPage) + 2] = EMPTY_TABLE;
     tables.count(pmdPage, 1);
     expect(pages.verify()).toBe(
-      'counted 1 pte tables, 1 pmd pages, 1 pud pages; there are 2 pte tables, 1 pmd pages, 1 pud pages',
+      'counted 1 pte tables (1 of them empty), 1 pmd pages, 1 pud pages; there are 2 pte tables (2 of them empty), 1 pmd pages, 1 pud pages',
     );
   });
 });

@@ -5,7 +5,7 @@
  */
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { type PageTable, PGDIR_SIZE, PUD_SIZE } from './pageTable.ts';
-import { KIND_MASK, NO_DEPOSIT, NONE, TABLE } from './pte.ts';
+import { EMPTY_TABLE, KIND_MASK, NO_DEPOSIT, NONE, TABLE } from './pte.ts';
 
 const PTES = 512;
 /** User space ends in the middle of the top level. */
@@ -14,13 +14,18 @@ const SLOTS = PTES / 2;
 /** Tables found. */
 interface Seen {
   ptes: number;
+  /** Of these, without entries. */
+  empty: number;
   pmds: number;
   puds: number;
 }
 
+const told = ({ ptes, empty, pmds, puds }: Seen): string =>
+  `${ptes} pte tables (${empty} of them empty), ${pmds} pmd pages, ${puds} pud pages`;
+
 /** Returns the first count that is wrong, in words, or null. */
 export function verifyTables(pages: PageTable): string | null {
-  const seen: Seen = { ptes: 0, pmds: 0, puds: 0 };
+  const seen: Seen = { ptes: 0, empty: 0, pmds: 0, puds: 0 };
   for (let slot = 0; slot < SLOTS; slot++) {
     if (!pages.hasPudPage(slot * PGDIR_SIZE)) continue;
     seen.puds++;
@@ -32,8 +37,9 @@ export function verifyTables(pages: PageTable): string | null {
       if (wrong !== null) return wrong;
     }
   }
-  const counts = `${pages.nrPtes} pte tables, ${pages.nrPmds} pmd pages, ${pages.nrPuds} pud pages`;
-  const found = `${seen.ptes} pte tables, ${seen.pmds} pmd pages, ${seen.puds} pud pages`;
+  const { nrPtes, nrEmpty, nrPmds, nrPuds } = pages;
+  const counts = told({ ptes: nrPtes, empty: nrEmpty, pmds: nrPmds, puds: nrPuds });
+  const found = told(seen);
   return counts === found ? null : `counted ${counts}; there are ${found}`;
 }
 
@@ -44,6 +50,7 @@ function verifyGib(pages: PageTable, start: Addr, seen: Seen): string | null {
     if (pmd === NONE) continue;
     entries++;
     if ((pmd & NO_DEPOSIT) === 0) seen.ptes++;
+    if ((pmd & KIND_MASK) === EMPTY_TABLE) seen.empty++;
     const wrong = (pmd & KIND_MASK) === TABLE ? verifyTable(pages, base) : null;
     if (wrong !== null) return wrong;
   }

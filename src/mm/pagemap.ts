@@ -17,6 +17,7 @@ import {
   MARKER,
   MARKER_GUARD,
   MARKER_POISON,
+  MARKER_PURGED,
   MARKER_UFFD_WP,
   MIGRATION,
   PRESENT,
@@ -118,6 +119,7 @@ export function entryState(mm: Mm, vma: Vma | null, low: number, high: number): 
       return PAGE_STATE.swap | uffdWp | (vma !== null && isShared(vma) ? PAGE_STATE.file : 0);
     case MARKER:
       if (high & MARKER_GUARD) return PAGE_STATE.swap | PAGE_STATE.guard | uffdWp;
+      if (high & MARKER_PURGED) return PAGE_STATE.swap | uffdWp;
       return (
         PAGE_STATE.swap |
         (high & MARKER_POISON ? PAGE_STATE.poison | uffdWp : PAGE_STATE.wpMarker | PAGE_STATE.uffdWp)
@@ -132,6 +134,7 @@ export function entryState(mm: Mm, vma: Vma | null, low: number, high: number): 
 /** Of several marks the first of these is told. */
 function markerOf(marks: number): number {
   if (marks & MARKER_GUARD) return MARKER_GUARD;
+  if (marks & MARKER_PURGED) return MARKER_PURGED;
   return marks & MARKER_POISON ? MARKER_POISON : MARKER_UFFD_WP;
 }
 

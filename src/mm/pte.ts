@@ -51,6 +51,8 @@ export const NO_DEPOSIT = 1 << 10;
 export const MARKER_UFFD_WP = 1;
 export const MARKER_POISON = 2;
 export const MARKER_GUARD = 4;
+/** A page of a volatile range that was thrown away (seed 002). */
+export const MARKER_PURGED = 8;
 
 /** What an entry is, in words. */
 export type PteKind =

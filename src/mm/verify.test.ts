@@ -22,11 +22,12 @@ import { Kernel } from './kernel.ts';
 import { madvise } from './madvise.ts';
 import { Mm } from './mm.ts';
 import { mmap } from './mmap.ts';
-import { EXCLUSIVE, MARKER, PRESENT, SWAP, WRITE, ZERO_PAGE } from './pte.ts';
+import { EXCLUSIVE, MARKER, MARKER_PURGED, PRESENT, SWAP, WRITE, ZERO_PAGE } from './pte.ts';
 import { UffdContext } from './uffdContext.ts';
 import { INVARIANT_NAMES, verifyAround, verifyKernel, verifyMm } from './verify.ts';
 import type { Vma } from './vma.ts';
 import { VM_UFFD_MISSING, VM_UFFD_WP } from './vmFlags.ts';
+import { VrangeLru, VrangeTree } from './vrangeTree.ts';
 
 const PAGE = 4096;
 const B = 0x1000_0000_0000;
@@ -127,6 +128,17 @@ const BREAKERS: Readonly<Record<string, (world: World) => void>> = {
   },
   'uffd-context': ({ unfaulted }) => {
     unfaulted.flags |= VM_UFFD_MISSING;
+  },
+  'vrange-tree': ({ mm, written }) => {
+    mm.vranges = new VrangeTree(mm, mm.kernel.vrangeLru);
+    mm.vranges.mark({ start: written.end, end: written.end + PAGE }, 'full');
+  },
+  'vrange-hint': ({ mm, written }) => {
+    mm.pages.set(written.start + PAGE, MARKER, MARKER_PURGED);
+  },
+  'vrange-lru': ({ mm, written }) => {
+    mm.vranges = new VrangeTree(mm, new VrangeLru());
+    mm.vranges.mark({ start: written.start, end: written.end }, 'full');
   },
   'table-used': ({ kernel }) => {
     const { tables } = kernel;

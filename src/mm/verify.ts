@@ -17,6 +17,7 @@ import {
   firstBrokenEntry,
   TABLE_INVARIANTS,
 } from './verifyPages.ts';
+import { VRANGE_INVARIANTS, wrongVrangeLru } from './verifyVranges.ts';
 import { type FileObject, nrPagesOf, type Vma } from './vma.ts';
 import { VM_ACCOUNT, VM_UFFD_MASK } from './vmFlags.ts';
 
@@ -81,6 +82,7 @@ const INVARIANTS: readonly Invariant[] = [
   },
   { name: 'anon-vma-chain', broken: (mm) => firstBroken(mm, badChain) },
   { name: 'uffd-context', broken: (mm) => firstBroken(mm, orphanUffd) },
+  ...VRANGE_INVARIANTS,
   ...TABLE_INVARIANTS,
 ];
 
@@ -162,6 +164,7 @@ const KERNEL_INVARIANTS: readonly KernelInvariant[] = [
   { name: 'file-vmas', broken: (_kernel, mms) => wrongFileUse(mms) },
   { name: 'committed', broken: wrongCommitment },
   { name: 'work-tables', broken: wrongTableCount },
+  { name: 'vrange-lru', broken: wrongVrangeLru },
 ];
 
 /** The names of the invariants, for docs and tests. */

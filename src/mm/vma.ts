@@ -73,6 +73,10 @@ export class Vma implements Span<Vma> {
   name: string | null = null;
   /** Memory policy as text; null is the default policy. Equal text is equal policy. */
   policy: string | null = null;
+  /** Volatile as a whole, where volatility is a flag of vmas (`vrangeLock=write`). Posted as VM_VOLATILE in v11 to v14 of seed 002's series. */
+  isVolatile = false;
+  /** MADV_PT_RECLAIM_MARK: its tables are scanned for where that has to be asked for. */
+  isPtReclaimed = false;
   /** Name that the kernel's own mappings have: `[vdso]`, `[vvar]`. */
   special: string | null = null;
   prev: Vma | null = null;

@@ -255,6 +255,8 @@ export interface NewAttributes {
   readonly policy?: string | null;
   readonly uffd?: UffdContext | null;
   readonly name?: string | null;
+  readonly isVolatile?: boolean;
+  readonly isPtReclaimed?: boolean;
 }
 
 /**
@@ -272,6 +274,7 @@ export function modifyVma(
 ): Vma | null {
   const { start, end, cause } = range;
   const { flags = vma.flags, policy = vma.policy, uffd = vma.uffd, name = vma.name } = attributes;
+  const { isVolatile = vma.isVolatile, isPtReclaimed = vma.isPtReclaimed } = attributes;
   const merged = mergeExistingRange(
     {
       mm,
@@ -282,6 +285,8 @@ export function modifyVma(
       policy,
       uffd,
       name,
+      isVolatile,
+      isPtReclaimed,
       pgoff: vma.pgoff + nrPagesIn(start - vma.start),
       file: vma.file,
       anonVma: vma.anonVma,
@@ -306,6 +311,8 @@ export function modifyVma(
   vma.policy = policy;
   vma.uffd = uffd;
   vma.name = name;
+  vma.isVolatile = isVolatile;
+  vma.isPtReclaimed = isPtReclaimed;
   mm.kernel.emit?.({ kind: 'flags', op: mm.kernel.opNr, mm: mm.id, vma: vma.id, flags: vma.flags, cause });
   return vma;
 }

@@ -11,6 +11,7 @@
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { FRAME_ANON, FRAME_LARGE, headOf, type Pfn } from './frames.ts';
 import { splitPmd, zapHuge } from './hugeMemory.ts';
+import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
 import {
   EMPTY_TABLE,
@@ -29,6 +30,7 @@ import {
   YOUNG,
   ZERO_PAGE,
 } from './pte.ts';
+import { isFreedByDiscard } from './ptReclaim.ts';
 import { deferSplit, Release } from './rmap.ts';
 import { TlbGather } from './tlb.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
@@ -51,8 +53,8 @@ export const UNMAP: ZapOptions = { dropMarkers: true, reclaimTables: false };
 export const DISCARD: ZapOptions = { dropMarkers: false, reclaimTables: true };
 
 /** Tells whether a table that a zap left empty is freed. Linux: can_reclaim_pt, try_to_free_pte(). */
-const shouldFreeTable = (options: ZapOptions, slotIsWhole: boolean, pmd: number): boolean =>
-  options.reclaimTables && slotIsWhole && (pmd & KIND_MASK) === EMPTY_TABLE;
+const shouldFreeTable = (kernel: Kernel, options: ZapOptions, slotIsWhole: boolean, pmd: number): boolean =>
+  options.reclaimTables && slotIsWhole && (pmd & KIND_MASK) === EMPTY_TABLE && isFreedByDiscard(kernel);
 
 /** Tells whether what is read through `vma` is likely to be read again. Linux: vma_has_recency(). */
 const hasRecency = (vma: Vma): boolean =>
@@ -95,8 +97,9 @@ export function zapInto(mm: Mm, vma: Vma, target: ZapTarget, options: ZapOptions
     }
     if ((pages.pmd(base) & KIND_MASK) === TABLE)
       zapEntries(mm, base, { vma, start: from, end: to, tlb }, options);
-    if (!shouldFreeTable(options, whole, pages.pmd(base))) return;
+    if (!shouldFreeTable(mm.kernel, options, whole, pages.pmd(base))) return;
     pages.freeTable(base);
+    mm.kernel.work.count(FACT.ptFreedSync);
     tlb.freedTable(base, to);
   });
 }

@@ -43,7 +43,18 @@ const JOINS = `
 `;
 
 /** Switches about pages or times alone, of which no event tells. */
-type OtherSwitch = 'uffdMove' | 'softDirty' | 'wpUnpopulated' | 'wpAsync' | 'perVmaLocks' | 'hugeZeroPage';
+type OtherSwitch =
+  | 'hugeZeroPage'
+  | 'madvPtReclaim'
+  | 'perVmaLocks'
+  | 'ptReclaim'
+  | 'ptReclaimMode'
+  | 'softDirty'
+  | 'uffdMove'
+  | 'vrange'
+  | 'vrangeLock'
+  | 'wpAsync'
+  | 'wpUnpopulated';
 const ROWS: Readonly<Record<Exclude<FeatureName, OtherSwitch>, Row>> = {
   mergePgoffOnMove: { off: { mergePgoffOnMove: 'off' }, on: { mergePgoffOnMove: 'on' }, script: MOVES },
   mergeAcrossAnonVma: { off: { mergeAcrossAnonVma: 'off' }, on: { mergeAcrossAnonVma: 'on' }, script: JOINS },

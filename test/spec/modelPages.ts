@@ -61,6 +61,7 @@ const KINDS = {
   swap: 'swap',
   guard: 'guard',
   poison: 'poison',
+  purged: 'poison',
   uffdWp: 'wp',
   migration: 'swap',
 } as const;

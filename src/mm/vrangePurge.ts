@@ -1,0 +1,203 @@
+/**
+ * Purging volatile ranges: what reclaim does before it looks at anything else, and MADV_PAGEOUT where it meets them.
+ *
+ * A page goes if everybody who has it has it in a volatile range and nobody has locked it; a copy in swap counts as the page. Its entries become markers, which raise SIGBUS
+ * and tell NOVOLATILE. Nothing is written to swap. Ranges are taken in the order in which they were marked: of one that goes as a whole (`full`) all
+ * that can go does, more than was asked for or not; of others 32 pages, the lowest first, then it is the next one's turn.
+ *
+ * Every range goes back into the queue, even if nothing is left of it: memory in it may be touched for the first time later, unlocked, or left by
+ * the last one who needed it.
+ *
+ * Cost    linear in the touched entries of the ranges that are visited, for each page the vmas that may share it
+ * Linux   never merged; seed 002 (v7: try_to_discard_one, discard_vrange), v10 for the order. spec/volatile-ranges.md 3.4
+ * Left out   pages pinned by the kernel; a lock that may be busy
+ */
+import { type Addr, floorTo, PAGE_SIZE, type Pgoff, PMD_SIZE } from '../base/units.ts';
+import { FRAME_SWAPCACHE } from './frames.ts';
+import { splitFolio, splitPmd } from './hugeMemory.ts';
+import type { Kernel } from './kernel.ts';
+import type { Mm } from './mm.ts';
+import { HUGE, KIND_MASK, MARKER, MARKER_PURGED, PRESENT, SWAP } from './pte.ts';
+import { linearIndex, releaseEntry } from './rmap.ts';
+import { TlbGather } from './tlb.ts';
+import { isAnonymousVma, type Vma } from './vma.ts';
+import { VM_LOCKED } from './vmFlags.ts';
+import type { VrangeNode } from './vrangeTree.ts';
+import { FACT } from './work.ts';
+
+/** Pages that are taken of a `partial` range at a time. Linux: SWAP_CLUSTER_MAX */
+const CLUSTER = 32;
+
+/** One entry that has the page, or its copy in swap. */
+interface Holder {
+  readonly mm: Mm;
+  readonly vma: Vma;
+  readonly addr: Addr;
+}
+
+/** Whether a page may go, or who is in the way. */
+export type PurgeVerdict = 'purged' | 'not-volatile' | 'locked' | 'shared' | 'nothing-there';
+
+/** The flushes of one visit: one for each address space. */
+class Batch {
+  readonly #gathers = new Map<Mm, TlbGather>();
+
+  /** An entry was taken away. */
+  changed(mm: Mm, addr: Addr): void {
+    const gather = this.#gathers.get(mm) ?? new TlbGather(mm);
+    this.#gathers.set(mm, gather);
+    gather.changed(addr, addr + PAGE_SIZE);
+  }
+  /** Flushes. */
+  finish(): void {
+    for (const gather of this.#gathers.values()) gather.finish();
+  }
+}
+
+/**
+ * Purges volatile pages of all address spaces.
+ * @param wanted  pages that reclaim would like to have; infinity: all that may go
+ * @returns       how many went: more than `wanted` where a range goes as a whole
+ */
+export function purgeVolatile(kernel: Kernel, wanted: number): number {
+  let done = 0;
+  for (let round = Number.POSITIVE_INFINITY; done < wanted && round > 0; ) {
+    round = 0;
+    for (let left = kernel.vrangeLru.size; left > 0 && done < wanted; left--) {
+      const node = kernel.vrangeLru.oldest;
+      if (node === null) break;
+      const most = node.behavior === 'full' ? Number.POSITIVE_INFINITY : Math.min(CLUSTER, wanted - done);
+      const purged = purgeNode(node, most);
+      kernel.vrangeLru.rotate(node);
+      round += purged;
+      done += purged;
+    }
+  }
+  if (done > wanted) kernel.work.count(FACT.vrangeOvershoot, done - wanted);
+  return done;
+}
+
+/** Purges at most `most` pages of a node, the lowest first. */
+function purgeNode(node: VrangeNode, most: number): number {
+  const { mm } = node;
+  const addrs: Addr[] = [];
+  mm.pages.forEach(node.start, node.end, (addr, low) => {
+    const kind = low & KIND_MASK;
+    if (kind !== PRESENT && kind !== SWAP) return;
+    const from = Math.max(addr, node.start);
+    const to = low & HUGE ? Math.min(addr + PMD_SIZE, node.end) : addr + PAGE_SIZE;
+    for (let at = from; at < to; at += PAGE_SIZE) addrs.push(at);
+  });
+  let purged = 0;
+  const batch = new Batch();
+  for (const addr of addrs) {
+    if (purged >= most) break;
+    if (purgeInto(mm, addr, batch) === 'purged') purged++;
+  }
+  batch.finish();
+  return purged;
+}
+
+/**
+ * Purges the page at `addr`, which is in a volatile range of `mm`, if it may go: from everybody who has it.
+ * Facts   pagesPurged, purgeSkippedLocked, purgeSkippedShared
+ */
+export function purgePage(mm: Mm, addr: Addr): PurgeVerdict {
+  const batch = new Batch();
+  const verdict = purgeInto(mm, addr, batch);
+  batch.finish();
+  return verdict;
+}
+
+function purgeInto(mm: Mm, addr: Addr, batch: Batch): PurgeVerdict {
+  const vma = mm.vmas.at(addr);
+  if (vma === null || !isAnonymousVma(vma)) return 'nothing-there';
+  const { work } = mm.kernel;
+  work.count(FACT.purgePagesScanned);
+  const verdict = purgeVerdict(mm, vma, addr);
+  if (verdict === 'locked') work.count(FACT.purgeSkippedLocked);
+  else if (verdict === 'shared') work.count(FACT.purgeSkippedShared);
+  if (verdict !== 'purged') return verdict;
+  breakHuge(mm, vma, addr);
+  // The entries may be others now: a huge page of zeros becomes zero pages, which nobody needs to purge.
+  const holders = holdersOf(mm, vma, addr);
+  if (holders === null) return 'nothing-there';
+  for (const holder of holders) markPurged(holder, batch);
+  work.count(FACT.pagesPurged);
+  return 'purged';
+}
+
+/** Decides whether the page at `addr` goes. */
+function purgeVerdict(mm: Mm, vma: Vma, addr: Addr): PurgeVerdict {
+  const holders = holdersOf(mm, vma, addr);
+  if (holders === null) return 'nothing-there';
+  if (holders.some((holder) => holder.vma.flags & VM_LOCKED)) return 'locked';
+  const isFree = (holder: Holder): boolean => holder.mm.vranges?.at(holder.addr) != null;
+  if (holders.every(isFree)) return 'purged';
+  return isFree({ mm, vma, addr }) ? 'shared' : 'not-volatile';
+}
+
+/** The page at an address: its frame and its slot in swap, 0 for none of it. */
+interface Held {
+  readonly pfn: number;
+  readonly slot: number;
+}
+
+function heldAt(mm: Mm, addr: Addr): Held | null {
+  const { pages, kernel } = mm;
+  const pmd = pages.pmd(addr);
+  if (pmd & HUGE) {
+    if ((pmd & KIND_MASK) !== PRESENT) return null;
+    return { pfn: pages.pmdHigh(addr) + (addr % PMD_SIZE) / PAGE_SIZE, slot: 0 };
+  }
+  const kind = pages.low(addr) & KIND_MASK;
+  const high = pages.high(addr);
+  if (kind === SWAP) return { pfn: kernel.swap.cached(high), slot: high };
+  if (kind !== PRESENT || !kernel.frames.isAnon(high)) return null;
+  const isInSwapCache = (kernel.frames.flags(high) & FRAME_SWAPCACHE) !== 0;
+  return { pfn: high, slot: isInSwapCache ? (kernel.swap.slotOf(high) ?? 0) : 0 };
+}
+
+const isSame = (a: Held | null, b: Held): boolean =>
+  a !== null && ((b.pfn !== 0 && a.pfn === b.pfn) || (b.slot !== 0 && a.slot === b.slot));
+
+/**
+ * Returns everybody who has the page at `addr`, in memory or in swap; null: there is none that belongs to a program.
+ * Who may have it hangs on one of the anon_vmas in the chain of `vma`, at the same page offset.
+ */
+function holdersOf(mm: Mm, vma: Vma, addr: Addr): Holder[] | null {
+  const held = heldAt(mm, addr);
+  if (held === null) return null;
+  const index: Pgoff = linearIndex(vma, addr);
+  const candidates = new Set<Vma>([vma]);
+  for (const anonVma of vma.chain) for (const attached of anonVma.attached) candidates.add(attached);
+  const holders: Holder[] = [];
+  for (const other of candidates) {
+    const at = other.start + (index - other.pgoff) * PAGE_SIZE;
+    if (other.mm === null || at < other.start || at >= other.end) continue;
+    if (isSame(heldAt(other.mm, at), held)) holders.push({ mm: other.mm, vma: other, addr: at });
+  }
+  return holders;
+}
+
+/** Makes an entry of its own of a page that is part of 2 MiB mapped at once, or of a huge folio. */
+function breakHuge(mm: Mm, vma: Vma, addr: Addr): void {
+  const { pages, kernel } = mm;
+  const pmd = pages.pmd(addr);
+  if (pmd & HUGE) {
+    splitPmd(mm, vma, floorTo(addr, PMD_SIZE));
+    if (kernel.frames.isLarge(pages.high(addr))) splitFolio(mm, pages.high(addr));
+  } else if ((pages.low(addr) & KIND_MASK) === PRESENT && kernel.frames.isLarge(pages.high(addr)))
+    splitFolio(mm, pages.high(addr));
+}
+
+function markPurged({ mm, addr }: Holder, batch: Batch): void {
+  const { pages, kernel } = mm;
+  const low = pages.low(addr);
+  if ((low & KIND_MASK) === PRESENT) batch.changed(mm, addr);
+  releaseEntry(mm, low, pages.high(addr));
+  pages.set(addr, MARKER, MARKER_PURGED);
+  kernel.work.count(FACT.markersSet);
+  const node = mm.vranges?.at(addr) ?? null;
+  if (node !== null) node.hint = true;
+}
