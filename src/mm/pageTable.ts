@@ -21,9 +21,10 @@
 import type { ArenaPage } from '../base/arena.ts';
 import { must } from '../base/assert.ts';
 import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE, pmdIndex, pteIndex } from '../base/units.ts';
+import { EmptiedTables } from './emptiedTables.ts';
 import { verifyTables } from './pageTableVerify.ts';
 import { EMPTY_TABLE, HUGE, KIND_MASK, kindName, NO_DEPOSIT, NONE, type PteKind, TABLE } from './pte.ts';
-import { TablePages } from './tablePages.ts';
+import { type EntryVisitor, type SlotVisitor, TablePages } from './tablePages.ts';
 
 /** Bytes that one pmd page maps, and one pud page. */
 export const PUD_SIZE = 2 ** 30;
@@ -35,14 +36,6 @@ const pteWord = (addr: Addr): number => pteIndex(addr) << 1;
 const pmdWord = (addr: Addr): number => pmdIndex(addr) << 1;
 const gibOf = (addr: Addr): number => Math.floor(addr / PUD_SIZE);
 
-/**
- * Looks at an entry that is not none, of which `index` is the number within its table, and returns its new word 0: the same, other bits, or 0 to
- * empty it. (Not its address: a number beyond 2^31 takes an allocation to hand over.)
- */
-export type EntryVisitor = (low: number, high: number, index: number) => number;
-/** Looks at a pmd that is not none: the 2 MiB from `base`, and its word 0 (`table`, `emptyTable`, or huge). */
-export type SlotVisitor = (base: Addr, pmd: number) => void;
-
 /** The tables of one address space. */
 export class PageTable {
   readonly #tables: TablePages;
@@ -51,8 +44,8 @@ export class PageTable {
   #nrPmds = 0;
   #nrPuds = 0;
   #nrEmpty = 0;
-  /** Where tables lost their last entry, or came without one, since somebody asked; null: nobody does. */
-  #emptied: Set<Addr> | null = null;
+  /** Tables left without entries; null: nobody wants to know. */
+  readonly emptied: EmptiedTables | null;
   /** The GiB whose pmd page was looked up last, and that page (0: none). */
   #gib = -1;
   #pmdPage: ArenaPage = 0;
@@ -62,7 +55,7 @@ export class PageTable {
   /** @param tables  the tables of the kernel that owns the address space; @param notesEmptied  somebody will ask which tables are empty now */
   constructor(tables: TablePages = new TablePages(), notesEmptied = false) {
     this.#tables = tables;
-    if (notesEmptied) this.#emptied = new Set();
+    this.emptied = notesEmptied ? new EmptiedTables() : null;
   }
 
   /** Pte tables, deposited ones included. */
@@ -90,8 +83,7 @@ export class PageTable {
 
   #entryOf(table: ArenaPage, word: number): ArenaPage {
     const { arena } = this.#tables;
-    const at = arena.offset(table) + word;
-    const words = arena.words(table);
+    const [words, at] = [arena.words(table), arena.offset(table) + word];
     return ((words[at] as number) & KIND_MASK) === TABLE ? (words[at + 1] as number) : 0;
   }
   #pudPageOf(gib: number): ArenaPage {
@@ -122,16 +114,14 @@ export class PageTable {
   /** Returns word 0 of the pte of `addr`; 0 when there is no table, or 2 MiB are mapped at once. */
   low(addr: Addr): number {
     const table = this.#storedTable(addr);
-    if (table === 0) return NONE;
     const { arena } = this.#tables;
-    return arena.words(table)[arena.offset(table) + pteWord(addr)] as number;
+    return table === 0 ? NONE : (arena.words(table)[arena.offset(table) + pteWord(addr)] as number);
   }
   /** Returns word 1 of the pte of `addr`. */
   high(addr: Addr): number {
     const table = this.#storedTable(addr);
-    if (table === 0) return 0;
     const { arena } = this.#tables;
-    return arena.words(table)[arena.offset(table) + pteWord(addr) + 1] as number;
+    return table === 0 ? 0 : (arena.words(table)[arena.offset(table) + pteWord(addr) + 1] as number);
   }
   /** Returns what the pte of `addr` is, in words; of a huge mapping, what that is. */
   kind(addr: Addr): PteKind {
@@ -198,24 +188,23 @@ export class PageTable {
     const was = this.#pmdWords[at] as number;
     this.#pmdWords[at] = low;
     this.#pmdWords[at + 1] = high;
-    const [wasEmpty, isEmpty] = [(was & KIND_MASK) === EMPTY_TABLE, (low & KIND_MASK) === EMPTY_TABLE];
-    if (wasEmpty !== isEmpty) this.#nrEmpty += isEmpty ? 1 : -1;
-    if (isEmpty && this.#emptied !== null) this.#emptied.add(floorTo(addr, PMD_SIZE));
     if ((was === NONE) !== (low === NONE)) this.#tables.count(this.#pmdPage, was === NONE ? 1 : -1);
+    if ((was & KIND_MASK) === EMPTY_TABLE) this.#nrEmpty--;
+    if ((low & KIND_MASK) !== EMPTY_TABLE) return;
+    this.#nrEmpty++;
+    this.emptied?.note(floorTo(addr, PMD_SIZE));
   }
-  #madeTable(): void {
-    this.#nrPtes++;
-    this.#tables.work.tablesMade(1);
-  }
-  #lostTable(): void {
-    this.#nrPtes--;
-    this.#tables.work.tablesGone(1);
+  /** Counts `by`, 1 or -1, more pte tables. */
+  #countTable(by: 1 | -1): void {
+    this.#nrPtes += by;
+    if (by > 0) this.#tables.work.tablesMade(1);
+    else this.#tables.work.tablesGone(1);
   }
   /** Makes sure that `addr` has a pte table. Returns whether it is new. The pmd is not huge. Linux: pte_alloc(). */
   makeTable(addr: Addr): boolean {
     if (this.pmd(addr) !== NONE) return false;
     this.#setPmd(addr, EMPTY_TABLE, 0);
-    this.#madeTable();
+    this.#countTable(1);
     return true;
   }
 
@@ -269,7 +258,7 @@ export class PageTable {
   /** Maps the 2 MiB at `base`, whose pmd is none. A pte table is put aside for a later split, unless `low` has NO_DEPOSIT (files). */
   setHuge(base: Addr, low: number, high: number): void {
     this.#setPmd(base, low | HUGE, high);
-    if ((low & NO_DEPOSIT) === 0) this.#madeTable();
+    if ((low & NO_DEPOSIT) === 0) this.#countTable(1);
   }
   /** Changes word 0 of the pmd at `base`, which is huge and stays so. */
   setHugeLow(base: Addr, low: number): void {
@@ -277,7 +266,7 @@ export class PageTable {
   }
   /** Empties the huge pmd at `base`; its deposit, if it has one, goes too. */
   clearHuge(base: Addr): void {
-    if ((this.pmd(base) & NO_DEPOSIT) === 0) this.#lostTable();
+    if ((this.pmd(base) & NO_DEPOSIT) === 0) this.#countTable(-1);
     this.#setPmd(base, NONE, 0);
   }
   /** Turns the huge pmd at `base` into its deposited table, which is empty. */
@@ -475,13 +464,6 @@ export class PageTable {
     }
   }
 
-  /** Returns where tables are empty that lost their last entry, or came without one, since this was asked last. */
-  takeEmptied(): Addr[] {
-    if (this.#emptied === null || this.#emptied.size === 0) return [];
-    const bases = [...this.#emptied].filter((base) => this.#emptyTableAt(base) !== null);
-    this.#emptied.clear();
-    return bases;
-  }
   /** Frees the pmd page of the GiB of `addr` if it holds nothing. Returns whether there was one that did. */
   freeEmptyPmdPage(addr: Addr): boolean {
     if (!this.#enterGib(addr) || this.#tables.used(this.#pmdPage) > 0) return false;
@@ -493,7 +475,7 @@ export class PageTable {
   freeTable(base: Addr): void {
     must(this.#emptyTableAt(base), '[page-table] only an empty table can be freed');
     this.#setPmd(base, NONE, 0);
-    this.#lostTable();
+    this.#countTable(-1);
   }
 
   /**
@@ -519,16 +501,12 @@ export class PageTable {
     if (!this.#enterGib(gib * PUD_SIZE)) return;
     this.#unlink(pud, (gib & 511) << 1, this.#pmdPage);
     this.#nrPmds--;
-    this.#tables.work.tablesGone(0, 1);
-    this.#gib = -1;
   }
   #freePudPage(slot: number): void {
     const page = this.#pudPageOf(slot << 9);
     if (page === 0) return;
-    this.#unlink(this.#pgd, slot << 1, page);
     this.#nrPuds--;
-    this.#tables.work.tablesGone(0, 1);
-    this.#gib = -1;
+    this.#unlink(this.#pgd, slot << 1, page);
   }
   #unlink(parent: ArenaPage, word: number, page: ArenaPage): void {
     must(this.#tables.used(page) === 0 ? true : null, '[page-table] a table that is freed is empty');
@@ -538,6 +516,8 @@ export class PageTable {
     arena.words(parent)[at + 1] = 0;
     this.#tables.count(parent, -1);
     this.#tables.release(page);
+    this.#tables.work.tablesGone(0, 1);
+    this.#gib = -1;
   }
 
   /** Gives the top level back; everything below it is gone. For exit. */
@@ -590,7 +570,7 @@ export class PageTable {
   movePud(from: Addr, to: Addr): boolean {
     if (this.#enterGib(to) || !this.#enterGib(from)) return false;
     const page = this.#pmdPage;
-    this.#moveEmptied(floorTo(from, PUD_SIZE), floorTo(to, PUD_SIZE));
+    this.emptied?.moved(floorTo(from, PUD_SIZE), floorTo(to, PUD_SIZE), PUD_SIZE);
     const { arena } = this.#tables;
     const source = this.#pudPageOf(gibOf(from));
     const target = this.makePudPage(to);
@@ -605,11 +585,6 @@ export class PageTable {
     }
     this.#gib = -1;
     return true;
-  }
-
-  #moveEmptied(from: Addr, to: Addr): void {
-    for (const base of this.#emptied ?? [])
-      if (base >= from && base < from + PUD_SIZE) this.#emptied?.add(base - from + to);
   }
 
   // ---- checking ------------------------------------------------------------------------------------------------------------------

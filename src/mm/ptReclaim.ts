@@ -201,7 +201,7 @@ export function reclaimTables(mm: Mm, addr: Addr, len: number): SysResult {
 
 /** An operation is over: with `refcount` the tables that it left without entries go. Linux: nothing; free_pte_table() of the series of 2021. */
 export function settleTables(mm: Mm): void {
-  const emptied = mm.pages.takeEmptied();
+  const emptied = mm.pages.emptied?.take((base) => (mm.pages.pmd(base) & KIND_MASK) === EMPTY_TABLE) ?? [];
   if (emptied.length === 0) return;
   const tlb = new TlbGather(mm);
   for (const base of emptied) freeEmpty(mm, base, tlb);

@@ -9,7 +9,16 @@
  * Cost        4 KiB and 2 bytes a table that holds something; nothing more for one that is shared
  */
 import { ARENA_WORDS, Arena, type ArenaPage } from '../base/arena.ts';
+import type { Addr } from '../base/units.ts';
 import { Work } from './work.ts';
+
+/**
+ * Looks at an entry that is not none, of which `index` is the number within its table, and returns its new word 0: the same, other bits, or 0 to
+ * empty it. (Not its address: a number beyond 2^31 takes an allocation to hand over.)
+ */
+export type EntryVisitor = (low: number, high: number, index: number) => number;
+/** Looks at a pmd that is not none: the 2 MiB from `base`, and its word 0 (`table`, `emptyTable`, or huge). */
+export type SlotVisitor = (base: Addr, pmd: number) => void;
 
 /** The tables of one kernel. */
 export class TablePages {
