@@ -75,3 +75,31 @@ describe('compare of a workload of several threads', () => {
     expect([unknown.status, unknown.stderr.includes("no parameter 'third'")]).toEqual([2, true]);
   });
 });
+
+describe('compare of live-snapshot', () => {
+  const args = [
+    'compare',
+    'workload:live-snapshot,size=32M,cluster=64',
+    '--vary',
+    'method=wp-default,wp-unpopulated',
+  ];
+
+  it('shows which method loses pages, and names them below the table', () => {
+    const { status, stdout } = faultline([...args, '--quiet']);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^ {2}pages lost +[1-9]\d* +0 +-[1-9]\d*$/m);
+    expect(stdout).toMatch(
+      /^method=wp-default: lost page \d+: not there when it was protected; memory held 0/m,
+    );
+    expect(stdout).not.toContain('method=wp-unpopulated: lost');
+    expect(faultline([...args, '--quiet', '--markdown']).stdout).toMatch(/^method=wp-default: lost page/m);
+  });
+
+  it('has the same numbers and names in JSON', () => {
+    const { configurations } = JSON.parse(faultline([...args, '--json']).stdout);
+    const [lost, none] = configurations.map((each: { figures: object }) => each.figures);
+    expect([lost['pages lost'] > 0, none['pages lost']]).toEqual([true, 0]);
+    expect(configurations[0].remarks[0]).toMatch(/^lost page \d+: not there when it was protected/);
+    expect(configurations[1].remarks).toEqual([]);
+  });
+});

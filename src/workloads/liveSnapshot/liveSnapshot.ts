@@ -57,6 +57,7 @@ const PARAMS: Readonly<Record<string, Param>> = {
     min: 1,
   },
   threshold: { default: 64, unit: 'pages', text: 'precopy: pages left that stop the guest' },
+  names: { default: 5, unit: 'pages', text: 'pages that were lost and are named, at most' },
   restore: { default: 0, unit: 'reads', text: 'reads of a guest restored from the image page by page' },
 };
 
@@ -116,7 +117,7 @@ function* run(t: Thread, params: Params, prng: Prng): Running<Readonly<Record<st
   }
   if (taking.options.method === 'soft-dirty') t.simulation.remark(UNMEASURED);
   const missed = taking.watch.missed(taking.memory, taking.saver.image);
-  for (const line of missedText(missed)) t.simulation.remark(line);
+  for (const line of missedText(missed, numberParam(params, 'names'))) t.simulation.remark(line);
   const figures = figuresOfTaking(taking, { before, after, missed });
   const nrReads = numberParam(params, 'restore');
   if (nrReads === 0) return figures;
@@ -139,12 +140,9 @@ function* take(t: Thread, taking: Taking, repeated: boolean): Running<string | n
   }
 }
 
-/** Pages that are named. */
-const NAMED = 5;
-
-function missedText(missed: readonly MissedPage[]): string[] {
+function missedText(missed: readonly MissedPage[], most: number): string[] {
   const lines = missed
-    .slice(0, NAMED)
+    .slice(0, most)
     .map(
       ({ page, why, held, saved }) =>
         `lost page ${page}: ${MISS_REASONS[why]}; memory held ${held}, the snapshot holds ${saved}`,
