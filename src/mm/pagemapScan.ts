@@ -55,6 +55,7 @@ import {
 } from './pte.ts';
 import { ok, refused, type SysResult } from './result.ts';
 import { writtenBit } from './storeBits.ts';
+import { TlbGather } from './tlb.ts';
 import { canScanProtect, protectForUffd, protectOne } from './uffdProtect.ts';
 import type { Vma } from './vma.ts';
 import { VM_PFNMAP, VM_SOFTDIRTY, VM_UFFD_WP } from './vmFlags.ts';
@@ -228,8 +229,16 @@ class Scan {
     this.#mm.kernel.work.count(FACT.pagesScanned, entries);
   }
 
+  /** Scans entries of one table; what lost write access is flushed at its end, at once. */
   #table(vma: Vma, start: Addr, end: Addr): boolean {
+    const tlb = new TlbGather(this.#mm);
+    const goesOn = this.#entries(vma, { start, end, tlb });
+    tlb.finish();
+    return goesOn;
+  }
+  #entries(vma: Vma, what: { readonly start: Addr; readonly end: Addr; readonly tlb: TlbGather }): boolean {
     const { pages } = this.#mm;
+    const { start, end, tlb } = what;
     this.#mm.kernel.work.count(FACT.entriesScanned, (end - start) / PAGE_SIZE);
     const protectsAll = this.#protects && !this.output.isAsked;
     for (let addr = start; addr < end; addr += PAGE_SIZE) {
@@ -240,7 +249,7 @@ class Scan {
         if (this.output.push(categories, addr, addr + PAGE_SIZE) === addr) return false;
         this.#found(1);
       }
-      if (this.#protects && categories & PAGE_IS_WRITTEN) protectOne(this.#mm, vma, addr);
+      if (this.#protects && categories & PAGE_IS_WRITTEN) protectOne(this.#mm, vma, addr, tlb);
     }
     return true;
   }

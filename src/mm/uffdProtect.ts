@@ -93,18 +93,24 @@ const unpopulatedVerdict = (mm: Mm, vma: Vma): Features['wpUnpopulated'] => {
 export const canScanProtect = (mm: Mm, vma: Vma): boolean =>
   vma.uffd?.wpAsync === true && (isInverted(vma) || unpopulatedVerdict(mm, vma) !== 'off');
 
-/** Protects the page at `addr`, which has a table, whatever is there; also guards and poison, which then count as protected. Linux: make_uffd_wp_pte() */
-export function protectOne(mm: Mm, vma: Vma, addr: Addr): void {
+/** Protects the page at `addr`, which has a table, whatever is there; also guards and poison, which then count as protected. @param tlb  where the flush is gathered. Linux: make_uffd_wp_pte() */
+export function protectOne(mm: Mm, vma: Vma, addr: Addr, tlb: TlbGather): void {
   const { pages } = mm;
   const low = pages.low(addr);
   if (low === NONE || isPresent(low) || isInverted(vma))
-    protectForUffd(mm, vma, { start: addr, end: addr + PAGE_SIZE }, true);
+    protectInto(mm, vma, { start: addr, end: addr + PAGE_SIZE }, true, tlb);
   else pages.setLow(addr, low | UFFD_WP);
 }
 
 /** Protects the pages of a range of `vma`, or takes protection back. Linux: uffd_wp_range() */
 export function protectForUffd(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, on: boolean): void {
   const tlb = new TlbGather(mm);
+  protectInto(mm, vma, range, on, tlb);
+  tlb.finish();
+}
+
+/** Does what `protectForUffd` does; the flush is the caller's, who may have more to protect. */
+function protectInto(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, on: boolean, tlb: TlbGather): void {
   const { pages } = mm;
   const unpopulated = on ? unpopulatedVerdict(mm, vma) : 'off';
   const change = isInverted(vma) ? invertedChanger(mm, vma, on, tlb) : changer(mm, vma, on, tlb);
@@ -127,7 +133,6 @@ export function protectForUffd(mm: Mm, vma: Vma, range: { start: Addr; end: Addr
   else
     for (let base = floorTo(range.start, PMD_SIZE); base < range.end; base += PMD_SIZE)
       visit(base, pages.pmd(base));
-  tlb.finish();
 }
 
 /** Returns what becomes of an entry that is not none. Linux: change_pte_range(), change_huge_pmd() */
