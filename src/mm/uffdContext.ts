@@ -242,7 +242,7 @@ function takeWithin(waits: UffdWait[], start: Addr, end: Addr, taken: UffdWait[]
     if (message.event === 'pagefault' && message.addr >= start && message.addr < end) taken.push(wait);
     else waits[kept++] = wait;
   }
-  waits.length = kept;
+  while (waits.length > kept) waits.pop();
 }
 
 /** Tells whether `bit` (below 2^31) is set in a number of up to 53 bits. */

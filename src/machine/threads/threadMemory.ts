@@ -19,6 +19,13 @@ import type { Simulation } from './simulation.ts';
 import type { SignalInfo, ThreadGroup } from './threadGroup.ts';
 import { timedFault } from './timedFault.ts';
 
+/** What reports call the stall of an access. */
+const STALLS: Readonly<Record<FaultAccess, string>> = {
+  read: 'read fault',
+  write: 'write fault',
+  exec: 'exec fault',
+};
+
 /** A thread, as far as time and memory go. Thread (thread.ts) has the calls. */
 export abstract class ThreadMemory {
   readonly simulation: Simulation;
@@ -238,6 +245,6 @@ export abstract class ThreadMemory {
     if (result.kind === 'signal') this.note(result.signal);
     if (result.kind === 'signal')
       yield* this.signalled({ signal: result.signal, code: result.codeName, addr });
-    task.noteStall(`${access} fault`, startNs, simulation.scheduler.nowNs, task.voluntaryNs - askedNs);
+    task.noteStall(STALLS[access], startNs, simulation.scheduler.nowNs, task.voluntaryNs - askedNs);
   }
 }
