@@ -21,31 +21,48 @@
 
 enum {
 	MAX_OPS = 16384, MAX_CHILDREN = 256, MAX_PAGES = MAX_WINDOW / OPS_PG, MAX_RANGES = 4096, NR_FILES = 4,
-	IO_BYTES = 65536, MAX_IOVECS = 1024, VEC_BYTES = 1 << 19,
+	IO_BYTES = 65536, MAX_IOVECS = 1024, VEC_BYTES = 1 << 19, MAX_UFFDS = 512, NR_WORKERS = 3, NR_THREADS = NR_WORKERS + 1,
+	MAX_REGIONS = 64,
 };
 /* Descriptors of the executor and all its children, who share their table. */
-enum { SHARED_FD = 40, EXECUTOR_FD = 41, MEMFD_FD = 900, FILE_FD = MEMFD_FD + NR_FILES };
+enum { SHARED_FD = 40, EXECUTOR_FD = 41, MEMFD_FD = 900, FILE_FD = MEMFD_FD + NR_FILES, MEMFD_RO_FD = MEMFD_FD - 1, PAGEMAP_FD = 890 };
+/* What userfaultfd copies from: pages that are there, up to memory that is not mapped. */
+#define COPY_AT 0x330000000000UL
+enum { COPY_BYTES = 8 << 20 };
 
 enum op_kind {
 	OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_MREMAP, OP_MADVISE, OP_MLOCK, OP_MLOCK2, OP_MUNLOCK, OP_MLOCKALL, OP_MUNLOCKALL, OP_MSYNC,
 	OP_MSEAL, OP_PRCTL, /* up to here: the system call and nothing else */
 	OP_TOUCH_READ, OP_TOUCH_WRITE, OP_MINCORE, OP_VM_READ, OP_VM_WRITE, OP_PROCESS_MADVISE, OP_MEMFD, OP_OPEN,
 	OP_FTRUNCATE, OP_FALLOCATE, OP_FILE_WRITE, OP_ADD_SEALS, OP_SHMGET, OP_SHMAT, OP_SHMDT, OP_SETRLIMIT, OP_SETUID, OP_FILL,
-	OP_OVERCOMMIT, OP_FORK, OP_CHILD_EXIT, OP_NOP, OP_SNAPSHOT,
+	OP_OVERCOMMIT, OP_USERFAULTFD, OP_UFFD_IOCTL, OP_UFFD_READ, OP_UFFD_CLOSE, OP_SCAN, OP_FORK, OP_CHILD_EXIT, OP_NOP, OP_SNAPSHOT,
 };
+
+/* The ioctls of userfaultfd, as arg[1] of an operation; their arguments begin at arg[2]. */
+enum uffd_call {
+	UFFD_API, UFFD_REGISTER, UFFD_UNREGISTER, UFFD_WAKE, UFFD_COPY, UFFD_ZEROPAGE, UFFD_MOVE, UFFD_WRITEPROTECT, UFFD_CONTINUE, UFFD_POISON,
+	NR_UFFD_CALLS,
+};
+/* What the kernel has not written. */
+#define UNTOUCHED 0x5a5a5a5a5a5a5a5aUL
 
 /* One line of the file, and what came of it. */
 struct op {
 	uint32_t number;
 	uint16_t kind;
 	int16_t by; /* the child that does it; -1: the process itself */
-	uint64_t arg[6];
+	uint64_t arg[14];
 	char name[16];  /* of prctl; empty: NULL */
 	uint8_t plain;  /* printed without the faults */
-	uint8_t now;    /* setrlimit: added to what is used */
+	uint8_t uffd;   /* the format is opfuzz-uffd */
+	uint8_t now;    /* setrlimit: added to what is used; an ioctl: NULL is passed */
 	/* the rest is written by the executor */
 	uint16_t skipped; /* not carried out: nothing was placed outside the window, or a child is gone */
-	uint32_t faults;
+	uint32_t faults, major; /* of the faults, those that were major */
+	uint32_t nr_out;        /* messages, regions: so many, in ops_shared.vec */
+	uint16_t slept;         /* 1 and the number of the worker that slept in it; of a child: 1 */
+	uint32_t joined;        /* 1 and the index of the operation that ended the sleep */
+	uint64_t out[3];        /* fields of the structure as the kernel left them */
 	int64_t result;
 	uint64_t at;     /* si_addr of the signal */
 	uint64_t placed; /* what PLACED stood for */
@@ -64,7 +81,11 @@ struct child_slot {
 	uint32_t command, op; /* which one to carry out */
 	int32_t pid;          /* 0: not living */
 	int32_t pidfd;
-	uint64_t unused[5]; /* a line of the cache each */
+	int32_t wchan_fd;
+	int32_t seen_pid; /* stays when it has ended: a message may speak of it */
+	uint32_t asleep; /* 1 and the index of the operation in which it sleeps */
+	uint32_t awaited; /* what `answer` is when it has done it */
+	uint64_t unused[2]; /* a line of the cache each */
 };
 
 /* Pages of the window whose first words are wanted. */
@@ -81,6 +102,13 @@ struct ops_shared {
 	int32_t pid; /* of the executor */
 	int32_t shm[NR_FILES]; /* System V identifiers; -1: none */
 	uint64_t filled; /* where the next mapping of fill goes */
+	uint32_t uffd;        /* the format is opfuzz-uffd */
+	uint32_t nr_joins;    /* sleeps that ended in this stretch */
+	uint32_t nr_uffds;    /* userfaultfd contexts made so far */
+	uint64_t memfd_bytes; /* of m0, which is there from the beginning */
+	int32_t tid[NR_WORKERS];
+	uint32_t asleep[NR_WORKERS]; /* 1 and the index of the operation in which it sleeps */
+	int32_t uffd_fd[MAX_UFFDS]; /* -1: closed */
 	uint64_t swap_pages; /* of the swap device that the sequence has, or 0 */
 	uint64_t window_end, stack, stack_end;
 	uint64_t kernel_pages, vdso, vdso_end; /* the first page of the kernel's, and its code */
@@ -91,13 +119,22 @@ struct ops_shared {
 	struct op ops[MAX_OPS];
 	struct page_range ranges[MAX_RANGES];
 	uint64_t stamps[MAX_PAGES];
-	uint8_t io[IO_BYTES] __attribute__((aligned(4096)));
+	uint8_t io[NR_THREADS][IO_BYTES] __attribute__((aligned(4096)));
 	uint64_t iovecs[2 * MAX_IOVECS] __attribute__((aligned(4096)));
 	uint8_t vec[VEC_BYTES];
 };
 
 /* opsParse.c: reads one line into `op`. Returns 0, 1 for a line that is no operation (part of a snapshot), -1 with `why`. */
-int ops_parse(const char *line, struct op *op, const char **why);
+int ops_parse(const char *line, struct op *op, int uffd, const char **why);
+
+/* opsUffdParse.c: reads the arguments of userfaultfd calls. `args` begins behind the parenthesis. Returns 0, or -1. */
+int uffd_parse(struct op *op, const char *args);
+/* opsUffdPrint.c: the lines of the format opfuzz-uffd. */
+void uffd_print_op(const struct ops_shared *shared, const struct op *op, const char *text);
+void uffd_print_joins(const struct ops_shared *shared, uint32_t i);
+void out_categories(uint64_t bits);
+void uffd_print_contexts(const struct ops_shared *shared, pid_t pid);
+void out_result(const struct op *op);
 
 /* opsPrint.c: what is printed waits until it is flushed. `text`: the operation as it was written, up to its last parenthesis. */
 void out_text(const char *text, size_t length);

@@ -31,18 +31,22 @@ static int pid_of(uint64_t who)
 	return who < MAX_CHILDREN ? SHARED->child[who].pid : 0;
 }
 
-/* The buffer of copies: the same pages again and again, each with the stamp in its first word and zeros behind it. */
-static void fill_io(uint64_t stamp)
+/* The buffer of this thread. */
+static uint8_t *own_io(void) { return SHARED->io[thread_number() % NR_THREADS]; }
+
+/* The buffer of copies: the same pages again and again, each with the stamp in its first word and zeros behind it; or all of it stamps. */
+static void fill_io(uint64_t stamp, int everywhere)
 {
+	uint64_t *io = (uint64_t *)own_io();
+
 	for (uint64_t i = 0; i < 2 * MAX_IOVECS; i += OPS_PG / 8) *(volatile uint64_t *)&SHARED->iovecs[i] = 0;
-	for (uint64_t *p = (uint64_t *)SHARED->io; p < (uint64_t *)(SHARED->io + IO_BYTES); p++)
-		*(volatile uint64_t *)p = (uint64_t)p % OPS_PG == 0 ? stamp : 0;
+	for (uint64_t *p = io; p < io + IO_BYTES / 8; p++) *(volatile uint64_t *)p = everywhere || (uint64_t)p % OPS_PG == 0 ? stamp : 0;
 }
 
 /* Returns the number behind `key` in the process's status, which is in kB; `key` includes the colon. */
 static uint64_t status_kb(const char *key)
 {
-	char *text = (char *)SHARED->io;
+	char *text = (char *)own_io();
 	int fd = text_fd("/proc/self/status");
 	long n = bare(SYS_read, fd, text, IO_BYTES - 1);
 	uint64_t value = 0;
@@ -78,12 +82,13 @@ static uint64_t vma_count(void)
 {
 	int fd = text_fd("/proc/self/maps"), column = 0;
 	uint64_t lines = 0;
+	uint8_t *io = own_io();
 
-	for (long n; (n = bare(SYS_read, fd, SHARED->io, IO_BYTES)) > 0;)
+	for (long n; (n = bare(SYS_read, fd, io, IO_BYTES)) > 0;)
 		for (long i = 0; i < n; i++) {
-			if (column < 4 && SHARED->io[i] == 'f') column++;
+			if (column < 4 && io[i] == 'f') column++;
 			else if (column < 4) column = 5;
-			if (SHARED->io[i] != '\n') continue;
+			if (io[i] != '\n') continue;
 			lines += column != 4;
 			column = 0;
 		}
@@ -104,7 +109,7 @@ int call_prepare(struct op *op)
 		return 1;
 	case OP_VM_READ:
 	case OP_VM_WRITE:
-		fill_io(op->number | COPY_STAMP);
+		fill_io(op->number | COPY_STAMP, op->uffd);
 		return pid_of(op->arg[0]) != 0;
 	case OP_PROCESS_MADVISE:
 		if (pid_of(op->arg[0]) == 0) return 0;
@@ -117,7 +122,9 @@ int call_prepare(struct op *op)
 	case OP_FILL:
 		SHARED->base = decimal_of("/proc/sys/vm/max_map_count") - vma_count();
 		return 1;
-	default: return 1;
+	default:
+		if (op->kind >= OP_USERFAULTFD && op->kind <= OP_SCAN) uffd_prepare(op);
+		return 1;
 	}
 }
 
@@ -138,7 +145,7 @@ static long copy(const struct op *op)
 
 	for (; left > 0 && nr < MAX_IOVECS; nr++) {
 		uint64_t n = left < IO_BYTES - skip ? left : IO_BYTES - skip;
-		here[nr] = (struct iovec){ SHARED->io + skip, n };
+		here[nr] = (struct iovec){ own_io() + skip, n };
 		left -= n;
 		skip = 0;
 	}
@@ -163,20 +170,25 @@ static long keep_fd(long fd, uint64_t as)
 	return got < 0 ? got : 0;
 }
 
-static long make_memfd(const struct op *op)
+long make_memfd(const char *name, uint64_t fd, uint64_t flags) { return keep_fd(bare(SYS_memfd_create, name, flags), fd); }
+
+static long call_memfd(const struct op *op)
 {
 	char name[3] = { 'm', (char)('0' + op->arg[0] - MEMFD_FD), '\0' };
-	return keep_fd(bare(SYS_memfd_create, name, op->arg[1]), op->arg[0]);
+	return make_memfd(name, op->arg[0], op->arg[1]);
 }
 
 /* Page by page, so that every page is one of its own in the page cache. Returns the bytes up to the first page that failed, or its error. */
-static long write_pages(uint64_t fd, uint64_t offset, uint64_t len, uint64_t stamp)
+static long write_pages(uint64_t fd, uint64_t offset, uint64_t len, uint64_t stamp, int in_bytes)
 {
+	long bytes = 0;
+
 	for (uint64_t at = offset; at < offset + len; at += OPS_PG) {
 		long n = bare(SYS_pwrite64, fd, &stamp, sizeof(stamp), at);
-		if (n < 0) return at > offset ? (long)(at - offset) : n;
+		if (n < 0) return at > offset ? in_bytes ? bytes : (long)(at - offset) : n;
+		bytes += n;
 	}
-	return len;
+	return in_bytes ? bytes : (long)len;
 }
 
 /* Its pages are in memory and clean, as after a look at each of them; none was written, so nothing is on the way to a disk. */
@@ -253,11 +265,11 @@ static long rare_call(struct op *op)
 	case OP_VM_READ:
 	case OP_VM_WRITE: return copy(op);
 	case OP_PROCESS_MADVISE: return advise_process(op);
-	case OP_MEMFD: return make_memfd(op);
+	case OP_MEMFD: return call_memfd(op);
 	case OP_OPEN: return open_file(op);
 	case OP_FTRUNCATE: return bare(SYS_ftruncate, a[0], a[1]);
 	case OP_FALLOCATE: return bare(SYS_fallocate, a[0], a[1], a[2], a[3]);
-	case OP_FILE_WRITE: return write_pages(a[0], a[1], a[2], op->number | FILE_STAMP);
+	case OP_FILE_WRITE: return write_pages(a[0], a[1], a[2], op->number | FILE_STAMP, op->uffd);
 	case OP_ADD_SEALS: return bare(SYS_fcntl, a[0], F_ADD_SEALS, a[1]);
 	case OP_SHMGET: return make_segment(op);
 	case OP_SHMAT: return bare(SYS_shmat, SHARED->shm[a[0]], a[1], a[2]);
@@ -265,7 +277,7 @@ static long rare_call(struct op *op)
 	case OP_SETRLIMIT: return set_limit(op);
 	case OP_SETUID: return set_user(a[0]);
 	case OP_FILL: return fill(a[0]);
-	default: return -ENOSYS;
+	default: return op->kind >= OP_USERFAULTFD && op->kind <= OP_SCAN ? uffd_call((struct op *)op) : -ENOSYS;
 	}
 }
 

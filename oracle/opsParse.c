@@ -72,6 +72,7 @@ static const struct { const char *name; size_t length; uint64_t value; } names[]
 	NAME(FALLOC_FL_KEEP_SIZE), NAME(FALLOC_FL_PUNCH_HOLE), NAME(FALLOC_FL_ZERO_RANGE), NAME(FALLOC_FL_COLLAPSE_RANGE),
 	NAME(FALLOC_FL_INSERT_RANGE), NAME(FALLOC_FL_UNSHARE_RANGE),
 	NAME(SHM_RDONLY), NAME(SHM_RND), NAME(SHM_REMAP), NAME(SHM_EXEC),
+	NAME(O_CLOEXEC), NAME(O_NONBLOCK), { "UFFD_USER_MODE_ONLY", 19, 1 },
 	NAME(RLIMIT_AS), NAME(RLIMIT_DATA), NAME(RLIMIT_MEMLOCK), NAME(RLIMIT_STACK), NAME(RLIM_INFINITY),
 	{ "NULL", 4, 0 }, { "placed", 6, PLACED }, { "self", 4, WHO_SELF },
 };
@@ -90,19 +91,25 @@ static const struct { const char *name; uint32_t kind; int min_args, max_args; c
 	{ "ftruncate", OP_FTRUNCATE, 2, 2, 'a' }, { "fallocate", OP_FALLOCATE, 4, 4, 'a' }, { "file_write", OP_FILE_WRITE, 3, 3, 'a' },
 	{ "add_seals", OP_ADD_SEALS, 2, 2, 'a' }, { "shmget", OP_SHMGET, 2, 2, 's' }, { "shmat", OP_SHMAT, 3, 3, 's' },
 	{ "shmdt", OP_SHMDT, 1, 1, 0 }, { "setrlimit", OP_SETRLIMIT, 2, 2, 0 }, { "setuid", OP_SETUID, 1, 1, 0 },
+	{ "userfaultfd", OP_USERFAULTFD, 1, 1, 0 }, { "uffd_read", OP_UFFD_READ, 2, 2, 0 }, { "close", OP_UFFD_CLOSE, 1, 1, 0 },
 	{ "fill", OP_FILL, 1, 1, 0 }, { "overcommit", OP_OVERCOMMIT, 1, 1, 0 },
 };
-enum { NR_NAMES = sizeof(names) / sizeof(*names), NR_CALLS = sizeof(calls) / sizeof(*calls) };
+enum { MAX_ARGS = 6, NR_NAMES = sizeof(names) / sizeof(*names), NR_CALLS = sizeof(calls) / sizeof(*calls) };
 
 /* Reads one word: a number, the name of a constant, of a file, or `child K`. */
 static int read_word(const char *word, size_t length, uint64_t *value)
 {
 	char *end;
 
+	if (length == 4 && strncmp(word, "m0ro", 4) == 0) {
+		*value = MEMFD_RO_FD;
+		return 0;
+	}
 	if (length == 2 && strchr("mfs", word[0]) && word[1] >= '0' && word[1] < '0' + NR_FILES) {
 		*value = (word[0] == 'm' ? MEMFD_FD : word[0] == 'f' ? FILE_FD : 0) + word[1] - '0';
 		return 0;
 	}
+	if (length >= 2 && *word == 'u' && word[1] >= '0' && word[1] <= '9') word++, length--;
 	if (strncmp(word, "child ", 6) == 0) word += 6, length -= 6;
 	if ((*word >= '0' && *word <= '9') || *word == '-') {
 		*value = strtoull(word, &end, 0);
@@ -138,7 +145,7 @@ static int read_args(struct op *op, const char *text, const char *close)
 
 	while (text < close) {
 		while (*text == ' ') text++;
-		if (nr == 6) return -1;
+		if (nr == MAX_ARGS) return -1;
 		const char *end = text;
 		if (*text == '"') {
 			size_t length = strcspn(++text, "\"");
@@ -166,6 +173,7 @@ static void normalise(struct op *op, const char *call)
 		op->plain = 1;
 	}
 	if (op->kind == OP_FORK || op->kind == OP_CHILD_EXIT || op->kind == OP_NOP) op->plain = 1;
+	if (op->kind == OP_UFFD_READ || op->kind == OP_UFFD_CLOSE) op->plain = 1;
 }
 
 static int names_file(char kind, uint64_t value, const char *text)
@@ -188,6 +196,9 @@ static int parse_call(const char *name, struct op *op, const char **why)
 	if (!close) return -1;
 	*why = "not an operation of an ops file";
 	size_t length = open - name;
+	*why = "no ioctl of userfaultfd or pagemap";
+	if (strncmp(name, "ioctl(", 6) == 0) return uffd_parse(op, open + 1);
+	*why = "not an operation of an ops file";
 	while (i < NR_CALLS && (strncmp(calls[i].name, name, length) != 0 || calls[i].name[length] != '\0')) i++;
 	if (i == NR_CALLS) return -1;
 	op->kind = calls[i].kind;
@@ -195,6 +206,10 @@ static int parse_call(const char *name, struct op *op, const char **why)
 	int nr = read_args(op, open + 1, close);
 	if (nr < 0 || !names_file(calls[i].file, op->arg[0], open + 1)) return -1;
 	*why = "too few arguments, or too many";
+	if (op->uffd && (op->kind == OP_VM_READ || op->kind == OP_VM_WRITE) && nr == 2) {
+		op->arg[2] = op->arg[1], op->arg[1] = op->arg[0], op->arg[0] = WHO_SELF;
+		nr = 3;
+	}
 	if (nr < calls[i].min_args || nr > calls[i].max_args) return -1;
 	normalise(op, name);
 	if (op->kind != OP_FORK) return 0;
@@ -202,11 +217,12 @@ static int parse_call(const char *name, struct op *op, const char **why)
 	return 0;
 }
 
-int ops_parse(const char *line, struct op *op, const char **why)
+int ops_parse(const char *line, struct op *op, int uffd, const char **why)
 {
 	char *rest;
 
 	memset(op, 0, sizeof(*op));
+	op->uffd = uffd;
 	op->by = -1;
 	if (strncmp(line, "snapshot ", 9) == 0) {
 		op->number = strtoul(line + 9, NULL, 10);
@@ -223,5 +239,7 @@ int ops_parse(const char *line, struct op *op, const char **why)
 		op->by = (int)by;
 		while (*rest == ' ') rest++;
 	}
+	/* What became of an operation that slept is an answer. */
+	if (strncmp(rest, "join(", 5) == 0 || strncmp(rest, "child_join(", 11) == 0) return 1;
 	return parse_call(rest, op, why);
 }

@@ -50,14 +50,14 @@ void out_hex(uint64_t value) { out_number(value, 16); }
 
 static void out_signal(const struct op *op)
 {
-	out_string(op->signal == SIGBUS ? " = -1 SIGBUS {si_code=BUS" : " = -1 SIGSEGV {si_code=");
+	out_string(op->signal != SIGBUS ? " = -1 SIGSEGV {si_code=" : op->uffd ? " = -1 SIGBUS {si_code=BUS_ADRERR" : " = -1 SIGBUS {si_code=BUS");
 	if (op->signal != SIGBUS) out_string(op->code == SEGV_MAPERR ? "SEGV_MAPERR" : op->code == SEGV_ACCERR ? "SEGV_ACCERR" : "?");
 	out_string(", si_addr=0x");
 	out_hex(op->at);
 	out_string("}");
 }
 
-static void out_result(const struct op *op)
+void out_result(const struct op *op)
 {
 	if (op->signal) out_signal(op);
 	else if (op->error) {

@@ -32,7 +32,13 @@ struct pm_scan_arg {
 
 /* Bits of pagemap that are shown, and two of our own in what it has for frames. */
 enum { PRESENT = 63, SWAP = 62, FILE_PAGE = 61, GUARD = 58, EXCLUSIVE = 56, SOFT_DIRTY = 55, ZERO = 1, HUGE = 2, UNREADABLE = 3 };
+/* Entries of pagemap that a program without privileges does not see whole: the number of a swap device, which for a marker is one that there is not,
+ * and what the marker stands for. */
+enum { UFFD_WP = 57, TYPE_MASK = 0x1f, MARKER = 31, MARKER_SHIFT = 5, MARKER_WP = 4, MARKER_POISON = 5, MARKER_GUARD = 6 };
 #define SHOWN (BIT(PRESENT) | BIT(SWAP) | BIT(FILE_PAGE) | BIT(GUARD) | BIT(EXCLUSIVE) | BIT(SOFT_DIRTY))
+
+/* All but soft-dirty. */
+#define ALL_CATEGORIES 0x17fUL
 
 enum { SMAPS_BYTES = 32 << 20, SMAPS_TAIL = 65536, MAX_LABELS = 4096, MAX_RECORDS = MAX_PAGES + 1 };
 
@@ -121,7 +127,7 @@ static int is_shown(const char *line, size_t length)
 	switch (length) {
 	case 3: return memcmp(line, "Rss", 3) == 0;
 	case 4: return memcmp(line, "Swap", 4) == 0;
-	case 7: return shared->swap_pages && memcmp(line, "SwapPss", 7) == 0;
+	case 7: return shared->swap_pages && !shared->uffd && memcmp(line, "SwapPss", 7) == 0;
 	case 6: return memcmp(line, "Locked", 6) == 0;
 	case 8: return memcmp(line, "LazyFree", 8) == 0;
 	case 9: return memcmp(line, "Anonymous", 9) == 0;
@@ -290,6 +296,28 @@ static void scan(const struct view *v)
 		}
 }
 
+static void print_range(const char *name, uint64_t from, uint64_t to)
+{
+	out_string(name);
+	out_hex(WINDOW + from * OPS_PG);
+	out_string("-");
+	out_hex(WINDOW + to * OPS_PG);
+}
+
+/* Two columns more, and the first word only of a page that is there. */
+static void print_uffd_columns(uint64_t word, uint64_t stamp)
+{
+	const char marker[] = { word & BIT(MARKER_POISON) ? 'p' : word & BIT(MARKER_GUARD) ? 'g' : word & BIT(MARKER_WP) ? 'w' : '-' };
+
+	out_text(word & BIT(UFFD_WP) ? "W" : "-", 1);
+	out_text(marker, 1);
+	if (word & BIT(PRESENT)) {
+		out_string(" v=");
+		out_decimal(stamp);
+	}
+	out_string("\n");
+}
+
 static void print_run(uint64_t from, uint64_t to, uint64_t word, uint64_t stamp)
 {
 	static const struct { int bit; char letter; } columns[] = {
@@ -300,10 +328,12 @@ static void print_run(uint64_t from, uint64_t to, uint64_t word, uint64_t stamp)
 	if (word == 0) return;
 	for (int i = 0; i < 8; i++)
 		if (word & BIT(columns[i].bit)) flags[i + 1] = columns[i].letter;
-	out_string("pg ");
-	out_hex(WINDOW + from * OPS_PG);
-	out_string("-");
-	out_hex(WINDOW + to * OPS_PG);
+	print_range("pg ", from, to);
+	if (shared->uffd) {
+		out_text(flags, 9);
+		print_uffd_columns(word, stamp);
+		return;
+	}
 	out_text(flags, sizeof(flags) - 1);
 	out_decimal(stamp);
 	out_string("\n");
@@ -314,7 +344,12 @@ static void read_words(const struct view *v)
 	static uint64_t raw[MAX_PAGES];
 
 	if (pread(v->pagemap, raw, nr_pages * 8, WINDOW / OPS_PG * 8) != (ssize_t)(nr_pages * 8)) { perror("pagemap"); exit(2); }
-	for (uint64_t i = 0; i < nr_pages; i++) words[i] |= raw[i] & SHOWN;
+	for (uint64_t i = 0; i < nr_pages; i++) {
+		words[i] |= raw[i] & SHOWN;
+		if (!shared->uffd) continue;
+		words[i] |= raw[i] & BIT(UFFD_WP);
+		if ((raw[i] & BIT(SWAP)) && (raw[i] & TYPE_MASK) == MARKER) words[i] |= (raw[i] >> MARKER_SHIFT & 7) << MARKER_WP;
+	}
 }
 
 static int has_stamp(uint64_t i) { return (words[i] & BIT(PRESENT)) && !(words[i] & BIT(ZERO)); }
@@ -323,10 +358,11 @@ static int has_stamp(uint64_t i) { return (words[i] & BIT(PRESENT)) && !(words[i
 static int read_stamps(const struct view *v, uint32_t slot)
 {
 	uint32_t nr = 0;
+	int asleep = slot < MAX_CHILDREN && shared->child[slot].asleep;
 
 	for (uint64_t i = 0; i < nr_pages; i++) {
 		if (!has_stamp(i)) continue;
-		int outside = (words[i] & BIT(UNREADABLE)) || (nr == MAX_RANGES && shared->ranges[nr - 1].to != i);
+		int outside = asleep || (words[i] & BIT(UNREADABLE)) || (nr == MAX_RANGES && shared->ranges[nr - 1].to != i);
 		if (outside && pread(v->mem, &shared->stamps[i], 8, WINDOW + i * OPS_PG) != 8) {
 			fprintf(stderr, "page %lx of %d: %s\n", WINDOW + i * OPS_PG, v->pid, strerror(errno));
 			exit(2);
@@ -359,6 +395,25 @@ static void print_pages(const struct view *v, uint32_t slot)
 	print_run(from, nr_pages, last, last_stamp);
 }
 
+/* What a scan of the whole window says of each page that is mapped. */
+static void print_categories(const struct view *v)
+{
+	static struct page_region regions[MAX_PAGES];
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg), .start = WINDOW, .end = shared->window_end, .vec = (uintptr_t)regions, .vec_len = MAX_PAGES,
+		.return_mask = ALL_CATEGORIES,
+	};
+	int nr = ioctl(v->pagemap, PAGEMAP_SCAN, &arg);
+
+	if (nr < 0) { perror("PAGEMAP_SCAN"); exit(2); }
+	for (int i = 0; i < nr; i++) {
+		print_range("cat ", (regions[i].start - WINDOW) / OPS_PG, (regions[i].end - WINDOW) / OPS_PG);
+		out_string(" ");
+		out_categories(regions[i].categories);
+		out_string("\n");
+	}
+}
+
 void view_process(struct ops_shared *of, uint32_t slot, pid_t pid)
 {
 	const struct view *v = view_of(slot, pid);
@@ -368,6 +423,7 @@ void view_process(struct ops_shared *of, uint32_t slot, pid_t pid)
 	memset(words, 0, nr_pages * sizeof(*words));
 	print_tables(v);
 	print_vmas(v);
-	print_internals(pid);
+	if (!shared->uffd) print_internals(pid);
 	print_pages(v, slot);
+	if (shared->uffd) print_categories(v);
 }

@@ -40,11 +40,7 @@ enum { STACK_BYTES = 3 * OPS_PG, CHECK_MS = 500 };
 /* All memory that is written here: the stack and these variables. */
 static struct {
 	char stack[STACK_BYTES];
-	void *jump[5];
-	volatile int signal, code;
-	volatile uint64_t at;
-	uint32_t faults; /* charged so far, before the next operation */
-	struct rusage usage;
+	struct thread main;
 } own __attribute__((aligned(4096)));
 
 extern char __executable_start[];
@@ -63,10 +59,29 @@ void *memcpy(void *to, const void *from, size_t n)
 
 /* ---- loads and stores that may trap ---- */
 
+struct thread *main_thread(void) { return &own.main; }
+
 static uint32_t faults(void)
 {
-	bare(SYS_getrusage, RUSAGE_SELF, &own.usage);
-	return (uint32_t)(own.usage.ru_minflt + own.usage.ru_majflt);
+	struct thread *t = this_thread();
+	bare(SYS_getrusage, SHARED->uffd ? RUSAGE_THREAD : RUSAGE_SELF, &t->usage);
+	return (uint32_t)(t->usage.ru_minflt + t->usage.ru_majflt);
+}
+
+/* Faults from here on belong to the next operation. */
+static void count_faults(struct thread *t)
+{
+	t->faults = faults();
+	t->major = (uint32_t)t->usage.ru_majflt;
+}
+
+static void charge_faults(struct thread *t, struct op *op)
+{
+	uint32_t now = faults();
+	op->faults = now - t->faults;
+	op->major = (uint32_t)t->usage.ru_majflt - t->major;
+	t->faults = now;
+	t->major = (uint32_t)t->usage.ru_majflt;
 }
 
 static const uint64_t trap_signals = 1UL << (SIGSEGV - 1) | 1UL << (SIGBUS - 1);
@@ -74,16 +89,19 @@ static const uint64_t trap_signals = 1UL << (SIGSEGV - 1) | 1UL << (SIGBUS - 1);
 /* A trap in here, when an operation has taken this program's own memory, is the end. */
 static void on_trap(int signal, siginfo_t *info, void *context)
 {
+	struct thread *t = this_thread();
 	(void)context;
-	own.signal = signal;
-	own.code = info->si_code;
-	own.at = (uint64_t)info->si_addr;
-	uint32_t before = faults();
-	bare(SYS_mprotect, HANDLER_PAGE, OPS_PG, PROT_READ);
-	(void)*(volatile char *)HANDLER_PAGE;
-	own.faults += faults() - before;
+	t->signal = signal;
+	t->code = info->si_code;
+	t->at = (uint64_t)info->si_addr;
+	if (!SHARED->uffd) {
+		uint32_t before = faults();
+		bare(SYS_mprotect, HANDLER_PAGE, OPS_PG, PROT_READ);
+		(void)*(volatile char *)HANDLER_PAGE;
+		t->faults += faults() - before;
+	}
 	bare(SYS_rt_sigprocmask, SIG_UNBLOCK, &trap_signals, 0, 8);
-	__builtin_longjmp(own.jump, 1);
+	__builtin_longjmp(t->jump, 1);
 }
 
 /* The kernel wants a way back from a handler; it is never taken. */
@@ -109,14 +127,15 @@ static __attribute__((noinline)) void touch_pages(uint64_t addr, uint64_t len, i
 /* One access a page, ascending. Returns 0, or the signal that stopped it. */
 static __attribute__((noinline)) int touch(uint64_t addr, uint64_t len, int write, uint64_t stamp)
 {
-	if (__builtin_setjmp(own.jump) != 0) return own.signal;
+	struct thread *t = this_thread();
+	if (__builtin_setjmp(t->jump) != 0) return this_thread()->signal;
 	touch_pages(addr, len, write, stamp);
 	return 0;
 }
 
 static __attribute__((noinline)) void read_stamps(void)
 {
-	if (__builtin_setjmp(own.jump) != 0) bare(SYS_exit_group, 4);
+	if (__builtin_setjmp(this_thread()->jump) != 0) bare(SYS_exit_group, 4);
 	for (uint32_t i = 0; i < SHARED->nr_ranges; i++)
 		for (uint32_t page = SHARED->ranges[i].from; page < SHARED->ranges[i].to; page++)
 			SHARED->stamps[page] = *(volatile uint64_t *)(WINDOW + page * OPS_PG);
@@ -159,13 +178,16 @@ static void settle_all(void)
 	for (uint64_t at = SHARED->vdso; at < SHARED->vdso_end; at += OPS_PG) (void)*(volatile char *)at;
 }
 
+void settle_main(void) { rewrite((uint64_t)&own, (uint64_t)(&own + 1)); }
+
 /* Sees to it that nothing of ours faults in the next operation. */
 static void settle(void)
 {
 	const Elf64_Phdr *code = (const Elf64_Phdr *)(__executable_start + ((const Elf64_Ehdr *)__executable_start)->e_phoff);
 	for (volatile char *p = __executable_start; p < __executable_start + code->p_memsz; p += OPS_PG) (void)*p;
-	rewrite((uint64_t)&own, (uint64_t)(&own + 1));
+	settle_main();
 	for (uint64_t at = SHARED_AT; at < SHARED_AT + sizeof(struct ops_shared); at += PMD_BYTES) (void)*(volatile char *)at;
+	if (SHARED->uffd) threads_settle();
 	if (SHARED->all_present) settle_all();
 }
 
@@ -206,7 +228,8 @@ static void do_fork(struct op *op)
 	slot->pidfd = pidfd;
 	wait_for(slot, 0);
 	slot->pid = pid;
-	own.faults = faults();
+	if (SHARED->uffd) threads_forked(slot, pid);
+	count_faults(this_thread());
 }
 
 /* Waits until the child has let go of its address space, which is before anybody is told that it ended. */
@@ -228,32 +251,32 @@ static void end_child(struct op *op)
 
 static void counted_call(struct op *op)
 {
+	struct thread *t = this_thread();
+
 	op->skipped = !call_prepare(op);
-	if (op->kind > OP_PRCTL) own.faults = faults();
+	if (op->kind > OP_PRCTL || SHARED->uffd) count_faults(t);
 	if (op->skipped) return;
 	long result = call_make(op);
-	uint32_t now = faults();
-	op->faults = now - own.faults;
-	own.faults = now;
+	charge_faults(t, op);
 	op->error = result < 0 && result >= -4095 ? -result : 0;
 	op->result = op->error ? -1 : result;
 	if (op->kind > OP_PRCTL) call_finish();
 }
 
 /* Empties the batches of this CPU, in which pages wait to be put on a list, or on another, and are in use meanwhile: advice does so first. */
-static void drain_batches(void) { bare(SYS_madvise, HANDLER_PAGE, OPS_PG, MADV_COLD); }
+void drain_batches(void) { bare(SYS_madvise, HANDLER_PAGE, OPS_PG, MADV_COLD); }
 
 /* Carries out an operation in this process: the same way for all, so that only the operation can make a difference. */
-static void do_operation(struct op *op)
+void do_operation(struct op *op)
 {
 	if (op->kind == OP_FORK) { do_fork(op); return; }
 	if (op->kind != OP_TOUCH_READ && op->kind != OP_TOUCH_WRITE) { counted_call(op); return; }
+	struct thread *t = this_thread();
+	if (SHARED->uffd) count_faults(t);
 	op->signal = touch(op->arg[0], op->arg[1], op->kind == OP_TOUCH_WRITE, op->number + (op->by < 0 ? 0 : CHILD_STAMP));
-	uint32_t now = faults();
-	op->faults = now - own.faults;
-	own.faults = now;
-	op->code = own.code;
-	op->at = own.at;
+	charge_faults(t, op);
+	op->code = t->code;
+	op->at = t->at;
 }
 
 static void perform(struct op *op)
@@ -269,6 +292,7 @@ static void child_main(uint32_t number)
 	uint32_t seen = 1;
 
 	bare(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+	if (SHARED->uffd) threads_in_child();
 	bare(SYS_mprotect, HANDLER_PAGE, OPS_PG, PROT_NONE);
 	settle();
 	bare_ring(&slot->answer);
@@ -280,7 +304,7 @@ static void child_main(uint32_t number)
 		else {
 			struct op *op = &SHARED->ops[slot->op];
 			op->skipped = 0; /* its page is there and may be written, then */
-			own.faults = faults();
+			count_faults(this_thread());
 			perform(op);
 		}
 		bare_ring(&slot->answer);
@@ -334,14 +358,17 @@ static void executor_main(void)
 	build_surroundings();
 	bare(SYS_madvise, SHARED_AT, (offsetof(struct ops_shared, ops) + SHARED->nr_ops * sizeof(struct op) + OPS_PG - 1) & -OPS_PG, MADV_POPULATE_WRITE);
 	touch(0, 1, 0, 0);
+	if (SHARED->uffd) threads_begin();
 	settle();
 	SHARED->pid = bare(SYS_getpid);
 	bare_ring(&SHARED->answer);
 	for (;;) {
 		while (bare_wait(&SHARED->ask, seen, -1) != 0) {}
 		seen = SHARED->ask;
-		own.faults = faults();
-		if (SHARED->command == RUN)
+		count_faults(&own.main);
+		if (SHARED->command == RUN && SHARED->uffd)
+			for (uint32_t i = SHARED->from; i < SHARED->until; i++) threads_run(i);
+		else if (SHARED->command == RUN)
 			for (uint32_t i = SHARED->from; i < SHARED->until; i++) run(i);
 		else if (SHARED->viewed == MAX_CHILDREN) read_stamps();
 		else ask_child(&SHARED->child[SHARED->viewed], VIEW, 0);

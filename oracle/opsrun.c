@@ -31,6 +31,11 @@
 
 enum { MAX_SECONDS = 60, MOST_SWAP_SECONDS = 1, IN_BYTES = 65536, TICK_MS = 100, LINE = 512, STACK_LIMIT = 8 << 20 };
 
+#define FORMAT "# opfuzz format 1 "
+#define UFFD_FORMAT "# opfuzz-uffd format 1 "
+/* Of the swap device of a sequence with userfaultfd. */
+#define SWAP_PAGES (1UL << 18)
+
 static struct ops_shared *shared;
 static char (*texts)[LINE];
 static pid_t executor;
@@ -195,6 +200,7 @@ static void print_snapshot(uint32_t number)
 		out_decimal(k);
 		view_process(shared, k, shared->child[k].pid);
 	}
+	if (shared->uffd) uffd_print_contexts(shared, executor);
 	out_string("end\n");
 }
 
@@ -213,6 +219,9 @@ static int begin_sequence(uint32_t nr)
 	shared->prepared_fd = 0;
 	shared->filled = 0;
 	shared->pid = executor = 0;
+	shared->nr_uffds = 0;
+	for (int i = 0; i < NR_WORKERS; i++) shared->asleep[i] = 0;
+	for (int i = 0; i < MAX_CHILDREN; i++) shared->child[i].asleep = shared->child[i].seen_pid = 0;
 	bare_ring(&shared->spawn);
 	int dead = wait_for_answer(0);
 	executor = __atomic_load_n(&shared->pid, __ATOMIC_ACQUIRE);
@@ -284,6 +293,14 @@ static void set_overcommit(struct op *op)
 	op->error = guard_overcommit((int)op->arg[0]) == 0 ? 0 : EPERM;
 }
 
+static void print_op(uint32_t i)
+{
+	if (shared->uffd) {
+		uffd_print_op(shared, &shared->ops[i], texts[i]);
+		uffd_print_joins(shared, i);
+	} else out_op(&shared->ops[i], texts[i], shared->vec);
+}
+
 static void run_sequence(uint32_t nr)
 {
 	nr_snapshots = 0;
@@ -297,10 +314,10 @@ static void run_sequence(uint32_t nr)
 		until = end_of_stretch(from, nr);
 		shared->from = from;
 		shared->until = until;
-		shared->vec_used = 0;
+		shared->vec_used = shared->nr_joins = 0;
 		dead = until > from ? ops_ask(RUN) : 0;
 		if (dead) break;
-		for (uint32_t i = from; i < until; i++) out_op(&shared->ops[i], texts[i], shared->vec);
+		for (uint32_t i = from; i < until; i++) print_op(i);
 		if (until == nr) break;
 		struct op *op = &shared->ops[until];
 		if (op->kind == OP_MINCORE) continue;
@@ -328,7 +345,7 @@ static int add_line(const char *line, uint32_t nr)
 {
 	struct op *op = &shared->ops[nr];
 	const char *why = "too many operations";
-	int kind = nr < MAX_OPS ? ops_parse(line, op, &why) : -1;
+	int kind = nr < MAX_OPS ? ops_parse(line, op, shared->uffd, &why) : -1;
 
 	if (kind < 0) {
 		fprintf(stderr, "%s: %s", why, line);
@@ -357,7 +374,10 @@ static void read_header(const char *line)
 		exit(2);
 	}
 	shared->window_end = end;
-	shared->swap_pages = swap ? strtoul(swap + 6, NULL, 10) : 0;
+	const char *memfd = strstr(line, " memfd ");
+	shared->uffd = strncmp(line, UFFD_FORMAT, strlen(UFFD_FORMAT)) == 0;
+	shared->memfd_bytes = memfd ? strtoul(memfd + 7, NULL, 10) : 0;
+	shared->swap_pages = swap ? strtoul(swap + 6, NULL, 10) : shared->uffd ? SWAP_PAGES : 0;
 	out_string(line);
 }
 
@@ -391,7 +411,7 @@ static void read_sequences(void)
 	int open_sequence = 0;
 
 	while (read_line(line, sizeof(line))) {
-		int header = strncmp(line, "# opfuzz format 1 ", 18) == 0;
+		int header = strncmp(line, FORMAT, strlen(FORMAT)) == 0 || strncmp(line, UFFD_FORMAT, strlen(UFFD_FORMAT)) == 0;
 		if (!header && strcmp(line, "end of sequence\n") != 0) {
 			if (open_sequence) nr += add_line(line, nr);
 			continue;
