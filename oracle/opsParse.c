@@ -213,7 +213,8 @@ static int parse_call(const char *name, struct op *op, const char **why)
 	if (nr < calls[i].min_args || nr > calls[i].max_args) return -1;
 	normalise(op, name);
 	if (op->kind != OP_FORK) return 0;
-	op->arg[0] = strncmp(close + 1, " = child ", 9) == 0 ? strtoul(close + 10, NULL, 10) : MAX_CHILDREN;
+	/* Where children may be born late they are numbered in their order. */
+	op->arg[0] = !op->uffd && strncmp(close + 1, " = child ", 9) == 0 ? strtoul(close + 10, NULL, 10) : MAX_CHILDREN;
 	return 0;
 }
 

@@ -6,7 +6,8 @@
  */
 // Long because: one table of all modes.
 import { Prng } from '../base/prng.ts';
-import type { Weights } from './deck.ts';
+import { type ModeTable, SOMETIMES, STAPLES, VMA } from './modeTable.ts';
+import { SWAP, UFFD } from './swapModes.ts';
 import {
   ADVICE,
   FILE_ADVICE,
@@ -15,15 +16,11 @@ import {
   HUGE_ADVICE,
   MAPS,
   PAGE_ADVICE,
-  PROTECTIONS,
   RARE_MAPS,
-  REMAPS,
-  SWAP_ADVICE,
-  SWAP_MAPS,
 } from './weights.ts';
 
 /** The names of the modes. */
-export type FuzzModeName = 'vma' | 'fault' | 'fork' | 'thp' | 'limits' | 'files' | 'swap' | 'all';
+export type FuzzModeName = 'vma' | 'fault' | 'fork' | 'thp' | 'limits' | 'files' | 'swap' | 'uffd' | 'all';
 
 /** A mode as it is shown to the user. */
 export interface FuzzMode {
@@ -33,100 +30,6 @@ export interface FuzzMode {
   /** What a sequence of it needs of the machine: root, where it advises other processes, locks more than a user may, or sets limits; zram to swap to. */
   readonly needs: readonly ('root' | 'zram')[];
 }
-
-/** How a mode draws. */
-export interface ModeTable {
-  /** Names of weights: kinds of windows, see rangeTastes.ts. */
-  readonly windows: Weights;
-  /** Names of draws. */
-  readonly calls: Weights;
-  readonly advice: Weights;
-  readonly maps: Weights;
-  readonly protections: Weights;
-  readonly remaps: Weights;
-  /** Likelihoods of rows of `calls`, `advice` and `maps` to take part in a sequence at all; those not named do. */
-  readonly sometimes: Weights;
-  /** Rows that every sequence has. */
-  readonly staples: readonly string[];
-  /** Likelihood of arguments that are refused or rounded. */
-  readonly odd: number;
-  /** Children that may live at the same time. */
-  readonly children: number;
-  /** Likelihood that a child makes the call, where there is one. */
-  readonly turn: number;
-  /** Number of the mode in the seed. */
-  readonly stream: number;
-  /** What a sequence begins with besides a mapping of the whole window. */
-  readonly setup: 'nothing' | 'files' | 'limits' | 'swap';
-  /** Pages of the swap device that a sequence has; 0: none. */
-  readonly swapPages: number;
-}
-
-/** A gibibyte: never more than half of it is used, from which on the kernel keeps nothing in the swap cache. */
-const SWAP_PAGES = 1 << 18;
-
-/** What would spoil every sequence, or costs much, with the likelihood that a sequence has it. */
-const SOMETIMES: Weights = {
-  mseal: 0.05,
-  mdwe: 0.04,
-  memoryMerge: 0.08,
-  thpDisable: 0.1,
-  mlockall: 0.12,
-  munlockall: 0.3,
-  mlock: 0.5,
-  mlock2: 0.5,
-  MADV_PAGEOUT: 0.1,
-  MADV_COLLAPSE: 0.4,
-  MADV_MERGEABLE: 0.3,
-  MADV_UNMERGEABLE: 0.3,
-  'MAP_PRIVATE|MAP_GROWSDOWN': 0.25,
-  'MAP_PRIVATE|MAP_GROWSDOWN|MAP_NORESERVE': 0.25,
-  MAP_DROPPABLE: 0.25,
-  'MAP_DROPPABLE|MAP_POPULATE': 0.25,
-  'MAP_DROPPABLE|MAP_LOCKED': 0.25,
-};
-
-const STAPLES = ['mmap', 'touch_write', 'MAP_PRIVATE', 'PROT_READ|PROT_WRITE'];
-
-const VMA: ModeTable = {
-  windows: { '0': 85, '1': 15 },
-  calls: {
-    mmap: 180,
-    munmap: 42,
-    mprotect: 140,
-    mremap: 170,
-    madvise: 150,
-    touch_write: 60,
-    touch_read: 24,
-    mlock: 9,
-    mlock2: 8,
-    munlock: 14,
-    mlockall: 3,
-    munlockall: 2,
-    name: 10,
-    mseal: 9,
-    msync: 5,
-    mincore: 5,
-    mdwe: 2,
-    memoryMerge: 4,
-    process_madvise: 10,
-    fork: 8,
-    child_exit: 7,
-    nop: 1,
-  },
-  advice: ADVICE,
-  maps: { ...MAPS, ...RARE_MAPS },
-  protections: PROTECTIONS,
-  remaps: REMAPS,
-  sometimes: SOMETIMES,
-  staples: STAPLES,
-  odd: 0.05,
-  children: 2,
-  turn: 0.15,
-  stream: 1,
-  setup: 'nothing',
-  swapPages: 0,
-};
 
 const FAULT: ModeTable = {
   ...VMA,
@@ -299,51 +202,6 @@ const FILES: ModeTable = {
   setup: 'files',
 };
 
-const SWAP: ModeTable = {
-  ...VMA,
-  windows: { '0': 70, '1': 15, '2': 15 },
-  calls: {
-    madvise: 240,
-    touch_write: 130,
-    touch_read: 120,
-    mmap: 70,
-    munmap: 24,
-    mprotect: 60,
-    mremap: 60,
-    fork: 50,
-    child_exit: 40,
-    process_vm_readv: 20,
-    process_vm_writev: 24,
-    process_madvise: 24,
-    mlock: 8,
-    mlock2: 6,
-    munlock: 14,
-    mincore: 14,
-    ftruncate: 8,
-    fallocate: 10,
-    file_write: 8,
-    shmat: 4,
-    shmdt: 3,
-  },
-  advice: SWAP_ADVICE,
-  maps: SWAP_MAPS,
-  sometimes: {
-    MADV_COLLAPSE: 0.25,
-    mlock: 0.4,
-    mlock2: 0.3,
-    'MAP_PRIVATE|MAP_GROWSDOWN': 0.1,
-    MAP_DROPPABLE: 0.25,
-    shmat: 0.3,
-  },
-  staples: [...STAPLES, 'madvise', 'MADV_PAGEOUT'],
-  odd: 0.006,
-  children: 3,
-  turn: 0.4,
-  stream: 7,
-  setup: 'swap',
-  swapPages: SWAP_PAGES,
-};
-
 /** By name, without `all`. */
 export const MODE_TABLES: Readonly<Record<Exclude<FuzzModeName, 'all'>, ModeTable>> = {
   vma: VMA,
@@ -353,6 +211,7 @@ export const MODE_TABLES: Readonly<Record<Exclude<FuzzModeName, 'all'>, ModeTabl
   limits: LIMITS,
   files: FILES,
   swap: SWAP,
+  uffd: UFFD,
 };
 
 /** The modes, in the order in which they are shown. */
@@ -390,6 +249,11 @@ export const FUZZ_MODES: readonly FuzzMode[] = [
   {
     name: 'swap',
     what: 'Memory that is written out to swap, private and shared: brought back, copied, moved, marked, given up.',
+    needs: ['root', 'zram'],
+  },
+  {
+    name: 'uffd',
+    what: 'Threads that sleep in userfaultfd and who wakes them: every ioctl, markers, events, children, MOVE, PAGEMAP_SCAN, swap.',
     needs: ['root', 'zram'],
   },
   { name: 'all', what: 'Each sequence in one of the other modes, drawn from its seed.', needs: ['root'] },

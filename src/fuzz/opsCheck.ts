@@ -25,12 +25,14 @@ export interface LogCheck {
 }
 
 /** The first line of a sequence. */
-export const isHeader = (line: string): boolean => line.startsWith('# opfuzz format 1 ');
+export const isHeader = (line: string): boolean => HEADER.test(line);
+
+const HEADER = /^# opfuzz(-uffd)? format 1 /;
 
 /** Takes the output of a run of several sequences, or a file of several, apart. Comments before and between them are left out. */
 export function logsIn(output: string): string[] {
   return output
-    .split(/^(?=# opfuzz format 1 )/m)
+    .split(/^(?=# opfuzz(?:-uffd)? format 1 )/m)
     .filter((log) => isHeader(log))
     .map((log) =>
       log

@@ -7,9 +7,10 @@
 import { Prng } from '../base/prng.ts';
 import { hex, PAGE_SIZE } from '../base/units.ts';
 import { Deck, type Weights } from './deck.ts';
-import type { ModeTable } from './modes.ts';
+import type { ModeTable } from './modeTable.ts';
 import { type Grid, OpsWindow, type PageAccess, type PageRange } from './opsWindow.ts';
 import { RANGE_TASTES, type WindowKind } from './rangeTastes.ts';
+import { UFFD_PROFILES, UffdNotes } from './uffdNotes.ts';
 import { ODD_PROTECTIONS, ODD_REMAPS } from './weights.ts';
 
 /** Where the window of every sequence begins. */
@@ -58,6 +59,8 @@ export class Scene {
   readonly hasRegular: boolean;
   /** A mapping that is more than the machine has is still there. */
   hasEnormous = false;
+  /** What a sequence with userfaultfd remembers, else null. */
+  readonly uffd: UffdNotes | null;
   /** A limit on address space was set. */
   hasSpaceLimit = false;
   readonly #windows = new Map<number, OpsWindow>();
@@ -77,12 +80,14 @@ export class Scene {
     if (this.hasRegular) for (const row of ['MADV_REMOVE', 'MADV_PAGEOUT']) left.add(row);
     // What is drawn of little meets itself more often: some bugs show only so.
     const share = this.chance(MEAGRE) ? LEFT_OUT : 0;
+    this.uffd = mode.setup === 'uffd' ? new UffdNotes(this) : null;
     const deck = (weights: Weights): Deck => {
       const rows = Object.entries(weights).filter(([name]) => !left.has(name));
       const kept = rows.filter(([name]) => !this.chance(share) || mode.staples.includes(name));
       return new Deck(Object.fromEntries(kept.length === 0 ? rows : kept));
     };
-    this.calls = deck(mode.calls);
+    const profile = this.uffd === null ? {} : (UFFD_PROFILES[this.uffd.profile]?.calls ?? {});
+    this.calls = deck({ ...mode.calls, ...profile });
     this.advice = deck(mode.advice);
     this.maps = deck(mode.maps);
     this.protections = deck(mode.protections);

@@ -5,11 +5,12 @@
  * Mode, seed and number of operations are the whole sequence; the model has no part in it, and neither have clock or machine.
  * Cost   a few microseconds an operation
  */
-import { hex } from '../base/units.ts';
+import { hex, PAGE_SIZE } from '../base/units.ts';
 import { FILE_DRAWS, filesSetup } from './drawFiles.ts';
 import { type Draw, MEMORY_DRAWS } from './drawMemory.ts';
 import { PAGE_DRAWS } from './drawPages.ts';
 import { limitsSetup, PROCESS_DRAWS } from './drawProcess.ts';
+import { UFFD_DRAWS, uffdSetup } from './drawUffd.ts';
 import { type FuzzModeName, MODE_TABLES, modeOf } from './modes.ts';
 import { Scene, SELF, WINDOW } from './scene.ts';
 
@@ -29,6 +30,7 @@ export const DRAWS: Readonly<Record<string, Draw>> = {
   ...PAGE_DRAWS,
   ...PROCESS_DRAWS,
   ...FILE_DRAWS,
+  ...UFFD_DRAWS,
 };
 
 /** What only the first process does. */
@@ -59,12 +61,15 @@ function setup(scene: Scene): (readonly string[])[] {
 export function fuzzSequence({ mode, seed, ops, every }: FuzzOptions): readonly string[] {
   const scene = new Scene(MODE_TABLES[modeOf(mode, seed)], seed);
   const end = hex(scene.window.at(scene.window.pages));
+  const what = `format 1 seed ${seed} ops ${ops} window ${hex(WINDOW)}-${end} mode ${scene.kind}`;
   const swap = scene.mode.swapPages === 0 ? '' : ` swap ${scene.mode.swapPages}`;
-  const lines = [
-    `# opfuzz format 1 seed ${seed} ops ${ops} window ${hex(WINDOW)}-${end} mode ${scene.kind}${swap}`,
-    'snapshot 0',
-  ];
-  const first = setup(scene);
+  const { uffd } = scene;
+  const lines =
+    uffd === null
+      ? [`# opfuzz ${what}${swap}`]
+      : [`# opfuzz-uffd ${what} profile ${uffd.profile} memfd ${uffd.memfdPages * PAGE_SIZE}`];
+  lines.push('snapshot 0');
+  const first = uffd === null ? setup(scene) : uffdSetup(scene);
   for (let number = 1; number <= ops; number++) {
     const begun = first.shift();
     if (begun === undefined) scene.takeTurn();

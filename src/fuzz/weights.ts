@@ -139,6 +139,35 @@ export const SWAP_ADVICE: Weights = {
   MADV_DOFORK: 3,
 };
 
+/** Advice where userfaultfd looks on. */
+export const UFFD_ADVICE: Weights = {
+  MADV_DONTNEED: 40,
+  MADV_PAGEOUT: 30,
+  MADV_FREE: 10,
+  MADV_REMOVE: 8,
+  MADV_WILLNEED: 4,
+  MADV_COLD: 4,
+  MADV_POPULATE_READ: 14,
+  MADV_POPULATE_WRITE: 16,
+  MADV_GUARD_INSTALL: 16,
+  MADV_GUARD_REMOVE: 8,
+  MADV_HUGEPAGE: 10,
+  MADV_NOHUGEPAGE: 2,
+  MADV_COLLAPSE: 7,
+  MADV_DONTNEED_LOCKED: 4,
+  MADV_DONTFORK: 3,
+  MADV_DOFORK: 2,
+  MADV_WIPEONFORK: 2,
+  MADV_KEEPONFORK: 1,
+};
+
+/** Protections where userfaultfd looks on. */
+export const UFFD_PROTECTIONS: Weights = {
+  'PROT_READ|PROT_WRITE': 88,
+  PROT_READ: 8,
+  PROT_NONE: 4,
+};
+
 /** Protections of mmap() and mprotect(). */
 export const PROTECTIONS: Weights = {
   'PROT_READ|PROT_WRITE': 72,

@@ -32,6 +32,7 @@ const SEEDS: Readonly<Record<Exclude<FuzzModeName, 'all'>, number>> = {
   limits: 40,
   files: 40,
   swap: 20,
+  uffd: 60,
 };
 const OPS = 200;
 const RECORDED = 'test/recordings/opfuzz-uffd';

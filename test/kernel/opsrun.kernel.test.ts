@@ -20,6 +20,7 @@ const BATCHES: readonly (readonly [mode: FuzzModeName, nr: number, ops: number, 
   ['limits', 10, 200, 25],
   ['files', 15, 200, 25],
   ['swap', 16, 200, 25],
+  ['uffd', 16, 200, 25],
   ['all', 6, 400, 50],
 ];
 
@@ -30,7 +31,7 @@ describe.runIf(why === null)('model and running kernel', () => {
   const run = opsKernel(why === null ? buildOpsrun() : '');
 
   // Sequences with swap have a device of their own.
-  const possible = BATCHES.filter(([mode]) => !HAS_SWAP || (mode !== 'swap' && mode !== 'all'));
+  const possible = BATCHES.filter(([mode]) => !HAS_SWAP || !['swap', 'uffd', 'all'].includes(mode));
   it.each(possible)('agree in random sequences: %s', (mode, nr, ops, every) => {
     const seeds = Array.from({ length: nr }, (_, i) => shift + 1 + i);
     // What paging out does on a machine with swap space is not what it does on the model's.

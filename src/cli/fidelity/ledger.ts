@@ -61,7 +61,7 @@ export function gatherLedger(root: string, lines: readonly CountedLine[]): Ledge
     kernels: kernelParts(lines),
     fixed: {
       cases: (text('test/spec/fuzzed.cases').match(/^\+ FZ\d+ /gm) ?? []).length,
-      sequences: (text('test/spec/fuzzed.ops').match(/^# opfuzz format 1 /gm) ?? []).length,
+      sequences: (text('test/spec/fuzzed.ops').match(/^# opfuzz(-uffd)? format 1 /gm) ?? []).length,
     },
     accepted: JSON.parse(text('fidelity/accepted.json') || '[]') as Accepted[],
     notModelled: refusedByName(text('docs/scope.md')),

@@ -31,7 +31,7 @@ const INTERNALS = '--internals';
 const END = 'end of sequence';
 /** A marker is shorter. */
 const MARKER_BYTES = 256;
-const HEADER = '# opfuzz format 1 ';
+const HEADER = '# opfuzz';
 
 const textOf = (sequences: readonly Sequence[]): string =>
   sequences.map((lines) => `${lines.join('\n')}\n${END}\n`).join('');
