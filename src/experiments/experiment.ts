@@ -5,6 +5,7 @@ import type { CostTable } from '../machine/index.ts';
 import type { ItemsRun } from '../whatif/runInput.ts';
 import type { Param, Params } from '../workloads/index.ts';
 import type { Tracker } from './lostPages.ts';
+import type { Way } from './movePages.ts';
 import type { Asked } from './protectFigures.ts';
 import type { ProtectResult } from './protectRange.ts';
 import type { Row } from './row.ts';
@@ -23,6 +24,12 @@ export interface KernelLoads {
   slide(load: { pages: number; sources: string }): number;
   /** Protects a range, and writes to it. */
   protect(load: Asked): ProtectResult;
+  /** Returns the nanoseconds a page of UFFDIO_COPY or UFFDIO_MOVE, `batch` pages an ioctl. */
+  nsAPage(load: { readonly way: Way; readonly batch: number }): number;
+  /** Returns how many vmas a process has when mprotect fails for their number. */
+  vmasAtLimit(): number;
+  /** Returns 1 if mremap of a heap of three vmas is refused with EFAULT, else 0. */
+  moveRefused(isArmed: boolean): number;
   /** Returns how many stores nobody hears of. */
   lostStores(load: { readonly tracker: Tracker; readonly pages: number }): number;
 }

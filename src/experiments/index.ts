@@ -2,14 +2,16 @@
  * The experiments there are, one for each seed that is modelled.
  */
 import type { Experiment } from './experiment.ts';
+import { SEED_000 } from './seed000.ts';
 import { SEED_001 } from './seed001.ts';
 import { SEED_004 } from './seed004.ts';
 
 export type { Experiment, ExperimentInput, KernelLoads, Recording, Reproduction } from './experiment.ts';
 export type { Tracker } from './lostPages.ts';
+export type { Way } from './movePages.ts';
 export type { Asked } from './protectFigures.ts';
 export type { ProtectResult } from './protectRange.ts';
 export type { Row } from './row.ts';
 
 /** Every experiment, by seed. */
-export const EXPERIMENTS: readonly Experiment[] = [SEED_001, SEED_004];
+export const EXPERIMENTS: readonly Experiment[] = [SEED_000, SEED_001, SEED_004];

@@ -75,6 +75,16 @@ describe('reproduce 004', () => {
     expect(markdown).toMatch(/\*\*\d+ of \d+ rows hold\*\*\n$/);
   });
 
+  it.each([
+    ['000', { heap: 2, batch: 16, live: 64 }],
+    ['001', { gib: 1, later: 4, tracked: 64 }],
+  ])('prints the table of seed %s', (seed, small) => {
+    const { status, stdout } = faultline(['reproduce', seed, '--quiet', ...params(small)]);
+    expect(stdout).toMatch(/\n(\d+) of \1 rows hold\n$/);
+    expect(status).toBe(0);
+    expectGolden(`reproduce-${seed}.txt`, stdout);
+  });
+
   it('prints the same each time, progress only to standard error', () => {
     const args = ['reproduce', '004', ...params({ ...SMALL, recordings: 'none' })];
     const [one, other] = [faultline(args), faultline([...args, '--quiet'])];
@@ -96,7 +106,7 @@ describe('reproduce 004', () => {
   });
 
   it.each([
-    [['reproduce', '005'], "there is no experiment for seed '005'\nwanted: one of 001, 004, or all\n"],
+    [['reproduce', '005'], "there is no experiment for seed '005'\nwanted: one of 000, 001, 004, or all\n"],
     [['reproduce', '004', '--param', 'x=1'], "seed 004 has no parameter 'x'\nwanted: one of pages, "],
     [['reproduce', '004', '--param', 'pages'], '--param pages has no value\nwanted: pages=NUMBER'],
     [

@@ -12,7 +12,7 @@ import { UsageError } from '../../base/assert.ts';
 import type { KernelLoads } from '../../experiments/index.ts';
 
 /** The programs of oracle/experiments. */
-type LoadProgram = 'mergeLoads' | 'protectRange';
+type LoadProgram = 'mergeLoads' | 'movePages' | 'protectRange';
 /** Runs one of them and returns the numbers that it prints. */
 type RunProgram = (program: LoadProgram, args: readonly (string | number)[], input?: string) => number[];
 
@@ -69,6 +69,9 @@ function loadsOf(run: RunProgram): KernelLoads {
       );
       return { prefaultNs, protectNs, unprotectNs, tableBytes: kib * 1024, writeNs, writeFaults };
     },
+    nsAPage: ({ way, batch }) => one('movePages', ['cost', way, batch]) / 1000,
+    vmasAtLimit: () => one('movePages', ['limit']),
+    moveRefused: (isArmed) => one('movePages', ['refused', isArmed ? 1 : 0]),
     lostStores: ({ tracker, pages }) => one('protectRange', ['lost', tracker, pages]),
   };
 }
