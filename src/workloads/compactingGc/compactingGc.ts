@@ -12,6 +12,7 @@ import { UsageError } from '../../base/assert.ts';
 import { Prng } from '../../base/prng.ts';
 import { PAGE_SIZE } from '../../base/units.ts';
 import { type Running, type Thread, WaitQueue } from '../../machine/index.ts';
+import { DEFAULT_CONFIG } from '../../mm/index.ts';
 import type { Figures, ThreadedWorkload } from '../threaded.ts';
 import { numberParam, type Params, SEED_PARAM, seededBy } from '../workload.ts';
 import { figure } from './access.ts';
@@ -210,6 +211,7 @@ export const COMPACTING_GC: ThreadedWorkload = {
   machine: (params) => ({
     contents: 'bytes',
     config: {
+      maxMapCount: numberParam(params, 'maps'),
       totalSwapPages:
         numberParam(params, 'cold') === 0 ? 0 : 2 * Math.ceil(numberParam(params, 'heap') / PAGE_SIZE),
     },
@@ -261,9 +263,10 @@ export const COMPACTING_GC: ThreadedWorkload = {
       text: 'the heap is registered in each pause, or once and for good',
       choices: ['each', 'once'],
     },
+    maps: { default: DEFAULT_CONFIG.maxMapCount, unit: 'vmas', text: 'vm.max_map_count', min: 16 },
     cycles: { default: 3, unit: 'cycles', text: 'how often the collector runs', min: 1 },
     think: { default: 200, unit: 'ns', text: 'what a mutator computes for each operation' },
-    work: { default: 20, unit: 'ns', text: 'the own work of the collector for each object' },
+    work: { default: 50, unit: 'ns', text: 'the own work of the collector for each object' },
     inject: {
       default: 'none',
       unit: '',
