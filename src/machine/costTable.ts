@@ -239,6 +239,8 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
 
   'uffd-fault': { call: ASKING },
   'uffd-fault-page': { call: PAGE_IN_VAIN },
+  // Clearing is all but all of it.
+  'uffd-fault-huge-page': { call: figure('clear_2m_cold') },
   // A fault answered by COPY in the handler, less signal, ioctl, and the page that the write took in vain.
   'uffd-signal': {
     call: [figure('signal_self'), figure('uffd_copy_1'), PAGE_IN_VAIN].reduce(

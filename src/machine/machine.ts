@@ -17,6 +17,7 @@ import { Mm } from '../mm/mm.ts';
 import { OK, type SysResult, type Why } from '../mm/result.ts';
 import { finished } from '../mm/uffdContext.ts';
 import { announceNext, takeAnnouncements } from '../mm/uffdEvents.ts';
+import { uffdRelease } from '../mm/userfaultfd.ts';
 import type { FileObject } from '../mm/vma.ts';
 import type { WaitingCall } from '../mm/waitingCalls.ts';
 import { CallCharges } from './callCharges.ts';
@@ -312,6 +313,9 @@ export class Machine {
     process.threads.clear();
     this.#processes.delete(process.pid);
     this.#leaveMm(process, true);
+    // Its descriptors are closed after its memory is gone.
+    for (const context of process.files.contexts)
+      if (!this.processes.some(({ files }) => files.has(context))) uffdRelease(context);
     return DONE;
   }
 

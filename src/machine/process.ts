@@ -29,6 +29,10 @@ export class FileTable {
       if (descriptor.kind === 'uffd' && descriptor.context === context) return true;
     return false;
   }
+  /** Returns the userfaultfds that are open. */
+  get contexts(): UffdContext[] {
+    return [...this.#open.values()].flatMap((each) => (each.kind === 'uffd' ? [each.context] : []));
+  }
   /** Opens `fd`; what was there before is closed. */
   set(fd: number, descriptor: Descriptor): void {
     this.#open.set(fd, descriptor);

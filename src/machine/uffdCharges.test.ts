@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { COSTS, measured } from '../../test/support/calibration.ts';
 import {
   MADV_DONTNEED,
+  MADV_HUGEPAGE,
   MADV_PAGEOUT,
   MAP_ANONYMOUS,
   MAP_PRIVATE,
@@ -14,7 +15,7 @@ import {
   UFFD_FEATURE_WP_UNPOPULATED,
 } from '../abi/userfaultfd.ts';
 import { PAGE_SIZE } from '../base/units.ts';
-import { Kernel, LINUX_6_18, type PathName, UffdContext } from '../mm/index.ts';
+import { FACT, Kernel, LINUX_6_18, type PathName, UffdContext } from '../mm/index.ts';
 import { Machine } from './machine.ts';
 import type { UffdRequest } from './uffdOp.ts';
 
@@ -85,7 +86,9 @@ const [MISSING, WP] = [1, 2];
 describe('an ioctl of userfaultfd costs what was measured', () => {
   it('COPY, of one page and of 64', () => {
     const s = scene(0, MISSING);
-    touch(s, s.source, LEN);
+    touch(s, s.source, 2 * LEN);
+    // Pages that were given back a moment ago, as when it was measured.
+    s.machine.apply(PID, { call: 'madvise', addr: s.source + LEN, len: LEN, advice: MADV_DONTNEED });
     const copy = (page: number, pages: number): number =>
       priced(s, () =>
         ioctl(s, {
@@ -179,6 +182,17 @@ describe('a fault in registered memory', () => {
     const s = scene(UFFD_FEATURE_SIGBUS, MISSING);
     expect(priced(s, () => touch(s, s.heap, PAGE_SIZE, 'read')).paths).not.toContain('uffd-fault-page');
     expect(priced(s, () => touch(s, s.heap, PAGE_SIZE)).paths).toContain('uffd-fault-page');
+  });
+  it('takes 2 MiB in vain where they could be mapped at once, until there is a table', () => {
+    const s = scene(UFFD_FEATURE_SIGBUS, MISSING);
+    s.machine.apply(PID, { call: 'madvise', addr: s.heap, len: LEN, advice: MADV_HUGEPAGE });
+    const { facts } = s.machine.kernel.work;
+    const fault = () => priced(s, () => touch(s, s.heap, PAGE_SIZE)).paths;
+    expect(fault()).toContain('uffd-fault-huge-page');
+    expect(facts[FACT.hugePagesFreed]).toBe(1);
+    ioctl(s, { name: 'UFFDIO_ZEROPAGE', start: s.heap + PAGE_SIZE, len: PAGE_SIZE, mode: 0 });
+    expect(fault()).toContain('uffd-fault-page');
+    expect([facts[FACT.hugePagesAllocated], facts[FACT.pagesAllocated]]).toEqual([1, 513]);
   });
   it('of a protected page that is let through, and of a marker, costs what was measured', () => {
     const s = scene(UFFD_FEATURE_WP_ASYNC + UFFD_FEATURE_WP_UNPOPULATED, WP);

@@ -22,7 +22,7 @@ import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR } from '../abi/mman.ts';
 import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE, pageFloor } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { fileFault } from './fileFault.ts';
-import { FRAME_DIRTY } from './frames.ts';
+import { FRAME_DIRTY, HUGE_PAGES } from './frames.ts';
 import { accessHuge, canFaultHuge, faultHuge, splitPmd } from './hugeMemory.ts';
 import { waitForMigration } from './migration.ts';
 import type { Mm } from './mm.ts';
@@ -236,6 +236,7 @@ function newHuge(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): FaultRes
   if ((vma.flags & VM_UFFD_MISSING) === 0) return count(mm, faultHuge(mm, vma, page, request), request);
   prepareAnonVma(mm.kernel, vma);
   mm.pages.makePmdPage(page);
+  if (request.access === 'write') countInVain(mm, HUGE_PAGES);
   return deliver(mm, vma, request, 'missing');
 }
 
@@ -327,12 +328,19 @@ function missing(mm: Mm, vma: Vma, page: Addr, request: AccessRequest, wp = 0): 
   return came === 'ask-minor' ? deliver(mm, vma, request, 'minor') : count(mm, came, request);
 }
 
-/** A store to anonymous memory takes a page before it asks user space, and gives it back. Linux: do_anonymous_page() */
-function countInVain({ kernel: { work } }: Mm): void {
-  work.count(FACT.pagesAllocated);
-  work.count(FACT.pagesZeroed);
-  work.count(FACT.pagesFreed);
-  work.charge(PATH['uffd-fault-page'], 1);
+/**
+ * A store to anonymous memory takes a page before it asks user space, or 512 where they could be mapped at once, and gives them back. Linux:
+ * do_anonymous_page(), __do_huge_pmd_anonymous_page()
+ */
+function countInVain({ kernel: { work } }: Mm, pages = 1): void {
+  work.count(FACT.pagesAllocated, pages);
+  work.count(FACT.pagesZeroed, pages);
+  work.count(FACT.pagesFreed, pages);
+  if (pages > 1) {
+    work.count(FACT.hugePagesAllocated);
+    work.count(FACT.hugePagesFreed);
+  }
+  work.charge(PATH[pages > 1 ? 'uffd-fault-huge-page' : 'uffd-fault-page'], 1);
 }
 
 /** Hands the fault to user space. */

@@ -258,6 +258,7 @@ const PATH_NAMES = [
   // part of one that gets SIGBUS that is not the signal.
   'uffd-fault',
   'uffd-fault-page',
+  'uffd-fault-huge-page',
   'uffd-signal',
   'uffd-read',
   /** A store to a marker that is let through: what its two faults are more than those of a new page and of one that may be written. */

@@ -11,7 +11,6 @@
  * mmap_lock for reading, and is carried out at once, as every call.
  *
  * Linux   fs/userfaultfd.c, mm/userfaultfd.c; ioctl_userfaultfd(2)
- * Left out   descriptors that a process leaves open when it ends are closed by whoever closes the userfaultfd
  */
 import { UFFD_API } from '../../abi/userfaultfd.ts';
 import { must, UsageError } from '../../base/assert.ts';
@@ -29,7 +28,6 @@ import {
   type UffdMessage,
   type UffdMoveRequest,
   uffdMove,
-  uffdRelease,
   uffdWriteProtect,
   VM_SHARED,
 } from '../../mm/index.ts';
@@ -77,10 +75,6 @@ export class Userfaultfd implements Pollable {
   /** Closes it. With the last descriptor everything registered is unregistered, and everybody who waits goes on. */
   *close(t: Thread): Running<void> {
     yield* t.call({ call: 'close', fd: this.fd });
-    const { machine } = t.simulation;
-    if (machine.processes.some(({ files }) => files.has(this.context))) return;
-    uffdRelease(this.context);
-    yield* t.owe(0);
   }
 
   /** Tells whether a read would get a message. */

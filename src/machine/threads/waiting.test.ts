@@ -202,6 +202,29 @@ describe('a call that has to announce what it does waits until that was read', (
   });
 });
 
+describe('the end of a process', () => {
+  it('closes its userfaultfds: who waits for them, in other processes, goes on', () => {
+    const log: string[] = [];
+    const simulation = new Simulation({ calibration: CALIBRATION, jitter: 0 });
+    simulation.start('main', function* (t) {
+      const heap = yield* t.mmap(LEN);
+      const uffd = yield* Userfaultfd.open(t);
+      yield* uffd.register(t, heap, LEN, MISSING);
+      const monitor = yield* t.fork('monitor', function* (m) {
+        log.push(told(yield* uffd.read(m), heap));
+        yield* m.sleep(50_000);
+        log.push('monitor ends');
+      });
+      yield* uffd.close(t);
+      yield* t.write(heap, 5);
+      log.push('written');
+      yield* t.join(monitor);
+    });
+    simulation.run();
+    expect(log).toEqual(['fault 0 flags 1', 'monitor ends', 'written']);
+  });
+});
+
 describe('a call that meets missing pages waits for each, in order', () => {
   const all = [0, 1, 2, 3].map((i) => `fault ${i} flags 1`);
   const calls: readonly (readonly [string, readonly string[], (scene: Scene) => Running<unknown>])[] = [
