@@ -4,8 +4,8 @@
  * Cost    8 bytes for each page of 64 neighbours of which one holds a word
  */
 
-/** Pages that are kept together. */
-const CHUNK = 64;
+/** Neighbouring pages that are kept together. */
+const GROUP = 64;
 
 /** A page that holds one word here and another one there. */
 export interface Difference {
@@ -16,41 +16,60 @@ export interface Difference {
 
 /** Words by page number. */
 export class PageWords {
-  readonly #chunks = new Map<number, Float64Array>();
+  /** Where the words of a group begin, by the number of the group. */
+  readonly #starts = new Map<number, number>();
+  #words = new Float64Array(16 * GROUP);
+  /** The group that was looked up last, and where it begins (-1: it has none). */
+  #group = -1;
+  #start = -1;
 
+  #startOf(group: number): number {
+    if (group !== this.#group) {
+      this.#group = group;
+      this.#start = this.#starts.get(group) ?? -1;
+    }
+    return this.#start;
+  }
   /** Returns the word of `page`; 0 unless it was given one. */
   get(page: number): number {
-    return this.#chunks.get(Math.floor(page / CHUNK))?.[page % CHUNK] ?? 0;
+    const start = this.#startOf(Math.floor(page / GROUP));
+    return start < 0 ? 0 : (this.#words[start + (page % GROUP)] as number);
   }
   /** Gives `page` a word. */
   set(page: number, word: number): void {
-    const key = Math.floor(page / CHUNK);
-    let chunk = this.#chunks.get(key);
-    if (chunk === undefined) {
+    const group = Math.floor(page / GROUP);
+    let start = this.#startOf(group);
+    if (start < 0) {
       if (word === 0) return;
-      chunk = new Float64Array(CHUNK);
-      this.#chunks.set(key, chunk);
+      start = this.#starts.size * GROUP;
+      this.#starts.set(group, start);
+      this.#start = start;
+      if (start === this.#words.length) this.#grow();
     }
-    chunk[page % CHUNK] = word;
+    this.#words[start + (page % GROUP)] = word;
+  }
+  #grow(): void {
+    const words = new Float64Array(2 * this.#words.length);
+    words.set(this.#words);
+    this.#words = words;
   }
   /** Iterates over the pages that may hold something, ascending: all of each group in which one was given a word. */
   *pages(): Generator<number> {
-    for (const key of this.#keys()) for (let i = 0; i < CHUNK; i++) yield key * CHUNK + i;
+    for (const group of this.#groups()) for (let i = 0; i < GROUP; i++) yield group * GROUP + i;
   }
-  #keys(): number[] {
-    return [...this.#chunks.keys()].sort((a, b) => a - b);
+  #groups(): number[] {
+    return [...this.#starts.keys()].sort((a, b) => a - b);
   }
   /** Returns the pages that hold another word in `other`, ascending. */
   differences(other: PageWords): Difference[] {
     const found: Difference[] = [];
-    const keys = [...new Set([...this.#keys(), ...other.#keys()])].sort((a, b) => a - b);
-    for (const key of keys) {
-      const [mine, its] = [this.#chunks.get(key), other.#chunks.get(key)];
-      for (let i = 0; i < CHUNK; i++) {
-        const [here, there] = [mine?.[i] ?? 0, its?.[i] ?? 0];
-        if (here !== there) found.push({ page: key * CHUNK + i, here, there });
-      }
-    }
-    return found;
+    const note = (page: number): void => {
+      const [here, there] = [this.get(page), other.get(page)];
+      if (here !== there) found.push({ page, here, there });
+    };
+    for (const group of this.#groups()) for (let i = 0; i < GROUP; i++) note(group * GROUP + i);
+    for (const group of other.#groups())
+      if (this.#startOf(group) < 0) for (let i = 0; i < GROUP; i++) note(group * GROUP + i);
+    return found.sort((a, b) => a.page - b.page);
   }
 }
