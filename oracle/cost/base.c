@@ -99,7 +99,7 @@ static void by_pipe(struct series *s, int cpu)
 	for (begin(); more(s, 100);) {
 		struct span t = span_begin();
 		for (int i = 0; i < TURNS; i++) must(write(game.there[1], &byte, 1) == 1 && read(game.back[0], &byte, 1) == 1 ? 0 : -1, "pipe");
-		add(s, span_passed(&t) / (2 * TURNS));
+		add(s, (cpu == own_cpu ? span_shared(&t) : span_passed(&t)) / (2 * TURNS));
 	}
 	byte = 'q';
 	must(write(game.there[1], &byte, 1), "pipe");
@@ -139,7 +139,7 @@ static void by_futex(struct series *s, int cpu, struct series *call)
 			futex(&game.turn, FUTEX_WAKE, 1);
 			while (atomic_load(&game.turn) == 1) futex(&game.turn, FUTEX_WAIT, 1);
 		}
-		add(s, span_passed(&t) / (2 * TURNS));
+		add(s, (cpu == own_cpu ? span_shared(&t) : span_passed(&t)) / (2 * TURNS));
 	}
 	for (begin(); call && more(call, 40);) {
 		usleep(500);

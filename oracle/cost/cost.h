@@ -46,14 +46,16 @@ void cannot(const char *names, const char *why);
 uint64_t now_ns(void);
 /* One stretch of time. */
 struct span {
-	uint64_t wall, cpu;
+	uint64_t wall, cpu, shared;
 	long switches;
 };
 struct span span_begin(void);
 /* Nanoseconds since then without the reading of the clock. */
 double span_end(const struct span *s);
-/* The same for what waits: the time that passed, whoever ran meanwhile. */
+/* The same for what waits for another CPU: the time that passed, whoever ran meanwhile. */
 double span_passed(const struct span *s);
+/* The same for threads and children that take turns on one CPU: what they used together, if others ran in between. */
+double span_shared(const struct span *s);
 
 /* Ends the program when a call failed. */
 long must(long result, const char *what);
@@ -88,6 +90,9 @@ long scan_written(int pagemap, void *p, size_t len, bool protect);
 bool setup_swap(void);
 bool setup_huge_pages(void);
 void setup_undo(void);
+
+/* scenario.c */
+void run_scenarios(int rounds);
 
 /* Groups. */
 void measure_base(void);

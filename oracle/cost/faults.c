@@ -164,6 +164,38 @@ static void huge_faults(char *p)
 	}
 }
 
+/* One block after the other, each given back before the next: it comes out of the cache. */
+static void hot_blocks(char *p)
+{
+	struct series *write = series("fault_thp_write_hot"), *copy = series("fault_thp_zero_to_write_hot");
+
+	for (begin(); more(write, 80);) {
+		struct span t = span_begin();
+		*(volatile char *)p = 1;
+		add(write, span_end(&t));
+		discard(p, HUGE_PAGE);
+		(void)*(volatile char *)p;
+		t = span_begin();
+		*(volatile char *)p = 1;
+		add(copy, span_end(&t));
+		discard(p, HUGE_PAGE);
+	}
+}
+
+/* The rest of a huge page whose mapping was split. */
+static void parts_left(char *p)
+{
+	struct series *s = series("madv_dontneed_thp_parts");
+
+	for (begin(); more(s, 40);) {
+		fill(p, BLOCKS_LEN);
+		for (size_t i = 0; i < BLOCKS; i++) madvise(p + i * HUGE_PAGE + 5 * PAGE, PAGE, MADV_DONTNEED);
+		struct span t = span_begin();
+		discard(p, BLOCKS_LEN);
+		add(s, span_end(&t) / (BLOCKS * (TABLE - 1.0)));
+	}
+}
+
 /* Advice about a page of each block, then about another one of the same. */
 static void pieces(char *p, int advice, struct series *first, struct series *second)
 {
@@ -208,6 +240,8 @@ void measure_huge(void)
 	}
 	char *p = huge_room(BLOCKS_LEN);
 	huge_faults(p);
+	hot_blocks(p);
+	parts_left(p);
 	pieces(p, MADV_DONTNEED, series("dontneed_1_thp_mapped"), series("dontneed_1_thp_pte_mapped"));
 	pieces(p, MADV_FREE, series("madv_free_1_thp_mapped"), series("madv_free_1_small"));
 	collapse(p);

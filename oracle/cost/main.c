@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cost measure [--quick] [--budget MS] [--round N] GROUP …   measures the figures of these groups once
+ * cost measure [--quick] [--budget MS] GROUP …   measures the figures of these groups once
+ * cost scenarios [--swap] [--budget MS] ROUNDS    measures the scenarios it reads (scenario.c)
  *
  * Prints a line `group NAME` when one begins, its samples (cost.h) when it is over, and `cannot FIGURES: why` for what this machine or user does not allow.
  * SIGINT and SIGTERM end it after the sample it is at, with what it has; what it set up is undone also when it is killed.
@@ -54,17 +55,18 @@ static const struct group *group_of(const char *name)
 	exit(2);
 }
 
-int run_scenarios(void);
-
 int main(int argc, char **argv)
 {
 	struct sigaction stop = { .sa_handler = on_stop };
 	const struct group *asked[GROUPS];
-	int nr = 0;
+	int nr = 0, rounds = 0;
+	bool with_swap = false, is_scenarios = argc > 1 && strcmp(argv[1], "scenarios") == 0;
 
 	for (int i = 2; i < argc; i++) {
 		if (strcmp(argv[i], "--quick") == 0) is_quick = true;
 		else if (strcmp(argv[i], "--budget") == 0 && i + 1 < argc) budget_ms = atoi(argv[++i]);
+		else if (strcmp(argv[i], "--swap") == 0) with_swap = true;
+		else if (is_scenarios) rounds = atoi(argv[i]);
 		else if (nr < GROUPS) asked[nr++] = group_of(argv[i]);
 	}
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -75,6 +77,8 @@ int main(int argc, char **argv)
 	pin_to(own_cpu);
 	/* Allowed to root only; elsewhere the samples are disturbed more often. */
 	setpriority(PRIO_PROCESS, 0, -15);
+	if (with_swap && !setup_swap()) cannot("swap", "no swap device could be made");
+	if (is_scenarios) run_scenarios(rounds);
 	for (int i = 0; i < nr && !is_stopping; i++) {
 		printf("group %s\n", asked[i]->name);
 		fflush(stdout);

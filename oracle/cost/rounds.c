@@ -85,6 +85,16 @@ static long switches(void)
 	return usage.ru_nivcsw;
 }
 
+/* CPU time of all threads of this process and of the children that it waited for. */
+static uint64_t shared_ns(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_CHILDREN, &usage);
+	uint64_t children = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000u + (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID) + children * 1000u;
+}
+
 /* What reading the clocks adds to a stretch: the least that an empty one takes. */
 static double empty_wall, empty_cpu;
 
@@ -105,6 +115,7 @@ struct span span_begin(void)
 
 	if (empty_wall == 0) learn_empty();
 	s.switches = switches();
+	s.shared = shared_ns();
 	s.cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	s.wall = now_ns();
 	return s;
@@ -115,6 +126,13 @@ double span_passed(const struct span *s)
 	double ns = (double)(now_ns() - s->wall) - empty_wall;
 
 	return ns > 0 ? ns : 0;
+}
+
+double span_shared(const struct span *s)
+{
+	double passed = span_passed(s), used = (double)(shared_ns() - s->shared);
+
+	return used > 0 && used < passed ? used : passed;
 }
 
 double span_end(const struct span *s)

@@ -309,7 +309,7 @@ static void round_trips(struct series *s, enum how how, int cpu, bool is_spinnin
 		else discard(p, LEN);
 		struct span t = span_begin();
 		write_each(p, LEN, PAGE);
-		add(s, span_passed(&t) / FAULTS);
+		add(s, (cpu == own_cpu ? span_shared(&t) : span_passed(&t)) / FAULTS);
 	}
 	if (how == COPY || how == MOVE) fill(from, LEN);
 	if (how == PROTECTED) must(uffd_protect(fd, p, LEN, true), "UFFDIO_WRITEPROTECT");
