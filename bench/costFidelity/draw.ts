@@ -210,26 +210,20 @@ function moves({ size, pick }: Draw): Situation {
   const n = TABLE * size(1, 16);
   const batch = pick([8, 32, 128]);
   return {
-    what: `move ${n} pages, write them there`,
+    what: `move ${n} pages`,
     ways: [
-      { way: 'mremap, by tables', steps: [...filled(0, n), ...timed(['move', 0, n, B, 0], write(B, n))] },
-      {
-        way: 'mremap, by entries',
-        steps: [...filled(0, n), ...timed(['move', 0, n, B + 3, 0], write(B + 3, n))],
-      },
+      { way: 'mremap, by tables', steps: [...filled(0, n), ...timed(['move', 0, n, B, 0])] },
+      { way: 'mremap, by entries', steps: [...filled(0, n), ...timed(['move', 0, n, B + 3, 0])] },
       {
         way: `mremap, ${batch} pages a call`,
         steps: [
           ...filled(0, n),
-          ...timed(
-            ...pieces(0, n, batch, (page, nr): Step => ['move', page, nr, B + 1 + page, 0]),
-            write(B + 1, n),
-          ),
+          ...timed(...pieces(0, n, batch, (page, nr): Step => ['move', page, nr, B + 1 + page, 0])),
         ],
       },
       {
         way: 'MREMAP_DONTUNMAP',
-        steps: [...filled(0, n), ...timed(['move', 0, n, B + 3, MREMAP_DONTUNMAP], write(B + 3, n))],
+        steps: [...filled(0, n), ...timed(['move', 0, n, B + 3, MREMAP_DONTUNMAP])],
       },
     ],
   };

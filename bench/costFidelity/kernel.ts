@@ -18,32 +18,47 @@ export interface Measured {
 const NOISY = 0.3;
 const LIMIT_MS = 900_000;
 
-/** Measures scenarios. @param program  oracle/cost, built @param rounds  over all of them @param budgetMs  a scenario and round */
-export function measureScenarios(
-  program: string,
-  scenarios: readonly Scenario[],
-  { rounds, budgetMs }: { readonly rounds: number; readonly budgetMs: number },
-): Measured[] {
-  const withSwap = scenarios.some(({ needs }) => needs.includes('swap')) ? ['--swap'] : [];
-  const args = ['scenarios', ...withSwap, '--budget', String(budgetMs), String(rounds)];
-  const input = scenarios.map((each, i) => scenarioText(each, i)).join('');
-  const result = spawnSync(program, args, { input, encoding: 'utf8', maxBuffer: 1 << 26, timeout: LIMIT_MS });
-  if (result.status !== 0)
-    throw new Error(`oracle/cost: ${result.error?.message ?? result.stderr} (status ${result.status})`);
-  const lines = result.stdout.split('\n').map((line) => line.split(' '));
-  const complaint = result.stderr.trim().split('\n').at(-1) ?? '';
-  return scenarios.map((_, i) => {
-    const of = lines.filter(([word, id]) => word === 'time' && Number(id) === i);
-    return of.length === 0
-      ? { ns: null, noisy: true, why: complaint }
-      : measuredOf(of.map((line) => line.slice(2).map(Number)));
-  });
+/** The times of scenarios, round after round. */
+export class KernelTimes {
+  readonly #program: string;
+  readonly #scenarios: readonly Scenario[];
+  readonly #rounds: number[][];
+  #complaint = '';
+
+  /** @param program  oracle/cost, built */
+  constructor(program: string, scenarios: readonly Scenario[]) {
+    this.#program = program;
+    this.#scenarios = scenarios;
+    this.#rounds = scenarios.map(() => []);
+  }
+
+  /** Measures all of them. @param rounds  over all @param budgetMs  a scenario and round */
+  measure(rounds: number, budgetMs: number): void {
+    const withSwap = this.#scenarios.some(({ needs }) => needs.includes('swap')) ? ['--swap'] : [];
+    const args = ['scenarios', ...withSwap, '--budget', String(budgetMs), String(rounds)];
+    const input = this.#scenarios.map((each, i) => scenarioText(each, i)).join('');
+    const options = { input, encoding: 'utf8', maxBuffer: 1 << 26, timeout: LIMIT_MS } as const;
+    const result = spawnSync(this.#program, args, options);
+    if (result.status !== 0)
+      throw new Error(`oracle/cost: ${result.error?.message ?? result.stderr} (status ${result.status})`);
+    this.#complaint = result.stderr.trim().split('\n').at(-1) ?? '';
+    for (const line of result.stdout.split('\n')) {
+      const [word, id, ...samples] = line.split(' ');
+      if (word === 'time' && samples.length > 0)
+        this.#rounds[Number(id)]?.push(middle(samples.map(Number).sort((a, b) => a - b)));
+    }
+  }
+
+  /** What came of each so far. */
+  get measured(): readonly Measured[] {
+    return this.#rounds.map((each) => {
+      const medians = each.toSorted((a, b) => a - b);
+      const [ns = null] = medians;
+      return ns === null
+        ? { ns, noisy: true, why: this.#complaint }
+        : { ns, noisy: middle(medians) > ns * (1 + NOISY), why: null };
+    });
+  }
 }
 
 const middle = (sorted: readonly number[]): number => sorted[Math.floor(sorted.length / 2)] ?? 0;
-
-function measuredOf(rounds: readonly (readonly number[])[]): Measured {
-  const medians = rounds.map((each) => middle(each.toSorted((a, b) => a - b))).sort((a, b) => a - b);
-  const ns = medians[0] ?? 0;
-  return { ns, noisy: middle(medians) > ns * (1 + NOISY), why: null };
-}

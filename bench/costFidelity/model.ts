@@ -181,6 +181,9 @@ class Turn {
       case 'wp':
         yield* this.#userfaultfd(t, step);
         return;
+      case 'mincore':
+        yield* t.attempt({ call: 'mincore', addr: at(a), len: bytes(b) });
+        return;
       default:
         yield* t.call(this.#call(step));
     }
@@ -221,10 +224,8 @@ class Turn {
         return { call: 'mremap', addr: at(a), oldLen: bytes(b), newLen: bytes(c), flags: 0, newAddr: 0 };
       case 'lock':
         return { call: 'mlock', ...range };
-      case 'unlock':
-        return { call: 'munlock', ...range };
       default:
-        return { call: 'mincore', ...range };
+        return { call: 'munlock', ...range };
     }
   }
 

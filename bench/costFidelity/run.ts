@@ -1,12 +1,13 @@
 /**
  * Holds modelled times against the running kernel, on scenarios drawn from a seed, after measuring the prices of this machine in the same run.
  *
- *   npm run cost-fidelity -- --seed 7 [--quick] [--calibration FILE] [--paths] [--no-write]
+ *   npm run cost-fidelity -- --seed 7 [--quick] [--keep FILE] [--kept FILE] [--paths] [--no-write]
  *
- * Prints the table and writes it into the ledger: fidelity/costs.json and its part of docs/fidelity.md. `--calibration` takes figures that were measured before,
+ * Prints the table and writes it into the ledger: fidelity/costs.json, and the part of docs/fidelity.md that is made of it.
+ * `--keep` keeps what was measured, prices and scenarios, and `--kept` takes it instead of measuring, to see what a change of the model does;
  * `--paths` shows what the time of each row far off is made of. Exits with 1 when the goal is not met.
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -16,21 +17,30 @@ import { GROUPS, type GroupName } from '../../src/cli/calibrate/figureList.ts';
 import { EFFORT, Measuring } from '../../src/cli/calibrate/measuring.ts';
 import { thisMachine } from '../../src/cli/calibrate/thisMachine.ts';
 import { loadCosts } from '../../src/cli/calibration.ts';
+import { costCells, costMark, costSums, microseconds } from '../../src/cli/fidelity/costText.ts';
+import {
+  type CostResults,
+  type CostRow,
+  isWithin,
+  meetsGoal,
+  verdictOf,
+} from '../../src/cli/fidelity/costVerdict.ts';
+import { writeDocument } from '../../src/cli/fidelity.ts';
 import { machineFacts } from '../../src/cli/fuzz/machineFacts.ts';
 import { buildProgram, whyNoKernel } from '../../src/cli/fuzz/oraclePrograms.ts';
 import type { Calibration } from '../../src/machine/index.ts';
 import { drawScenarios } from './draw.ts';
-import { measureScenarios } from './kernel.ts';
+import { KernelTimes, type Measured } from './kernel.ts';
 import { modelScenario } from './model.ts';
 import type { Scenario } from './scenario.ts';
-import { type CostRow, isWithin, meetsGoal, ratioOf, verdictOf } from './verdict.ts';
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
     quick: { type: 'boolean', default: false },
-    calibration: { type: 'string' },
     paths: { type: 'boolean', default: false },
+    keep: { type: 'string' },
+    kept: { type: 'string' },
     write: { type: 'boolean', default: true },
   },
   allowNegative: true,
@@ -52,43 +62,54 @@ function scenariosOf(seed: number): Scenario[] {
   }
 }
 
-async function pricesOf(program: string): Promise<Calibration> {
-  if (values.calibration !== undefined) return loadCosts(values.calibration).calibration;
+/** Everything that is measured. */
+interface Run {
+  readonly seed: number;
+  readonly day: string;
+  readonly kernel: string;
+  readonly calibration: Calibration;
+  readonly measured: readonly Measured[];
+}
+
+/** Measures prices and scenarios in turns, so that what disturbs the one disturbs the other. */
+async function measure(seed: number, scenarios: readonly Scenario[]): Promise<Run> {
+  const program = buildProgram('cost');
+  const times = new KernelTimes(program, scenarios);
   const groups = Object.keys(GROUPS).filter((name): name is GroupName => Object.hasOwn(GROUPS, name));
-  const measuring = new Measuring(program, groups, EFFORT[values.quick ? 'quick' : 'full']);
+  const effort = values.quick ? { ...EFFORT.quick, lastRoundSeconds: 90 } : EFFORT.full;
+  const measuring = new Measuring(program, groups, effort);
   const progress = new CalibrateProgress(false, () => measuring.state);
   progress.start();
-  await measuring.run();
+  await measuring.run(() => times.measure(2, values.quick ? 40 : 150));
   progress.end();
+  const day = new Date().toISOString().slice(0, 10);
   const file = calibrationFile({
-    measured: new Date().toISOString().slice(0, 10),
+    measured: day,
     machine: thisMachine(),
     figures: measuring.samples.figures(),
     whyNot: (info) => measuring.whyNot(info),
     other: loadCosts().calibration,
     isInterrupted: false,
   });
-  return { name: 'this machine, just now', ...file };
+  const calibration = { name: 'this machine, just now', ...file };
+  return { seed, day, kernel: release(), calibration, measured: times.measured };
 }
 
-const microseconds = (ns: number): string => (ns / 1000).toFixed(ns < 1e5 ? 1 : 0);
-
 function rowText(row: CostRow): string {
-  const { way, measuredNs, modelledNs, noisy } = row;
-  const mark = isWithin(row, 0.15) ? ' ' : isWithin(row, 0.3) ? '.' : '*';
-  const cells = [microseconds(measuredNs), microseconds(modelledNs), ratioOf(row).toFixed(2)];
-  return `  ${way.padEnd(40)}${cells.map((cell) => cell.padStart(12)).join('')} ${mark}${noisy ? '~' : ''}`;
+  const cells = costCells(row).map((cell) => cell.padStart(12));
+  return `  ${row.way.padEnd(40)}${cells.join('')} ${costMark(row)}`.trimEnd();
 }
 
 async function main(): Promise<number> {
   const why = whyNoKernel();
   if (why !== null) throw new Error(`cost-fidelity ${why}`);
-  const program = buildProgram('cost');
-  const seed = Number(values.seed);
-  const scenarios = scenariosOf(seed);
-  const calibration = await pricesOf(program);
-  const effort = values.quick ? { rounds: 3, budgetMs: 40 } : { rounds: 7, budgetMs: 150 };
-  const measured = measureScenarios(program, scenarios, effort);
+  const run =
+    values.kept === undefined
+      ? await measure(Number(values.seed), scenariosOf(Number(values.seed)))
+      : (JSON.parse(readFileSync(values.kept, 'utf8')) as Run);
+  if (values.keep !== undefined) writeFileSync(values.keep, JSON.stringify(run));
+  const { calibration, measured } = run;
+  const scenarios = scenariosOf(run.seed);
   const { thp } = machineFacts().config;
   const rows: CostRow[] = [];
   let situation = '';
@@ -114,28 +135,19 @@ async function main(): Promise<number> {
           .join(', ')}`,
       );
   }
-  return report(rows, seed);
+  return report(rows, run);
 }
 
-function report(rows: readonly CostRow[], seed: number): number {
+function report(rows: readonly CostRow[], { seed, day, kernel }: Run): number {
   const verdict = verdictOf(rows);
-  const share = (n: number, of: number): string => `${n} of ${of} (${((100 * n) / of).toFixed(0)} %)`;
   console.log(
-    `\nmicroseconds measured, modelled, and modelled / measured; . more than 15 % off, * more than 30 %, ~ noisy\n
-within 15 %: ${share(verdict.within15, verdict.scenarios)}, aimed at: half
-within 30 %: ${share(verdict.within30, verdict.scenarios)}, aimed at: four in five
-right order: ${share(verdict.ordered, verdict.pairs)} of pairs that differ by more than 1.3, aimed at: 95 %`,
+    '\nmicroseconds measured, modelled, and modelled / measured; . more than 15 % off, * more than 30 %, ~ noisy\n',
   );
+  for (const line of costSums(verdict)) console.log(line);
   if (values.write) {
-    const results = {
-      kernel: release(),
-      seed,
-      quick: values.quick,
-      calibration: values.calibration ?? 'fresh',
-      verdict,
-      rows,
-    };
+    const results: CostResults = { kernel, measured: day, seed, quick: values.quick, verdict, rows };
     writeFileSync(RESULTS, `${JSON.stringify(results, null, 1)}\n`);
+    writeDocument();
   }
   return meetsGoal(verdict) ? 0 : 1;
 }

@@ -88,6 +88,15 @@ function mergeFile(lines: CountedLines, file: string, isQuiet: boolean): void {
 
 function write(lines: CountedLines, ledger: Ledger): void {
   writeCounted(RESULTS, lines.lines);
+  writeParts(ledger);
+}
+
+/** Writes the generated parts of docs/fidelity.md from the files of the repository. */
+export function writeDocument(): void {
+  writeParts(gatherLedger(ROOT, readCounted(RESULTS)));
+}
+
+function writeParts(ledger: Ledger): void {
   const before = readFileSync(DOCUMENT, 'utf8');
   writeFileSync(DOCUMENT, withGeneratedParts(before, ledgerMarkdown(ledger), DOCUMENT));
 }

@@ -219,7 +219,7 @@ describe('a call is charged', () => {
     expect(huge().charges(advise(mman.MADV_DONTNEED, 1))).toEqual([
       'dontneed-empty',
       'pmd-split 0/1',
-      'zap-shared 0/1',
+      'zap-huge-parts 0/1',
     ]);
     expect(huge().charges(advise(mman.MADV_FREE, 1))).toEqual(['folio-split 0/1', 'madv-free 1/1']);
     expect(huge().charges(advise(mman.MADV_DONTNEED, 512))).toEqual([

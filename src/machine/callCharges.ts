@@ -69,10 +69,12 @@ const OF_CALLS = Uint8Array.of(
   FACT.pmdsCopied,
   FACT.anonPtesZapped,
   FACT.sharedPtesZapped,
+  FACT.hugePartsZapped,
   FACT.filePtesZapped,
   FACT.zeroPtesZapped,
   FACT.swapPtesZapped,
   FACT.pmdsZapped,
+  FACT.hugePagesFreed,
   FACT.pteTablesFreed,
   FACT.ptesMoved,
   FACT.swapPtesMoved,
@@ -294,12 +296,17 @@ export class CallCharges {
 
   /** Whatever else than pages of one's own was taken out of tables. */
   #zapOthers(): void {
-    this.#charge(PATH['zap-shared'], 0, this.#since(FACT.sharedPtesZapped));
+    const parts = this.#since(FACT.hugePartsZapped);
+    this.#charge(PATH['zap-shared'], 0, this.#since(FACT.sharedPtesZapped) - parts);
+    this.#charge(PATH['zap-huge-parts'], 0, parts);
     this.#charge(PATH['zap-file'], 0, this.#since(FACT.filePtesZapped));
     this.#work.visitedRecords(this.#since(FACT.filePtesZapped));
     this.#charge(PATH['zap-zero'], 0, this.#since(FACT.zeroPtesZapped));
     this.#charge(PATH['zap-swap'], 0, this.#since(FACT.swapPtesZapped));
-    this.#charge(PATH['zap-huge'], 0, this.#since(FACT.pmdsZapped));
+    const mappings = this.#since(FACT.pmdsZapped);
+    const freed = Math.min(mappings, this.#since(FACT.hugePagesFreed));
+    this.#charge(PATH['zap-huge'], 0, mappings - freed);
+    this.#charge(PATH['zap-huge-freed'], 0, freed);
     this.#splitHuge();
   }
 

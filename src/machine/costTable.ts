@@ -41,6 +41,11 @@ const times =
   (n: number, a: Formula): Formula =>
   (from) =>
     a(from) * n;
+/** A figure that calibrations need not have, and what is taken without it. */
+const orElse =
+  (name: string, other: Formula): Formula =>
+  (from) =>
+    from.hasFigure(name) ? from.figure(name) : other(from);
 const half = (a: Formula): Formula => times(1 / 2, a);
 /** The slope of the line through two figures of the same call over `few` and over `many` pages. */
 const slope = (low: string, few: number, high: string, many: number): Formula =>
@@ -72,6 +77,9 @@ const PAGE_IN_VAIN = [minus(figure('fault_anon_read_zero'), perPage('madv_dontne
   minus,
   figure('fault_anon_write'),
 );
+/** A page that somebody else maps is taken out of a table: the exit of a child that wrote nothing. */
+const ZAP_SHARED = times(1 / 65536, minus(figure('fork_pages_65536_exit'), figure('fork_base_exit')));
+const ZAP_HUGE = times(1 / 128, minus(figure('fork_thp_128_exit'), figure('fork_base_exit')));
 const SCAN_CLEAN = figure('pagemap_scan_clean');
 const SCAN_WRITTEN = figure('pagemap_scan_written');
 const SCAN_PROTECT = figure('pagemap_scan_wp_written');
@@ -99,8 +107,13 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   },
   'fault-zero-to-write': { call: figure('fault_zero_to_write') },
   'fault-huge': { call: figure('fault_thp_write') },
+  // The bundled calibration has only huge pages that come from memory, not out of the cache.
+  'fault-huge-hot': { call: orElse('fault_thp_write_hot', figure('fault_thp_write')) },
   'fault-huge-zero': { call: figure('fault_thp_read_zero') },
   'fault-huge-zero-to-write': { call: figure('fault_thp_zero_to_write') },
+  'fault-huge-zero-to-write-hot': {
+    call: orElse('fault_thp_zero_to_write_hot', figure('fault_thp_zero_to_write')),
+  },
   'fault-cow': { call: figure('fault_cow_copy') },
   'fault-reuse': { call: figure('fault_cow_reuse') },
   'fault-shmem-new': { call: figure('fault_shmem_write_new') },
@@ -126,12 +139,18 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
     page: minus(minus(figure('fault_anon_write_256m'), figure('fault_anon_write')), times(1 / HUGE, TABLE)),
   },
 
+  // A write after MADV_FREE, less the access itself.
+  'mark-dirty': { call: minus(figure('write_after_madv_free'), figure('touch_resident')) },
+
   // Tables are in these figures, which are for each page.
   'populate-read': { call: figure('populate_read_65536') },
   'populate-write-hot': { call: figure('populate_write_512') },
   'populate-write-cold': { call: figure('populate_write_65536') },
   'populate-huge-zero': { call: times(HUGE, figure('populate_read_65536_thp')) },
   'populate-huge': { call: times(HUGE, figure('populate_write_65536_thp')) },
+  'populate-huge-hot': {
+    call: orElse('fault_thp_write_hot', times(HUGE, figure('populate_write_65536_thp'))),
+  },
   'populate-resident': { page: figure('populate_write_resident') },
   'mlock-absent': { call: figure('mlock_absent_512') },
 
@@ -181,9 +200,12 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   'zap-zero': { page: figure('madv_dontneed_shmem_512') },
   'zap-swap': { page: figure('madv_dontneed_swapped') },
   // A page that somebody else maps: the exit of a child that wrote nothing.
-  'zap-shared': { page: times(1 / 65536, minus(figure('fork_pages_65536_exit'), figure('fork_base_exit'))) },
-  // The same with huge pages. Giving a huge page back was not measured.
-  'zap-huge': { page: times(1 / 128, minus(figure('fork_thp_128_exit'), figure('fork_base_exit'))) },
+  'zap-shared': { page: ZAP_SHARED },
+  // Without a figure of its own, what any page costs that lives on.
+  'zap-huge-parts': { page: orElse('madv_dontneed_thp_parts', ZAP_SHARED) },
+  // The exit of a child that shares huge pages, and without a figure of its own what frees them, too.
+  'zap-huge': { page: ZAP_HUGE },
+  'zap-huge-freed': { page: orElse('madv_dontneed_thp', ZAP_HUGE) },
   // MADV_DONTNEED of one small page out of a huge one, against one of small pages.
   'pmd-split': { page: minus(figure('dontneed_1_thp_mapped'), figure('madv_dontneed_1')) },
   // MADV_FREE of one small page splits the huge page itself.

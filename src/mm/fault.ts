@@ -291,6 +291,7 @@ function hit(mm: Mm, page: Addr, low: number, request: AccessRequest): FaultResu
     if ((low & DIRTY) === 0) mm.kernel.frames.setFlags(mm.pages.high(page), FRAME_DIRTY);
   } else if (request.access === 'write') {
     if ((low & (DIRTY | YOUNG)) !== (DIRTY | YOUNG)) mm.pages.setLow(page, low | DIRTY | YOUNG);
+    if ((low & DIRTY) === 0) mm.kernel.work.charge(PATH['mark-dirty'], 1);
     if (request.stamp !== null) mm.kernel.frames.setStamp(mm.pages.high(page), request.stamp);
   } else if ((low & YOUNG) === 0) mm.pages.setLow(page, low | YOUNG);
   return found(mm, request);

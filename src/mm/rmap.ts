@@ -16,6 +16,7 @@ import { type Addr, nrPagesIn, PAGE_SIZE, type Pgoff } from '../base/units.ts';
 import {
   FRAME_ANON,
   FRAME_DIRTY,
+  FRAME_LARGE,
   FRAME_SHMEM,
   FRAME_SWAPBACKED,
   FRAME_SWAPCACHE,
@@ -100,6 +101,7 @@ export class Release {
   #file = 0;
   #freed = 0;
   #stillUsed = 0;
+  #parts = 0;
   #slots = 0;
 
   constructor(mm: Mm) {
@@ -129,7 +131,9 @@ export class Release {
     if (flags & FRAME_SWAPCACHE && frames.mapcount(pfn) === 0)
       freed = this.#mm.kernel.swap.unmapped(frames, pfn) ? 1 : 0;
     this.#freed += freed;
-    if (freed === 0 && isAnon) this.#stillUsed++;
+    if (freed !== 0 || !isAnon) return;
+    this.#stillUsed++;
+    if (flags & FRAME_LARGE) this.#parts++;
   }
 
   /** Counts what was let go of. */
@@ -143,6 +147,7 @@ export class Release {
     work.count(FACT.anonPtesZapped, this.#anon);
     work.count(FACT.filePtesZapped, this.#shmem + this.#file);
     work.count(FACT.sharedPtesZapped, this.#stillUsed);
+    work.count(FACT.hugePartsZapped, this.#parts);
     work.count(FACT.swapPtesZapped, this.#slots);
     work.count(FACT.pagesFreed, this.#freed);
   }

@@ -12,10 +12,12 @@ import type { Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, HUGE, KIND_MASK, NONE, PRESENT, WRITE, YOUNG, ZERO_PAGE } from './pte.ts';
 import { VM_EXEC, VM_READ, VM_WRITE } from './vmFlags.ts';
+import { PATH } from './work.ts';
 
 /** What `translate` returns when the access needs a fault. */
 export const MISS = -1;
 
+const MARK_DIRTY = PATH['mark-dirty'];
 const VM_ANY = VM_READ | VM_WRITE | VM_EXEC;
 
 /** Tells whether the entry `low` lets a load, or a store, through. */
@@ -39,7 +41,10 @@ export function translate(mm: Mm, addr: Addr, access: FaultAccess): Pfn | typeof
   if (!isOpen(low, write)) return MISS;
   if ((low & KIND_MASK) === ZERO_PAGE) return 0;
   const bits = write ? DIRTY | YOUNG : YOUNG;
-  if ((low & bits) !== bits) pages.setLow(pageFloor(addr), low | bits);
+  if ((low & bits) !== bits) {
+    pages.setLow(pageFloor(addr), low | bits);
+    if (write && (low & DIRTY) === 0) mm.kernel.work.charge(MARK_DIRTY, 1);
+  }
   return pages.high(addr);
 }
 

@@ -27,6 +27,8 @@ const FACT_NAMES = [
   // Emptied, or replaced by a copy. Shared: those of the anonymous ones whose page lives on, mapped elsewhere or as a part of a huge page.
   'anonPtesZapped',
   'sharedPtesZapped',
+  // Of these, parts of a huge page that lives on.
+  'hugePartsZapped',
   'zeroPtesZapped',
   'filePtesZapped',
   'swapPtesZapped',
@@ -162,8 +164,10 @@ const PATH_NAMES = [
   'fault-zero-new-table',
   'fault-zero-to-write',
   'fault-huge',
+  'fault-huge-hot',
   'fault-huge-zero',
   'fault-huge-zero-to-write',
+  'fault-huge-zero-to-write-hot',
   'fault-cow',
   'fault-reuse',
   'fault-shmem-new',
@@ -181,12 +185,15 @@ const PATH_NAMES = [
   'fault-cold-page',
   /** A page of a file whose record is not in the cache, where very many pages are in use. */
   'cold-record',
+  /** No fault: the processor marks an entry dirty that was clean. */
+  'mark-dirty',
   // Pages that the kernel brings in by itself: MADV_POPULATE, MAP_POPULATE, mlock.
   'populate-read',
   'populate-write-hot',
   'populate-write-cold',
   'populate-huge-zero',
   'populate-huge',
+  'populate-huge-hot',
   'populate-resident',
   'mlock-absent',
   'mmap-new',
@@ -220,7 +227,9 @@ const PATH_NAMES = [
   'zap-zero',
   'zap-swap',
   'zap-shared',
+  'zap-huge-parts',
   'zap-huge',
+  'zap-huge-freed',
   'pmd-split',
   'folio-split',
   'madv-free',
@@ -394,6 +403,14 @@ const TAKES_WARM: readonly FaultKind[] = [ANON, FAULTED['zero-to-write'], FAULTE
 const HUGE_ZERO = FAULTED['huge-zero'];
 /** Their figures have their tables in them. */
 const WITH_TABLES: readonly FaultKind[] = [FAULTED.huge, FAULTED['huge-zero']];
+const HUGE_PAGES = 512;
+
+/** Faults that take a huge page, whose figures are those of cold ones, and what they cost with a hot one. */
+const HUGE_HOT: ReadonlyMap<Path, Path> = new Map([
+  [PATH['fault-huge'], PATH['fault-huge-hot']],
+  [PATH['fault-huge-zero-to-write'], PATH['fault-huge-zero-to-write-hot']],
+  [PATH['populate-huge'], PATH['populate-huge-hot']],
+]);
 
 /** Somebody who wants to know of each charge when it is made: a machine in which it takes time. */
 export type ChargeSink = (path: Path, calls: number, pages: number) => void;
@@ -458,7 +475,7 @@ export class Work {
     }
     const hot = TAKES_WARM.includes(kind) ? this.#takeWarm(n) : n;
     if (kind === SHMEM_CACHED) this.visitedRecords(n);
-    if (hot > 0) this.charge(path, hot, hot);
+    if (hot > 0) this.charge(this.#hugeOf(path), hot, hot);
     if (hot < n) this.#chargeCold(kind, path, n - hot);
     const made = this.#tablesMade();
     if (made === 0) return;
@@ -520,9 +537,10 @@ export class Work {
     return hot;
   }
 
-  #coldPath(path: Path): Path {
-    if (path === HOT) return PATH['fault-anon-cold'];
-    return path === PATH['populate-write-hot'] ? PATH['populate-write-cold'] : path;
+  /** Returns the path of a fault that takes a huge page, if it does, by whether that comes out of the cache: all of it or none. */
+  #hugeOf(path: Path): Path {
+    const hot = HUGE_HOT.get(path);
+    return hot === undefined || this.#takeWarm(HUGE_PAGES) < HUGE_PAGES ? path : hot;
   }
 
   /** Charges `path`: taken `calls` times, over `pages` pages (or what else it is about). */

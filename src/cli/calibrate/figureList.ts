@@ -149,8 +149,16 @@ const HUGE = of('huge', [
   ['fault_thp_read_zero', 'ns', 'first read of 2 MiB under MADV_HUGEPAGE'],
   ['fault_thp_zero_to_write', 'ns', 'write to 2 MiB that were read before'],
   ['fault_thp_write_hot', 'ns', 'first write of 2 MiB under MADV_HUGEPAGE that were given back just before'],
-  ['fault_thp_zero_to_write_hot', 'ns', 'write to 2 MiB that were read before, and given back just before that'],
-  ['madv_dontneed_thp_parts', 'ns/page', 'MADV_DONTNEED of the other 511 pages of a huge page of which one is gone'],
+  [
+    'fault_thp_zero_to_write_hot',
+    'ns',
+    'write to 2 MiB that were read before, and given back just before that',
+  ],
+  [
+    'madv_dontneed_thp_parts',
+    'ns/page',
+    'MADV_DONTNEED of the other 511 pages of a huge page of which one is gone',
+  ],
   ['madv_dontneed_thp', 'ns', 'MADV_DONTNEED of a written huge page, 32 in a call'],
   ['madv_dontneed_huge_zero', 'ns', 'MADV_DONTNEED of a huge zero page, 32 in a call'],
   ['dontneed_1_thp_mapped', 'ns', 'MADV_DONTNEED of a page of a huge page'],

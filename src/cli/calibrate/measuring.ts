@@ -73,8 +73,8 @@ export class Measuring {
     return this.#isStopped;
   }
 
-  /** Measures until it is done, or stopped. */
-  async run(): Promise<void> {
+  /** Measures until it is done, or stopped. @param afterRound  something else that is to be measured in turns with this */
+  async run(afterRound: (round: number) => void = () => undefined): Promise<void> {
     const began = performance.now();
     const { rounds, lastRoundSeconds } = this.#effort;
     for (this.#round = 1; this.#round <= rounds; this.#round++) {
@@ -84,6 +84,7 @@ export class Measuring {
         this.#group = group;
         await this.#measure(group);
       }
+      afterRound(this.#round);
     }
     this.#round--;
   }

@@ -1,13 +1,14 @@
 /**
  * The ledger as data: what was compared on which kernel, what differed, what is accepted, what is not modelled.
  *
- * It is gathered from files of the repository: fidelity/results.jsonl, fidelity/accepted.json, test/spec/fuzzed.*, docs/scope.md.
+ * It is gathered from files of the repository: fidelity/results.jsonl, fidelity/accepted.json, fidelity/costs.json, test/spec/fuzzed.*, docs/scope.md.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Compared } from '../../replay/play/check.ts';
 import { addCompared, NOTHING_COMPARED } from '../fuzz/batch.ts';
 import type { MachineConfig } from '../fuzz/machineFacts.ts';
+import type { CostResults } from './costVerdict.ts';
 import type { CountedLine } from './counted.ts';
 
 /** What was compared in one mode on one kernel. */
@@ -47,6 +48,8 @@ export interface Ledger {
   /** Rows of test/spec/fuzzed.cases and fuzzed.ops: differences that were found and fixed. */
   readonly fixed: { readonly cases: number; readonly sequences: number };
   readonly accepted: readonly Accepted[];
+  /** The last run of modelled times against measured ones; null before the first. */
+  readonly costs: CostResults | null;
   /** What is refused by name. */
   readonly notModelled: readonly string[];
 }
@@ -64,6 +67,7 @@ export function gatherLedger(root: string, lines: readonly CountedLine[]): Ledge
       sequences: (text('test/spec/fuzzed.ops').match(/^# opfuzz(-uffd)? format 1 /gm) ?? []).length,
     },
     accepted: JSON.parse(text('fidelity/accepted.json') || '[]') as Accepted[],
+    costs: JSON.parse(text('fidelity/costs.json') || 'null') as CostResults | null,
     notModelled: refusedByName(text('docs/scope.md')),
   };
 }

@@ -6,6 +6,7 @@ import { addCompared, NOTHING_COMPARED } from '../fuzz/batch.ts';
 import { REACHABLE } from '../fuzz/fuzzReport.ts';
 import { configText } from '../fuzz/machineFacts.ts';
 import { styled } from '../output.ts';
+import { costLines, costMarkdown } from './costText.ts';
 import type { KernelPart, Ledger, ModeRow } from './ledger.ts';
 
 const HEADS = [
@@ -48,6 +49,8 @@ export function ledgerText(ledger: Ledger): string {
   lines.push(styled('bold', 'Found and fixed'), `  ${fixedText(ledger)}`, '', styled('bold', 'Accepted'));
   for (const { what, kernel, ours, why } of ledger.accepted)
     lines.push(`  ${what}`, `    kernel  ${kernel}`, `    ours    ${ours}`, `    why     ${why}`);
+  if (ledger.costs !== null)
+    lines.push('', styled('bold', 'Modelled times against measured ones'), ...costLines(ledger.costs));
   lines.push('', styled('bold', 'Not modelled (docs/scope.md)'), `  ${ledger.notModelled.join(', ')}`);
   return `${lines.join('\n')}\n`;
 }
@@ -69,6 +72,7 @@ export function ledgerMarkdown(ledger: Ledger): ReadonlyMap<string, string> {
     ['fuzzing', [...fuzzing, sentence(LEGEND.replaceAll('\n', ' '))].join('\n')],
     ['fixed', sentence(fixedText(ledger))],
     ['accepted', accepted.join('\n')],
+    ['costs', costMarkdown(ledger.costs)],
     ['not-modelled', `${ledger.notModelled.map((name) => `[${name}](scope.md#${name})`).join(', ')}.`],
   ]);
 }

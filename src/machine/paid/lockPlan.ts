@@ -142,7 +142,9 @@ const LATE: readonly PathName[] = [
   'zap-zero',
   'zap-swap',
   'zap-shared',
+  'zap-huge-parts',
   'zap-huge',
+  'zap-huge-freed',
   'pmd-split',
   'folio-split',
 ];

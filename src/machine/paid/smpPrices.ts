@@ -35,6 +35,8 @@ export interface OneCpuPrices {
   readonly pipeNs: number;
   /** A load or a store of a page that is there. */
   readonly accessNs: number;
+  /** What a store takes longer that marks its entry dirty. */
+  readonly markDirtyNs: number;
   /** A byte of a block that is copied, read or written, on top of that. */
   readonly copyByteNs: number;
   /** How long a fault holds the lock of its page table. */
@@ -79,6 +81,8 @@ export function smpPricesOf(from: Figures, given: Partial<CrossCpuPrices> = {}):
     // One way is a write, the switch, and a read.
     pipeNs: (from.figure('switch_pipe_same_cpu') - switchNs) / 2,
     accessNs: from.figure('touch_resident'),
+    // As the path 'mark-dirty' in the table.
+    markDirtyNs: from.figure('write_after_madv_free') - from.figure('touch_resident'),
     // A page that is in the cache, to another; loads and stores alone were not measured apart.
     copyByteNs: from.figure('copy_4k_hot') / PAGE_SIZE,
     // The call that sets entries of the zero page, one after the other: the look-up of the entry under its lock, and little else.

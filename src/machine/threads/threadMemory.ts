@@ -12,7 +12,7 @@ import { type Addr, hex, PAGE_SIZE } from '../../base/units.ts';
 import type { FaultAccess } from '../../mm/fault.ts';
 import type { Mm } from '../../mm/mm.ts';
 import { MISS, translate } from '../../mm/translate.ts';
-import { WORK_NAMES } from '../../mm/work.ts';
+import { PATH, WORK_NAMES } from '../../mm/work.ts';
 import type { Running, SchedTask } from '../sched/schedTask.ts';
 import { waitAny } from '../sched/waitQueue.ts';
 import type { Simulation } from './simulation.ts';
@@ -25,6 +25,7 @@ const STALLS: Readonly<Record<FaultAccess, string>> = {
   write: 'write fault',
   exec: 'exec fault',
 };
+const MARK_DIRTY = PATH['mark-dirty'];
 
 /** A thread, as far as time and memory go. Thread (thread.ts) has the calls. */
 export abstract class ThreadMemory {
@@ -227,8 +228,12 @@ export abstract class ThreadMemory {
     const { task, simulation } = this;
     if (task.debtNs > simulation.quantumNs && !simulation.scheduler.tryPay(task)) return MISS;
     const { mm } = this.group.process;
+    const { calls } = simulation.kernel.work;
+    const marked = calls[MARK_DIRTY];
     const pfn = mm === null ? MISS : translate(mm, addr, access);
-    if (pfn !== MISS) task.debtNs += simulation.prices.accessNs;
+    if (pfn === MISS) return MISS;
+    task.debtNs += simulation.prices.accessNs;
+    if (calls[MARK_DIRTY] !== marked) task.debtNs += simulation.prices.markDirtyNs;
     return pfn;
   }
 

@@ -22,6 +22,17 @@ export interface CostVerdict {
   readonly ordered: number;
 }
 
+/** A run, as fidelity/costs.json has it. */
+export interface CostResults {
+  readonly kernel: string;
+  /** The day. */
+  readonly measured: string;
+  readonly seed: number;
+  readonly quick: boolean;
+  readonly verdict: CostVerdict;
+  readonly rows: readonly CostRow[];
+}
+
 /** What is aimed at, as shares. */
 export const GOAL = { within15: 0.5, within30: 0.8, ordered: 0.95 } as const;
 const DIFFERENT = 1.3;
