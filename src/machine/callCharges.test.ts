@@ -225,7 +225,7 @@ describe('a call is charged', () => {
     expect(huge().charges(advise(mman.MADV_DONTNEED, 512))).toEqual([
       'dontneed-empty',
       'dontneed-tables 0/1',
-      'zap-huge 0/1',
+      'zap-huge-freed 0/1',
     ]);
     expect(new Charged().after(map(1024), write(512)).charges(advise(mman.MADV_COLLAPSE, 512))).toEqual([
       'madv-collapse 1/1',
