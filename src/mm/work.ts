@@ -537,6 +537,11 @@ export class Work {
     return hot;
   }
 
+  #coldPath(path: Path): Path {
+    if (path === HOT) return PATH['fault-anon-cold'];
+    return path === PATH['populate-write-hot'] ? PATH['populate-write-cold'] : path;
+  }
+
   /** Returns the path of a fault that takes a huge page, if it does, by whether that comes out of the cache: all of it or none. */
   #hugeOf(path: Path): Path {
     const hot = HUGE_HOT.get(path);
