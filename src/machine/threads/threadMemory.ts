@@ -228,12 +228,17 @@ export abstract class ThreadMemory {
     const { task, simulation } = this;
     if (task.debtNs > simulation.quantumNs && !simulation.scheduler.tryPay(task)) return MISS;
     const { mm } = this.group.process;
-    const { calls } = simulation.kernel.work;
+    const pfn = mm === null ? MISS : this.#translate(mm, addr, access);
+    if (pfn !== MISS) task.debtNs += simulation.prices.accessNs;
+    return pfn;
+  }
+  /** Goes through the tables; owes what it takes to mark an entry dirty. */
+  #translate(mm: Mm, addr: Addr, access: FaultAccess): number {
+    const { kernel, prices } = this.simulation;
+    const { calls } = kernel.work;
     const marked = calls[MARK_DIRTY];
-    const pfn = mm === null ? MISS : translate(mm, addr, access);
-    if (pfn === MISS) return MISS;
-    task.debtNs += simulation.prices.accessNs;
-    if (calls[MARK_DIRTY] !== marked) task.debtNs += simulation.prices.markDirtyNs;
+    const pfn = translate(mm, addr, access);
+    if (calls[MARK_DIRTY] !== marked) this.task.debtNs += prices.markDirtyNs;
     return pfn;
   }
 
@@ -242,7 +247,7 @@ export abstract class ThreadMemory {
     const { task, simulation, mm } = this;
     if (!this.pays(0)) yield 'pay';
     if (this.group.isOver || mm === null) yield 'end';
-    if (mm === null || translate(mm, addr, access) !== MISS) return;
+    if (mm === null || this.#translate(mm, addr, access) !== MISS) return;
     const startNs = simulation.scheduler.nowNs;
     const askedNs = task.voluntaryNs;
     const result = yield* timedFault(this, mm, addr, access);
