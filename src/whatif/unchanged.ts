@@ -57,10 +57,23 @@ function whyNoRelocation(lane: LaneEnd, baseline: LaneEnd): string {
   return `${counted(relocated, 'area')} ${relocated === 1 ? 'is' : 'are'} relocated, and no other merge comes of it`;
 }
 
+/** Says why a switch about userfaultfd changed nothing. */
+function whyNoUserfaultfd(_lane: LaneEnd, baseline: LaneEnd): string {
+  return (baseline.calls['userfaultfd'] ?? 0) === 0
+    ? 'the program makes no userfaultfd'
+    : 'what it does with userfaultfd shows in pages alone';
+}
+
 const WHY: { readonly [Name in FeatureName]?: (lane: LaneEnd, baseline: LaneEnd) => string } = {
   mergePgoffOnMove: whyNoMoves,
   mergeAcrossAnonVma: whyNoAnonVmas,
   mremapRelocateAnon: whyNoRelocation,
+  mremapOnlyPages: () => 'the program never asks for MREMAP_ONLYPAGES',
+  anonPgoffZero: () => 'no new anonymous mapping would have joined another one',
+  uffdMove: whyNoUserfaultfd,
+  wpUnpopulated: whyNoUserfaultfd,
+  wpAsync: whyNoUserfaultfd,
+  softDirty: () => 'it shows in pagemap alone, to who clears it',
 };
 
 /** Names the features in which two lanes differ. */
