@@ -1,22 +1,20 @@
 /**
  * Seed 001, "mm/uffd: UFFD_FEATURE_WP_UNPOPULATED": its claims as figures.
  *
- * The two tables of the thread that contradict each other, what each way costs when the memory is written afterwards, and which stores each way
- * misses. docs/proposals/uffd-wp-unpopulated.md tells what they mean.
+ * The two tables of the thread that contradict each other, what each way costs when the memory is written afterwards, the variants of which the thread
+ * thought, and which stores each way misses. docs/proposals/uffd-wp-unpopulated.md tells what they mean.
  */
 import type { Experiment, ExperimentInput, Reproduction } from './experiment.ts';
 import { laterRows } from './laterWrites.ts';
 import { lostRows } from './lostPages.ts';
 import { protectRows } from './protectRows.ts';
+import { protectVariantRows } from './protectVariants.ts';
 
 const TITLE = 'UFFD_FEATURE_WP_UNPOPULATED';
 
 function run(input: ExperimentInput): Reproduction {
-  return {
-    seed: '001',
-    title: TITLE,
-    rows: [...protectRows(input), ...laterRows(input), ...lostRows(input)],
-  };
+  const rows = [...protectRows(input), ...laterRows(input), ...protectVariantRows(input), ...lostRows(input)];
+  return { seed: '001', title: TITLE, rows };
 }
 
 /** The experiment of seed 001. */

@@ -18,7 +18,7 @@ const NONE = '–';
 function figure(value: number | null, unit: string): string {
   if (value === null) return NONE;
   if (unit === 'share') return `${(value * 100).toFixed(1)} %`;
-  if (unit === 'times') return value.toPrecision(3);
+  if (unit === 'times') return value < 1000 ? value.toPrecision(3) : grouped(Math.round(value));
   return Number.isInteger(value) ? grouped(value) : value.toFixed(1);
 }
 
