@@ -19,6 +19,7 @@ import {
 } from '../abi/fcntl.ts';
 import { Unmodelled } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
+import { REST_WRITTEN } from '../mm/frameContents.ts';
 import { FRAME_DIRTY } from '../mm/frames.ts';
 import { punchObject, truncateObject, unmapObject } from '../mm/pageCache.ts';
 import { type FileObject, isSharedMemory, type MappedFile } from '../mm/vma.ts';
@@ -165,7 +166,7 @@ function writeFile({ kernel }: Machine, file: MappedFile, op: Extract<Op, { call
         ? failure(EPERM, 'sealed')
         : { kind: 'value', value: gone(at - op.offset), why: 'ok' };
     const frame = kernel.pageToWrite(object, Math.floor(at / PAGE_SIZE));
-    if (at % PAGE_SIZE === 0) kernel.frames.setStamp(frame, op.stamp);
+    kernel.frames.setStamp(frame, at % PAGE_SIZE === 0 ? op.stamp : REST_WRITTEN);
     if (grows) object.size = at + WORD;
   }
   return { kind: 'value', value: gone(op.len), why: 'ok' };

@@ -4,24 +4,29 @@
 import { Unmodelled } from '../base/assert.ts';
 import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import { type AccessRequest, accessPage, type FaultResult } from '../mm/fault.ts';
+import { REST_WRITTEN } from '../mm/frameContents.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { UffdWait } from '../mm/uffdContext.ts';
 import { DONE, type Outcome } from './machine.ts';
 import type { Op } from './op.ts';
 
-/** One access at the start of each page (or at `addr`, where it leaves no stamp), ascending; stops at the first signal. */
+/** One access at the start of each page (or at `addr`, where it leaves no first word), ascending; stops at the first signal. */
 export function touch(mm: Mm, op: Extract<Op, { call: 'touch' }>): Outcome {
   const end = op.addr + op.len;
   const stamp = op.stamp ?? null;
   const { access } = op;
   const by = op.by === 'kernel' ? 'copy' : 'program';
   for (let addr = op.addr; addr < end; addr += PAGE_SIZE) {
-    const result = accessPage(mm, { addr, access, stamp: addr % PAGE_SIZE === 0 ? stamp : null, by });
+    const result = accessPage(mm, { addr, access, stamp: stampAt(addr, stamp), by });
     if (result.kind === 'userfault') throw new Unmodelled('a userfaultfd fault', 'docs/scope.md#userfaultfd');
     if (result.kind === 'signal') return refusal(op, addr, result);
   }
   return DONE;
 }
+
+/** What a store leaves: behind the first word of a page, only that something is there. */
+const stampAt = (addr: Addr, stamp: number | null): number | null =>
+  stamp === null || addr % PAGE_SIZE === 0 ? stamp : REST_WRITTEN;
 
 function refusal(
   { by }: Extract<Op, { call: 'touch' }>,
@@ -52,7 +57,7 @@ export class Touching {
     const { addr, len, access, by, stamp = null } = this.#op;
     for (; this.#addr < addr + len; this.#addr += PAGE_SIZE) {
       const who = by === 'kernel' ? ('copy' as const) : ('program' as const);
-      const left = this.#addr % PAGE_SIZE === 0 ? stamp : null;
+      const left = stampAt(this.#addr, stamp);
       const first: AccessRequest = { addr: this.#addr, access, stamp: left, by: who, tid: this.#tid };
       const result = accessPage(this.#mm, this.#again ?? first);
       this.#again = result.kind === 'userfault' ? result.again : null;

@@ -7,6 +7,12 @@
 import { ARENA_PAGE, ARENA_WORDS, Arena, type ArenaPage } from '../base/arena.ts';
 import { UsageError } from '../base/assert.ts';
 
+/**
+ * Of a page of which only the first word is kept: that word is zero and the rest is not. Writing it where the first word is something else changes
+ * nothing. As a number it is zero.
+ */
+export const REST_WRITTEN = -0;
+
 /** A page as it was when it was saved: its first word, or all its words where they are kept and not zero. */
 export type SavedPage = number | Uint32Array;
 
@@ -26,7 +32,7 @@ export interface FrameContents {
   isZero(pfn: number): boolean;
   /** Returns the first word. */
   firstWord(pfn: number): number;
-  /** Writes the first word. */
+  /** Writes the first word, or notes that the rest was written (REST_WRITTEN). */
   setFirstWord(pfn: number, word: number): void;
   /** Returns the eight bytes at `offset`, a multiple of 8, as a number below 2^53. Who keeps only first words knows offset 0. */
   word(pfn: number, offset: number): number;
@@ -83,13 +89,13 @@ export class FingerprintContents implements FrameContents {
     this.#words[to] = this.#words[from] as number;
   }
   isZero(pfn: number): boolean {
-    return this.#words[pfn] === 0;
+    return Object.is(this.#words[pfn], 0);
   }
   firstWord(pfn: number): number {
     return this.#words[pfn] as number;
   }
   setFirstWord(pfn: number, word: number): void {
-    this.#words[pfn] = word;
+    if (!Object.is(word, REST_WRITTEN) || this.#words[pfn] === 0) this.#words[pfn] = word;
   }
   word(pfn: number, offset: number): number {
     onlyFirst(offset);
@@ -168,7 +174,7 @@ export class BytesContents implements FrameContents {
     return this.word(pfn, 0);
   }
   setFirstWord(pfn: number, word: number): void {
-    this.setWord(pfn, 0, word);
+    if (!Object.is(word, REST_WRITTEN)) this.setWord(pfn, 0, word);
   }
   word(pfn: number, offset: number): number {
     const page = this.#pages[pfn] as ArenaPage;

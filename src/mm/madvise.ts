@@ -49,6 +49,8 @@ import { lazyFreeRange } from './lazyFree.ts';
 import {
   coldRange,
   discardRange,
+  type FileRange,
+  fileRangeOf,
   installGuards,
   pageOutRange,
   punchHole,
@@ -58,7 +60,7 @@ import type { Mm } from './mm.ts';
 import { readFile } from './pageCache.ts';
 import { MadvisePopulate } from './populate.ts';
 import { isAdviceKnown, reclaimTables } from './ptReclaim.ts';
-import { OK, refused, type SysResult } from './result.ts';
+import { isRefused, OK, refused, type SysResult } from './result.ts';
 import { linearIndex } from './rmap.ts';
 import { readAhead } from './swapFault.ts';
 import { finished, isWait, type UffdWait } from './uffdContext.ts';
@@ -156,9 +158,11 @@ export class Madvise {
   readonly #checked: SysResult | null;
   readonly #populate: MadvisePopulate | null;
   #from: Addr;
-  #hole = false;
+  #hasGap = false;
   /** Where the piece ends that was announced as about to be removed; 0: none was. */
   #announcedTo: Addr = 0;
+  /** What a hole is punched into that was announced: the file is known from then on, whatever is mapped there when it was read. */
+  #hole: FileRange | null = null;
 
   constructor(mm: Mm, request: MadviseRequest) {
     const { addr, len, advice } = request;
@@ -191,12 +195,19 @@ export class Madvise {
     while (this.#from < end) {
       const announced = this.#announcedTo;
       this.#announcedTo = 0;
+      if (this.#hole !== null) {
+        const punched = punchHole(mm.kernel, this.#hole);
+        this.#hole = null;
+        if (isRefused(punched)) return punched;
+        this.#from = announced;
+        continue;
+      }
       const vma = mm.vmas.firstEndingAbove(this.#from);
       if (vma === null) return refused(ENOMEM, 'hole');
       if (vma.start > this.#from) {
         // What was there when it was announced is gone.
         if (announced > 0) return refused(ENOMEM, 'hole');
-        this.#hole = true;
+        this.#hasGap = true;
         this.#from = vma.start;
         if (this.#from >= end) break;
       }
@@ -204,12 +215,14 @@ export class Madvise {
       const covered = adviseVma(mm, vma, range, { advice: this.#advice, isAnnounced: announced > 0 });
       if (isWait(covered)) {
         this.#announcedTo = range.end;
+        if (this.#advice === MADV_REMOVE) this.#hole = fileRangeOf(vma, range);
         return covered;
       }
       if ('why' in covered) return covered;
-      this.#from = Math.max(range.end, covered.end);
+      // Who has waited does not know where the vma ends that covers it now.
+      this.#from = announced > 0 ? range.end : Math.max(range.end, covered.end);
     }
-    return this.#hole ? refused(ENOMEM, 'hole') : OK;
+    return this.#hasGap ? refused(ENOMEM, 'hole') : OK;
   }
 }
 
@@ -315,5 +328,6 @@ function removeAdvice(
   const waiting = announced();
   if (waiting !== null) return waiting;
   if (vma.file.object.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) return refused(EPERM, 'sealed');
-  return punchHole(mm, vma, range);
+  const hole = fileRangeOf(vma, range);
+  return hole === null ? OK : punchHole(mm.kernel, hole);
 }

@@ -7,7 +7,7 @@
 import { EPERM } from '../abi/errno.ts';
 import { F_SEAL_FUTURE_WRITE, F_SEAL_WRITE } from '../abi/fcntl.ts';
 import { Unmodelled } from '../base/assert.ts';
-import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { type Addr, PAGE_SIZE, type Pgoff, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import {
   FRAME_ACTIVE,
@@ -19,6 +19,7 @@ import {
   type Pfn,
 } from './frames.ts';
 import { dissolveFolio, splitFolio, splitPmd } from './hugeMemory.ts';
+import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
 import { punchObject } from './pageCache.ts';
 import {
@@ -40,7 +41,7 @@ import {
 import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex, releaseEntry } from './rmap.ts';
 import { TlbGather } from './tlb.ts';
-import { isAnonymousVma, type Vma } from './vma.ts';
+import { type FileObject, isAnonymousVma, type Vma } from './vma.ts';
 import { VM_DROPPABLE, VM_MAYBE_GUARD } from './vmFlags.ts';
 import { isVolatileAt } from './vrange.ts';
 import { purgePage } from './vrangePurge.ts';
@@ -282,11 +283,26 @@ export function removeGuards(mm: Mm, range: PageRange): SysResult {
 }
 
 /** MADV_REMOVE: the file loses the pages; every mapping reads zeros afterwards, copies of private mappings stay. */
-export function punchHole(mm: Mm, vma: Vma, range: PageRange): SysResult {
-  const object = vma.file?.object;
-  if (object === undefined) return OK;
+export function punchHole(kernel: Kernel, { object, first, end }: FileRange): SysResult {
   // It is fallocate that is asked, and that heeds the seals.
   if (object.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) return refused(EPERM, 'sealed');
-  punchObject(mm.kernel, object, linearIndex(vma, range.start), linearIndex(vma, range.end));
+  punchObject(kernel, object, first, end);
   return OK;
 }
+
+/** Pages of a file. */
+export interface FileRange {
+  readonly object: FileObject;
+  readonly first: Pgoff;
+  readonly end: Pgoff;
+}
+
+/** Returns what of its file a range of `vma` maps, or null. */
+export const fileRangeOf = (vma: Vma, range: PageRange): FileRange | null =>
+  vma.file === null
+    ? null
+    : {
+        object: vma.file.object,
+        first: linearIndex(vma, range.start),
+        end: linearIndex(vma, range.end),
+      };

@@ -11,6 +11,7 @@
 import { EFAULT } from '../abi/errno.ts';
 import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE, pageFloor } from '../base/units.ts';
 import { type AccessRequest, countFaults, faultIn } from './fault.ts';
+import { REST_WRITTEN } from './frameContents.ts';
 import { FRAME_DIRTY, type Pfn, ZERO_FRAME } from './frames.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
@@ -112,7 +113,7 @@ export class ProcessVmCopy {
       }
       const pfn = pageAt(target, page).number;
       if (pfn !== ZERO_FRAME) target.kernel.frames.pin(pfn);
-      this.#pinned.push({ pfn, stamp: write && page >= addr ? stamp : null });
+      this.#pinned.push({ pfn, stamp: write ? stampOf(page, addr, stamp) : null });
     }
     this.#copyPinned();
     return len;
@@ -148,6 +149,10 @@ export class ProcessVmCopy {
     return true;
   }
 }
+
+/** What a write leaves in a page: of the first one, if it does not begin there, only that something is behind its first word. */
+const stampOf = (page: Addr, addr: Addr, stamp: number | null): number | null =>
+  stamp === null || page >= addr ? stamp : REST_WRITTEN;
 
 function unshare(target: Mm, vma: Vma, page: Addr): FaultName | null {
   const { pages, kernel } = target;

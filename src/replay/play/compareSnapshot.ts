@@ -119,11 +119,15 @@ export class SnapshotComparison {
   readonly #report: (difference: Difference) => void;
   /** The process that the window belongs to; the others are its children. */
   #parent: number | null = null;
-  readonly #firstTables = new Map<number, { readonly kernel: number; readonly ours: number }>();
+  readonly #firstTables = new Map<
+    number,
+    { readonly kernel: number; readonly ours: number; readonly handled: boolean }
+  >();
   /** Processes that took a signal, whose handler runs outside the window. */
   readonly #signalled = new Set<number>();
   readonly #internals = new InternalsComparison();
-  #isUffd = false;
+  /** kB of page tables that its first signal brings a child; null: not known yet. */
+  #handlerKb: number | null = null;
   /** An MADV_FREE was among the operations so far. */
   #lazyFreed = false;
   readonly counts: SnapshotCounts = { vmas: 0, figures: 0, pages: 0, tables: 0, internals: 0 };
@@ -160,7 +164,6 @@ export class SnapshotComparison {
     if (uffd !== null && workers !== null) {
       // There the files promise the sums only.
       this.#lazyFreed = true;
-      this.#isUffd = true;
       this.counts.figures += compareUffd(snapshot, uffd, machine, workers, (kind, { line, ...found }) =>
         this.#tell(snapshot, line, kind, found),
       );
@@ -305,28 +308,37 @@ export class SnapshotComparison {
     });
   }
 
-  /**
-   * A child's tables for the executor's own code are not copied by fork; those of its signal handler come with the first signal. Where children close
-   * userfaultfds first, they have them from the start.
-   */
-  #handlerTablesKb(task: number): number {
-    return !this.#isUffd && task !== this.#parent && this.#signalled.has(task) ? HANDLER_TABLES_KB : 0;
+  /** Tells whether the process has run its signal handler, outside the window: that of the process itself was prepared. */
+  #hasHandled(task: number): boolean {
+    return task !== this.#parent && this.#signalled.has(task);
   }
 
+  /**
+   * A child's tables for the executor's own code are not copied by fork; those of its signal handler come with the first signal. Where children close
+   * userfaultfds first, some executors' have them from the start: the first child that took a signal shows which.
+   */
   #compareTables(snapshot: Snapshot, recorded: SnapshotProcess, mm: Mm): void {
-    const kernel = recorded.pageTablesKb;
-    const ours = mm.pages.bytes / 1024 + this.#handlerTablesKb(recorded.task);
-    const first = this.#firstTables.get(recorded.task);
+    const { task, pageTablesKb: kernel } = recorded;
+    const ours = mm.pages.bytes / 1024;
+    const handled = this.#hasHandled(task);
+    const first = this.#firstTables.get(task);
     if (first === undefined) {
-      this.#firstTables.set(recorded.task, { kernel, ours });
+      this.#firstTables.set(task, { kernel, ours, handled });
       return;
     }
     this.counts.tables++;
-    if (kernel - first.kernel === ours - first.ours) return;
+    const grown = kernel - first.kernel;
+    let expected = ours - first.ours;
+    if (handled && !first.handled) {
+      if (grown === expected && snapshot.uffd !== null) this.#handlerKb ??= 0;
+      this.#handlerKb ??= HANDLER_TABLES_KB;
+      expected += this.#handlerKb;
+    }
+    if (grown === expected) return;
     this.#tell(snapshot, recorded.line, 'count', {
-      what: `page tables of process ${recorded.task} since its first snapshot`,
-      kernel: `${kernel - first.kernel} kB`,
-      ours: `${ours - first.ours} kB`,
+      what: `page tables of process ${task} since its first snapshot`,
+      kernel: `${grown} kB`,
+      ours: `${expected} kB`,
     });
   }
 }
