@@ -17,6 +17,7 @@ import {
   MREMAP_ONLYPAGES,
   PROT_NONE,
 } from '../../abi/mman.ts';
+import { UsageError } from '../../base/assert.ts';
 import { type Addr, PAGE_SIZE } from '../../base/units.ts';
 import { DONE, type Outcome, type Running, type Thread } from '../../machine/index.ts';
 import { PagePool } from './pagePool.ts';
@@ -41,6 +42,11 @@ export abstract class Anonymous extends Strategy {
   *flip(t: Thread, plan: Plan): Running<void> {
     this.plan = plan;
     const outcome = yield* this.moveAway(t, this.heap.base, this.heap.bytes);
+    if (outcome.kind === 'errno' && outcome.errno === 'ENOMEM')
+      throw new UsageError(
+        'compacting-gc: moving the heap away needs more vmas than vm.max_map_count allows: it has as many as it was handed over in',
+        'a larger maps, or another strategy',
+      );
     if (outcome.kind !== 'value')
       refuse('mremap of the heap', outcome.kind === 'errno' ? outcome.errno : outcome.kind);
     yield* this.registration.arm(t, this.leavesVmas);

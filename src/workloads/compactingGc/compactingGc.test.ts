@@ -119,6 +119,9 @@ describe('what the strategies differ in', () => {
 });
 
 describe('options', () => {
+  it('that let mremap leave more vmas than can be moved again are named', () => {
+    expect(() => run({ strategy: 'mremap', maps: 40, cycles: 3 })).toThrow(/vm\.max_map_count/);
+  });
   it('that leave nothing for dense regions are refused', () => {
     expect(() => run({ fragmented: 80, cold: 20 })).toThrow(/dense regions/);
   });

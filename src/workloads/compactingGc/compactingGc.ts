@@ -190,10 +190,12 @@ class Run {
       for (;;) {
         const ready = yield* h.poll([uffd, stopped]);
         if (!ready.includes(uffd)) return;
-        const message = yield* uffd.read(h);
-        if (message.event !== 'pagefault') continue;
-        yield* collector.serve(h, message.addr);
-        yield* uffd.wake(h, message.addr - (message.addr % PAGE_SIZE), PAGE_SIZE);
+        // Somebody else may have handed the page over, so that there is no message any more.
+        for (const message of yield* uffd.readNow(h, 1))
+          if (message.event === 'pagefault') {
+            yield* collector.serve(h, message.addr);
+            yield* uffd.wake(h, message.addr - (message.addr % PAGE_SIZE), PAGE_SIZE);
+          }
       }
     });
     return function* (main: Thread) {
