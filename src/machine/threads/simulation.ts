@@ -205,13 +205,17 @@ export class Simulation {
   get anonLocks(): readonly Rwsem[] {
     return [...this.#anonLocks.values()];
   }
-  /** A call of `thread` begins that is none of `Machine.apply`. Returns what is to charge it; `billNs` is what it costs then. */
-  beginCall(thread: ThreadMemory): UffdCharges {
+  /**
+   * A call of `thread` begins that is none of `Machine.apply`. `billNs` is what it costs then.
+   * @param byFacts  its charges are read off the facts that it causes
+   * @returns        what is to charge it
+   */
+  beginCall(thread: ThreadMemory, byFacts = true): UffdCharges {
     const { kernel, ledger } = this;
     ledger.begin();
     kernel.opNr++;
     kernel.work.faultTally = thread.faults;
-    this.#charges.begin();
+    if (byFacts) this.#charges.begin();
     return this.#charges;
   }
   /** Returns what the call that was just carried out costs besides its entry, nanoseconds. */

@@ -135,7 +135,7 @@ export class Userfaultfd implements Pollable {
       if (t.group.isOver) yield 'end';
       const byVma = locks.tryReadVma(range);
       if (!byVma) yield* locks.mmapLock.read(task);
-      const charges = simulation.beginCall(t);
+      const charges = simulation.beginCall(t, false);
       const step = call.step();
       if (!isWait(step)) charges.endFill(kind, Math.max(0, step.done ?? 0) / PAGE_SIZE, isShared);
       if (!t.pays(simulation.billNs())) yield 'pay';
@@ -210,7 +210,7 @@ const FILL_NAMES: Readonly<Record<FillKind, string>> = {
 /** Charges a read of a message, and returns what it costs. */
 function readNs(t: Thread): number {
   const { simulation } = t;
-  simulation.beginCall(t);
+  simulation.beginCall(t, false);
   simulation.kernel.work.charge(PATH['uffd-read'], 1);
   return simulation.prices.syscallNs + simulation.billNs();
 }
