@@ -56,7 +56,7 @@ const ENTRIES: Readonly<Record<OpName, readonly string[]>> = {
   shmat: ['mm/shm.ts shmat'],
   shmdt: ['mm/shm.ts shmdt'],
   uffd_ioctl: [
-    'machine/uffdCalls.ts startUffdCall!',
+    'machine/uffdCalls.ts started!',
     'machine/uffdCalls.ts startIoctl',
     'machine/uffdCalls.ts unreadable',
   ],
