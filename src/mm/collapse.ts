@@ -150,7 +150,13 @@ function collapseFileWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   const first = linearIndex(vma, base);
   const before = mm.pages.pmd(base);
   if (before & HUGE) return 'collapsed';
-  if (hasMissingAsked(mm, object, first)) return 'busy';
+  if (hasMissingAsked(mm, object, first)) {
+    // That is found out last, when every page has been taken out of the tables, and read from swap.
+    for (const pgoff of [...mm.kernel.swappedPages(object)])
+      if (pgoff >= first && pgoff < first + HUGE_PAGES) mm.kernel.cachedPage(object, pgoff);
+    unmapObject(object, first, first + HUGE_PAGES, false);
+    return 'busy';
+  }
   if (!collapseObject(mm, object, first)) return 'stops';
   // The table stays where protection is kept in it.
   if (vma.flags & VM_UFFD_WP) return 'skipped';
