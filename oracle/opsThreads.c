@@ -202,6 +202,8 @@ static void carry_out(struct op *op, int worker)
 		t->op = op;
 		bare_ring(&t->ask);
 		if (!is_done(worker)) op->slept = worker + 1;
+		/* The copy is made: who goes on before the fork is over must not be charged for his own memory. */
+		if (op->slept && op->kind == OP_FORK) settle_main(), threads_settle();
 	}
 	if (raised || worker == NR_WORKERS) set_priority(tid, worker < NR_WORKERS ? WORKER - worker : CONDUCTOR);
 }

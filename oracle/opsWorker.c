@@ -94,10 +94,12 @@ static void on_trap(int signal, siginfo_t *info, void *context)
 	t->signal = signal;
 	t->code = info->si_code;
 	t->at = (uint64_t)info->si_addr;
-	uint32_t before = faults();
-	bare(SYS_mprotect, HANDLER_PAGE, OPS_PG, PROT_READ);
-	(void)*(volatile char *)HANDLER_PAGE;
-	t->faults += faults() - before;
+	if (!SHARED->uffd) {
+		uint32_t before = faults();
+		bare(SYS_mprotect, HANDLER_PAGE, OPS_PG, PROT_READ);
+		(void)*(volatile char *)HANDLER_PAGE;
+		t->faults += faults() - before;
+	}
 	bare(SYS_rt_sigprocmask, SIG_UNBLOCK, &trap_signals, 0, 8);
 	__builtin_longjmp(t->jump, 1);
 }

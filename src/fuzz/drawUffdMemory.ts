@@ -14,7 +14,8 @@ const touch =
   (call: string): Draw =>
   (scene) => {
     const at = heat(scene, scene.chance(0.45) ? near(scene, scene.window.pages) : scene.window.mappedRange());
-    const off = scene.chance(0.25) ? 8 * scene.random.below(PAGE_SIZE / 8) : 0;
+    // Which pages of a huge one hold nothing but zeros is known by their first words.
+    const off = scene.kind !== 2 && scene.chance(0.25) ? 8 * scene.random.below(PAGE_SIZE / 8) : 0;
     const len = (at.end - at.first) * PAGE_SIZE - off;
     return [`${call}(${hex(WINDOW + at.first * PAGE_SIZE + off)}, ${len})`];
   };

@@ -10,6 +10,7 @@ import { checkLog, type OpsDifference } from './opsCheck.ts';
 import {
   closerSteps,
   fewerChildren,
+  fewerContexts,
   livingSteps,
   renumbered,
   type Step,
@@ -189,6 +190,7 @@ class OpsShrinker {
       return found !== null;
     };
     while (take(fewerChildren(best.steps)));
+    while (take(fewerContexts(best.steps)));
     while (take(closerSteps(best.steps)));
     for (let at = 0; at < best.steps.length && !this.isOver; ) {
       const { steps } = best;

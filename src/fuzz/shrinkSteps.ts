@@ -14,9 +14,13 @@ export type Step = readonly string[];
 interface CallParts {
   readonly who: string;
   readonly name: string;
+  /** Without the names of the fields of a structure, which are in `wraps`: what stands before and behind each. */
   readonly args: readonly string[];
+  readonly wraps: readonly (readonly [before: string, behind: string])[];
   readonly rest: string;
 }
+
+const FIELD = /^(\{?\w+=)(.*?)(\}?)$/;
 
 const CALL = /^(@\d+ )?(\w+)\((.*)\)( = child \d+)?$/;
 const END_OF_WINDOW = WINDOW + 2 ** 26;
@@ -25,9 +29,13 @@ function partsOf(call: string): CallParts | null {
   const match = CALL.exec(call);
   if (match === null) return null;
   const [, who = '', name = '', args = '', rest = ''] = match;
-  return { who, name, args: args === '' ? [] : args.split(', '), rest };
+  const texts = args === '' ? [] : args.split(', ');
+  const fields = texts.map((text) => FIELD.exec(text) ?? ['', '', text, '']);
+  const wraps = fields.map(([, before = '', , behind = '']) => [before, behind] as const);
+  return { who, name, args: fields.map(([, , value = '']) => value), wraps, rest };
 }
-const textOf = ({ who, name, args, rest }: CallParts): string => `${who}${name}(${args.join(', ')})${rest}`;
+const textOf = ({ who, name, args, wraps, rest }: CallParts): string =>
+  `${who}${name}(${args.map((arg, i) => `${wraps[i]?.[0] ?? ''}${arg}${wraps[i]?.[1] ?? ''}`).join(', ')})${rest}`;
 
 const isInWindow = (arg: string): boolean => /^0x2[0-9a-f]{11}$/.test(arg) && Number(arg) < END_OF_WINDOW;
 const isBytes = (arg: string): boolean => /^\d+$/.test(arg) && Number(arg) > PAGE_SIZE;
@@ -52,9 +60,16 @@ function smallerArgs(arg: string): string[] {
     const fewer = [1, pages >> 1, pages - (pages >> 2), pages - 1].filter((p) => p > 0 && p < pages);
     return [...aligned, ...fewer.map((p) => p * PAGE_SIZE)].map(String);
   }
+  if (/^0x[0-9a-f]{1,6}$/.test(arg) && arg !== '0x0') return smallerBits(Number(arg));
   const over = /^now\+(\d+)$/.exec(arg);
   if (over !== null && over[1] !== '0') return ['now+0', `now+${Number(over[1]) >> 1}`];
   return [];
+}
+
+/** Returns a word of flags without each of its bits. */
+function smallerBits(bits: number): string[] {
+  const set = Array.from({ length: 24 }, (_, i) => 1 << i).filter((bit) => bits & bit);
+  return [0, ...set.map((bit) => bits & ~bit)].map(hex);
 }
 
 /** Returns an operation made simpler, once for each way there is; the most promising first. */
@@ -100,7 +115,8 @@ function* rangesIn(parts: CallParts): Generator<{ at: number; lengths: readonly 
   const { name, args } = parts;
   for (const [at, arg] of args.entries()) {
     if (!isInWindow(arg)) continue;
-    if (name === 'mremap') yield { at, lengths: at === 0 ? [1, 2] : at === 4 ? [2] : [] };
+    if (args[1] === 'UFFDIO_COPY' || args[1] === 'UFFDIO_MOVE') yield { at, lengths: [4] };
+    else if (name === 'mremap') yield { at, lengths: at === 0 ? [1, 2] : at === 4 ? [2] : [] };
     else yield { at, lengths: /^\d+$/.test(args[at + 1] ?? '') ? [at + 1] : [] };
   }
 }
@@ -206,6 +222,20 @@ export function fewerChildren(steps: readonly Step[]): Step[][] {
       rest.map((step) => step.map((call) => call.replace(`@${child} `, ''))),
     ];
   });
+}
+
+/** Returns the sequence without one of its userfaultfds, for each: those made after it are renamed. */
+export function fewerContexts(steps: readonly Step[]): Step[][] {
+  const makers = steps.flatMap((step, i) => (step[0]?.startsWith('userfaultfd(') ? [i] : []));
+  return makers.map((maker, context) =>
+    steps
+      .filter((step, i) => i !== maker && !step.some((call) => call.includes(`(u${context},`)))
+      .map((step) =>
+        step.map((call) =>
+          call.replace(/\(u(\d+)\b/, (all, n: string) => (Number(n) > context ? `(u${Number(n) - 1}` : all)),
+        ),
+      ),
+  );
 }
 
 /** Returns the sequence with its children numbered from 0. */

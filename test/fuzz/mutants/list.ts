@@ -5,30 +5,10 @@
  * the one that a person would look for such a bug with, not the one that finds it soonest. docs/mutants.md tells how to add one.
  */
 // Long because: it is one table of mutants.
-import type { FuzzModeName } from '../../../src/fuzz/index.ts';
+import { type Mutant, mutant } from './mutant.ts';
+import { SWAP, UFFD } from './waitingList.ts';
 
-/** One wrong model. */
-export interface Mutant {
-  readonly name: string;
-  /** What the mutated model does, as a sentence. */
-  readonly breaks: string;
-  readonly mode: FuzzModeName;
-  /** The file, from src/. */
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
-
-type Change = readonly [file: string, find: string, replace: string];
-
-const mutant = (mode: FuzzModeName, name: string, breaks: string, [file, find, replace]: Change): Mutant => ({
-  name,
-  breaks,
-  mode,
-  file,
-  find,
-  replace,
-});
+export type { Mutant } from './mutant.ts';
 
 const VMA: readonly Mutant[] = [
   mutant('vma', 'anon-vma-order', 'A first write asks the vma below for its anon_vma before the one above.', [
@@ -82,8 +62,8 @@ const VMA: readonly Mutant[] = [
   ]),
   mutant('vma', 'merge-sticky', 'A merge looks at flags that do not hinder one.', [
     'mm/mergeVerdict.ts',
-    'if ((merge.flags ^ vma.flags) & ~VM_STICKY)',
-    'if (merge.flags ^ vma.flags)',
+    'if ((merge.flags ^ vma.flags) & ~VM_STICKY ||',
+    'if (merge.flags ^ vma.flags ||',
   ]),
   mutant('vma', 'sticky-lost', 'A merge loses the flag that says that there may be guard pages.', [
     'mm/vmaMerge.ts',
@@ -302,8 +282,8 @@ const THP: readonly Mutant[] = [
   ]),
   mutant('thp', 'huge-zero', 'A load in huge memory gets a page of its own.', [
     'mm/hugeMemory.ts',
-    "if (request.access !== 'write') {",
-    "if (request.access === 'exec') {",
+    'if (!write && mayMapHugeZero(mm)) {',
+    "if (request.access === 'exec' && mayMapHugeZero(mm)) {",
   ]),
   mutant('thp', 'huge-border', 'No huge page comes at the end of a vma.', [
     'mm/hugeMemory.ts',
@@ -431,4 +411,13 @@ const FILES: readonly Mutant[] = [
 ];
 
 /** All of them; names are unique. */
-export const MUTANTS: readonly Mutant[] = [...VMA, ...FAULT, ...FORK, ...THP, ...LIMITS, ...FILES];
+export const MUTANTS: readonly Mutant[] = [
+  ...VMA,
+  ...FAULT,
+  ...FORK,
+  ...THP,
+  ...LIMITS,
+  ...FILES,
+  ...SWAP,
+  ...UFFD,
+];
