@@ -131,6 +131,39 @@ const move: Draw = (scene) => {
   });
 };
 
+/** What becomes of a page before it is moved: protected, written out, shared with a child that is gone. */
+const moveScene: Draw = (scene) => {
+  const { random, window } = scene;
+  const { coming } = notesOf(scene);
+  const { first } = window.mappedRange('write');
+  const source = { first, end: Math.min(window.pages, first + 1 + random.below(3)) };
+  const to = window.place(source.end - source.first);
+  const target = { first: to, end: to + source.end - source.first };
+  const { start, len } = range(scene, source);
+  const protect = [`ioctl(u0, UFFDIO_WRITEPROTECT, {start=${start}, len=${len}, mode=0x1})`];
+  const out = [`madvise(${scene.text(source)}, MADV_PAGEOUT)`];
+  const shared = [['fork()'], ['uffd_read(u0, 3)'], [`child_exit(${notesOf(scene).forks})`]];
+  const before = random.pick<Calls[]>([
+    [protect],
+    [out],
+    [protect, out],
+    [out, protect],
+    shared,
+    [...shared, out],
+  ]);
+  if (before.length >= shared.length) notesOf(scene).forks++;
+  const mode = hasProtection(scene) ? '0x3' : '0x1';
+  const whole = range(scene, { first: 0, end: window.pages });
+  const move = `{dst=${scene.at(to)}, src=${start}, len=${len}, mode=0x0}`;
+  coming.push(
+    [`touch_write(${scene.text(source)})`],
+    [`madvise(${scene.text(target)}, MADV_DONTNEED)`],
+    ...(hasProtection(scene) ? before : [out]),
+    [`ioctl(u0, UFFDIO_MOVE, ${move})`],
+  );
+  return [`ioctl(u0, UFFDIO_REGISTER, {start=${whole.start}, len=${whole.len}, mode=${mode}})`];
+};
+
 // ---- pagemap --------------------------------------------------------------------------------------------------------------------
 
 const CATEGORIES = 0x17f;
@@ -177,6 +210,7 @@ export const UFFD_DRAWS: Readonly<Record<string, Draw>> = {
   poison,
   writeprotect,
   move,
+  moveScene,
   scan,
   ...UFFD_MEMORY_DRAWS,
 };

@@ -76,6 +76,9 @@ export class Scene {
         .map(([name]) => name),
     );
     this.#avoidLocks(left);
+    // What MREMAP_DONTUNMAP leaves behind is no longer locked, and its pages stay on the list of those that are, which is not modelled.
+    if (mode.swapPages > 0 && ['mlock', 'mlock2'].some((call) => call in mode.calls && !left.has(call)))
+      for (const row of Object.keys(mode.remaps)) if (row.includes('DONTUNMAP')) left.add(row);
     this.hasRegular = mode.setup === 'files' && this.chance(0.4);
     if (this.hasRegular) for (const row of ['MADV_REMOVE', 'MADV_PAGEOUT']) left.add(row);
     // What is drawn of little meets itself more often: some bugs show only so.

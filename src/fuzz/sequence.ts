@@ -71,7 +71,7 @@ export function fuzzSequence({ mode, seed, ops, every }: FuzzOptions): readonly 
   lines.push('snapshot 0');
   const first = uffd === null ? setup(scene) : uffdSetup(scene);
   for (let number = 1; number <= ops; number++) {
-    const begun = first.shift();
+    const begun = first.shift() ?? uffd?.coming.shift();
     if (begun === undefined) scene.takeTurn();
     const calls = begun ?? (DRAWS[scene.calls.draw(scene.random)] as Draw)(scene);
     for (const call of calls) {

@@ -65,6 +65,7 @@ export const UFFD: ModeTable = {
     poison: 16,
     writeprotect: 60,
     move: 40,
+    moveScene: 12,
     wake: 36,
     register: 42,
     unregister: 14,

@@ -50,7 +50,11 @@ export const UFFD_PROFILES: readonly UffdProfile[] = [
     calls: { uffd_fork: 60, child_touch: 60, uffd_read: 200 },
     modes: [MISSING, WP, WP | MISSING],
   },
-  { features: [], calls: { move: 170, uffd_fork: 16 }, modes: [MISSING, MISSING, WP | MISSING] },
+  {
+    features: [],
+    calls: { move: 150, moveScene: 60, uffd_fork: 16 },
+    modes: [MISSING, MISSING, WP | MISSING],
+  },
   {
     features: [],
     calls: { continue: 110, uffd_file_write: 24 },
@@ -67,6 +71,8 @@ export class UffdNotes {
   /** Contexts made so far; those that come with messages are numbered too, but nobody knows here. */
   contexts = 0;
   forks = 0;
+  /** Operations that come next: a scene that chance would seldom make. */
+  readonly coming: Calls[] = [];
   readonly hot: PageRange[] = [];
   readonly memfdPages: number;
 

@@ -86,10 +86,14 @@ export function forEachAdvised(
       }
       splitFolio(mm, pages.pmdHigh(base));
     }
-    for (const pfn of partlyCovered(mm, from, to)) splitFolio(mm, pfn);
+    const large = largeFolios(mm, from, to);
+    for (const [head, n] of large)
+      if (n < HUGE_PAGES && !mm.kernel.frames.isMaybeShared(head)) splitFolio(mm, head);
     const present: number[] = [];
     pages.transformTable(from, to, (low, high, index) => {
-      if ((low & KIND_MASK) === PRESENT && !isSharedLarge(mm, high)) present.push(index, low, high);
+      const isLeftAlone = (): boolean => large.get(headOf(high)) !== HUGE_PAGES || isSharedLarge(mm, high);
+      if ((low & KIND_MASK) === PRESENT && !(mm.kernel.frames.isLarge(high) && isLeftAlone()))
+        present.push(index, low, high);
       return low;
     });
     for (let i = 0; i < present.length; i += 3)
@@ -103,12 +107,11 @@ export function forEachAdvised(
   tlb.finish();
 }
 
-/** A huge folio that is left here has all its pages mapped by this process; if there are more mappings, they are another's. */
-const isSharedLarge = (mm: Mm, pfn: Pfn): boolean =>
-  mm.kernel.frames.isLarge(pfn) && mm.kernel.frames.folioMapcount(pfn) !== HUGE_PAGES;
+/** A huge folio all of whose pages this process maps: if there are more mappings, they are another's. */
+const isSharedLarge = (mm: Mm, pfn: Pfn): boolean => mm.kernel.frames.folioMapcount(pfn) !== HUGE_PAGES;
 
-/** Returns one page of each huge folio that [from, to) maps by ptes, but not all 512 of them, and that nobody else maps. */
-function partlyCovered(mm: Mm, from: Addr, to: Addr): Pfn[] {
+/** Returns the huge folios that [from, to) maps by ptes: the first page of each, and how many of its pages. */
+function largeFolios(mm: Mm, from: Addr, to: Addr): ReadonlyMap<Pfn, number> {
   const { frames } = mm.kernel;
   const seen = new Map<Pfn, number>();
   mm.pages.transformTable(from, to, (low, high) => {
@@ -116,7 +119,7 @@ function partlyCovered(mm: Mm, from: Addr, to: Addr): Pfn[] {
       seen.set(headOf(high), (seen.get(headOf(high)) ?? 0) + 1);
     return low;
   });
-  return [...seen].filter(([head, n]) => n < HUGE_PAGES && !frames.isMaybeShared(head)).map(([head]) => head);
+  return seen;
 }
 
 /** MADV_COLD: pages that only this process maps count as not used lately. */

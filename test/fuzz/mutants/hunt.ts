@@ -34,8 +34,12 @@ export interface Hunt {
 const OPS = 200;
 const OPS_AT_LIMITS = 40;
 const EVERY = 25;
-/** The most operations that a short sequence has. */
+/** The most operations that a short sequence has. Where userfaultfd is watched, memory, a context, its handshake and a registration come first. */
 export const SHORT = 6;
+const SHORT_WATCHED = 10;
+
+/** Returns the most operations that a short sequence of a mode has. */
+export const shortFor = (mode: FuzzModeName): number => (mode === 'uffd' ? SHORT_WATCHED : SHORT);
 
 /** Returns what draws the sequences of a mode. */
 export const drawFor =

@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { buildOpsrun, whyNoOracle } from '../../kernel/oracle.ts';
 import { opsKernel } from '../../random/opsKernel.ts';
 import { Workshop } from './build.ts';
-import { type Catch, drawFor, hunt, SHORT } from './hunt.ts';
+import { type Catch, drawFor, hunt, shortFor } from './hunt.ts';
 import { MUTANTS, type Mutant } from './list.ts';
 
 const { values, positionals } = parseArgs({
@@ -25,9 +25,9 @@ const { values, positionals } = parseArgs({
 
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
 
-function verdictOf(caught: Catch): string {
+function verdictOf({ mode }: Mutant, caught: Catch): string {
   if (caught.seed === null) return 'not found';
-  return caught.lines.length > SHORT ? 'too long' : '';
+  return caught.lines.length > shortFor(mode) ? 'too long' : '';
 }
 
 function rowOf(mutant: Mutant, caught: Catch): string {
@@ -35,7 +35,7 @@ function rowOf(mutant: Mutant, caught: Catch): string {
     caught.seed === null
       ? ['–', '–', '–']
       : [caught.findSeconds.toFixed(1), caught.shrinkSeconds.toFixed(1), String(caught.lines.length)];
-  return row([`\`${mutant.name}\``, mutant.mode, ...found, mutant.breaks, verdictOf(caught)]);
+  return row([`\`${mutant.name}\``, mutant.mode, ...found, mutant.breaks, verdictOf(mutant, caught)]);
 }
 
 async function main(): Promise<number> {
@@ -57,7 +57,7 @@ async function main(): Promise<number> {
   for (const mutant of wanted) {
     const mutated = await workshop.build(mutant);
     const caught = hunt({ draw: drawFor(mutant.mode), mutated, model, run, seconds: Number(values.seconds) });
-    if (verdictOf(caught) !== '') missed++;
+    if (verdictOf(mutant, caught) !== '') missed++;
     console.log(rowOf(mutant, caught));
     if (values.show) console.log([...caught.lines, caught.what].map((line) => `    ${line}`).join('\n'));
   }

@@ -52,16 +52,6 @@ export const UFFD: readonly Mutant[] = [
     'settle(mm, move, PRESENT | writeBit(areas.target) | YOUNG | EXCLUSIVE | dirty, pfn);',
     'settle(mm, move, PRESENT | (low & UFFD_WP ? UFFD_WP : writeBit(areas.target)) | YOUNG | EXCLUSIVE | dirty, pfn);',
   ]),
-  mutant('uffd', 'move-swap-wp', 'An entry in swap that MOVE takes along loses its protection.', [
-    'mm/uffdMovePage.ts',
-    'isInverted(source) === isInverted(target) ? low | noted',
-    'isInverted(source) === isInverted(target) ? (low & ~UFFD_WP) | noted',
-  ]),
-  mutant('uffd', 'move-once-shared', 'MOVE takes a page that was shared once and is not any more.', [
-    'mm/uffdMovePage.ts',
-    '? (low & EXCLUSIVE) !== 0 && !mm.kernel.frames.isPinned(pfn)',
-    '? mm.kernel.frames.mapcount(pfn) === 1 && !mm.kernel.frames.isPinned(pfn)',
-  ]),
   mutant('uffd', 'move-marker', 'MOVE finds nothing where there is a marker.', [
     'mm/uffdMovePage.ts',
     "return refused(EFAULT, 'not-movable');\n  }\n}",
