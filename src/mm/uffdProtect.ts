@@ -126,7 +126,8 @@ function protectInto(mm: Mm, vma: Vma, range: { start: Addr; end: Addr }, on: bo
       }
       splitPmd(mm, vma, base);
     }
-    if (pmd !== NONE) pages.transform(from, to, change);
+    if (pmd !== NONE)
+      pages.transform(from, to, (low, high, index) => change(low, high, base + index * PAGE_SIZE));
     if (unpopulated !== 'off') markBlank(mm, from, to, unpopulated);
   };
   if (unpopulated === 'off') pages.forEachSlot(range.start, range.end, visit);
