@@ -72,9 +72,10 @@ function readParam(text: string, before: Readonly<Record<string, string>>): Reco
   const at = text.indexOf('=');
   if (at <= 0) {
     const names = EXPERIMENTS.flatMap((experiment) => Object.entries(paramsOf(experiment)));
+    const meant = names.filter(([key]) => key === text);
     throw new UsageError(
       `--param ${text} has no value`,
-      names.map(([key, param]) => describeParam(key, param)).join(', '),
+      (meant.length > 0 ? meant : names).map(([key, param]) => describeParam(key, param)).join(', '),
     );
   }
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };

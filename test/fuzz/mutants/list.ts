@@ -113,7 +113,7 @@ const VMA: readonly Mutant[] = [
   ]),
   mutant('vma', 'hole-stops', 'Advice stops at the first hole.', [
     'mm/madvise.ts',
-    `this.#hole = true;
+    `this.#hasGap = true;
         this.#from`,
     `return refused(ENOMEM, 'hole');
         this.#from`,
