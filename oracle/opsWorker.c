@@ -303,7 +303,10 @@ static void child_main(uint32_t number)
 		if (slot->command == VIEW) read_stamps();
 		else {
 			struct op *op = &SHARED->ops[slot->op];
-			op->skipped = 0; /* its page is there and may be written, then */
+			/* It may lie across two pages: both are there and may be written, then. */
+			*(volatile uint32_t *)&op->number = op->number;
+			op->skipped = 0;
+			*(volatile uint32_t *)&op->vec = op->vec;
 			count_faults(this_thread());
 			perform(op);
 		}
