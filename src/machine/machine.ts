@@ -15,7 +15,7 @@ import { exitMm, forkMm } from '../mm/fork.ts';
 import type { Kernel } from '../mm/kernel.ts';
 import { Mm } from '../mm/mm.ts';
 import { OK, type SysResult, type Why } from '../mm/result.ts';
-import { finished } from '../mm/uffdContext.ts';
+import { finished, isWait } from '../mm/uffdContext.ts';
 import { announceNext, takeAnnouncements } from '../mm/uffdEvents.ts';
 import { uffdRelease } from '../mm/userfaultfd.ts';
 import type { FileObject } from '../mm/vma.ts';
@@ -26,6 +26,7 @@ import { type Caller, type MemoryOp, memoryCall } from './memoryCalls.ts';
 import type { Chosen, Op } from './op.ts';
 import { ForkUnderWay, MemoryOpUnderWay, mayWait, type OpUnderWay, waitingForm } from './opsUnderWay.ts';
 import { FileTable, Process, type Segment } from './process.ts';
+import { TableReclaim } from './tableReclaim.ts';
 import { Touching, touch } from './touch.ts';
 import { type IoctlOutput, type ReadMessage, startUffdCall } from './uffdCalls.ts';
 import type { UffdOp } from './uffdOp.ts';
@@ -85,12 +86,15 @@ export class Machine {
   readonly #unborn = new Set<Mm>();
   readonly #objects = new Map<string, FileObject>();
   readonly #charges: CallCharges;
+  /** Who frees empty page tables after operations. */
+  readonly tableReclaim: TableReclaim;
   #nextPid = 1000;
 
   /** @param kernel  switches, sysctls and everything the processes share */
   constructor(kernel: Kernel) {
     this.kernel = kernel;
     this.#charges = new CallCharges(kernel.work);
+    this.tableReclaim = new TableReclaim(kernel);
   }
 
   /** The living processes in the order they appeared. */
@@ -142,6 +146,12 @@ export class Machine {
   apply(tid: number, op: Op, chosen: Chosen = {}): Outcome {
     const process = this.#tasks.get(tid);
     if (process === undefined) return UNKNOWN;
+    const outcome = this.#carryOut(process, tid, op, chosen);
+    if (this.tableReclaim.isActive) this.tableReclaim.after(process.mm, this.addressSpaces);
+    return outcome;
+  }
+
+  #carryOut(process: Process, tid: number, op: Op, chosen: Chosen): Outcome {
     // First, because most operations are touches. Faults charge themselves.
     if (op.call === 'touch') return process.mm === null ? UNKNOWN : touch(process.mm, op);
     switch (op.call) {
@@ -215,6 +225,18 @@ export class Machine {
    * @returns  the operation; each step does as much of it as can be done now
    */
   begin(tid: number, op: Op, chosen: Chosen = {}): OpUnderWay {
+    const underWay = this.#begin(tid, op, chosen);
+    if (!this.tableReclaim.isActive) return underWay;
+    return {
+      step: () => {
+        const came = underWay.step();
+        if (!isWait(came)) this.tableReclaim.after(this.#tasks.get(tid)?.mm ?? null, this.addressSpaces);
+        return came;
+      },
+    };
+  }
+
+  #begin(tid: number, op: Op, chosen: Chosen): OpUnderWay {
     const process = this.#tasks.get(tid);
     const mm = process?.mm ?? null;
     if (process === undefined || mm === null) return { step: () => this.apply(tid, op, chosen) };

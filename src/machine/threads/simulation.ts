@@ -104,6 +104,7 @@ export class Simulation {
     const figures = figuresOf(options.calibration);
     this.prices = smpPricesOf(figures, options.crossCpu);
     this.scheduler = new Scheduler(options.cpus ?? 2, this.prices);
+    this.machine.tableReclaim.clock = () => this.scheduler.nowNs;
     this.ledger = new Ledger(kernel.work, this.costs);
     this.prng = new Prng(options.seed ?? 1);
     this.quantumNs = options.quantumNs ?? 2000;

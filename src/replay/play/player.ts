@@ -25,6 +25,7 @@ import {
 import type {
   Completion,
   EndState,
+  InputFormat,
   Meta,
   ReplayItem,
   ReplayOp,
@@ -105,6 +106,9 @@ function configOf(meta: Meta | null): Partial<KernelConfig> {
   };
 }
 
+/** Inputs that tell when calls were made. */
+const TIMED: ReadonlySet<InputFormat> = new Set(['recording', 'strace', 'bpftrace']);
+
 /** Plays one input on one machine. */
 export class Player {
   #machine: Machine;
@@ -118,6 +122,8 @@ export class Player {
   /** The last operation, and the address that it returned. */
   #last: ReplayOp | null = null;
   #placed: Addr | null = null;
+  /** When the operation at hand was made: ns, of inputs that tell. */
+  #now = 0;
   /** The threads of a file with userfaultfd, else null. */
   workers: Workers | null = null;
   /** No item has changed anything since `verifyOnce`. */
@@ -149,6 +155,7 @@ export class Player {
         this.start ??= item;
         // What is there at the start is nobody's work.
         this.machine.kernel.work.uncounted(() => seedProcess(this.machine, item));
+        if (TIMED.has(item.format)) this.machine.tableReclaim.clock = () => this.#now;
         if (item.format === 'opfuzz-uffd') this.workers = new Workers(this.machine);
         this.#listener.other?.(item);
         return;
@@ -183,6 +190,7 @@ export class Player {
     if (item === null) return;
     const process = this.machine.processOf(item.task);
     this.machine.kernel.opNr = item.nr;
+    this.#now = item.at;
     this.nrOps++;
     if (this.workers !== null) {
       this.#withWorkers(this.workers, item, process);
