@@ -18,20 +18,32 @@ export type Descriptor =
 /** A descriptor table; threads (and CLONE_FILES children) share one. */
 export class FileTable {
   readonly #open = new Map<number, Descriptor>();
+  readonly #held: UffdContext[] = [];
 
   /** Returns what `fd` leads to, or null when it is not open as far as we know. */
   get(fd: number): Descriptor | null {
     return this.#open.get(fd) ?? null;
   }
-  /** Tells whether a descriptor leads to `context`. */
+  /** Tells whether a descriptor leads to `context`, or a call that was made on one is under way. */
   has(context: UffdContext): boolean {
+    if (this.#held.includes(context)) return true;
     for (const descriptor of this.#open.values())
       if (descriptor.kind === 'uffd' && descriptor.context === context) return true;
     return false;
   }
   /** Returns the userfaultfds that are open. */
   get contexts(): UffdContext[] {
-    return [...this.#open.values()].flatMap((each) => (each.kind === 'uffd' ? [each.context] : []));
+    const open = [...this.#open.values()].flatMap((each) => (each.kind === 'uffd' ? [each.context] : []));
+    return [...open, ...this.#held];
+  }
+  /** A call on `context` begins: the open file stays until it is over, whatever is closed meanwhile. Linux: fdget() */
+  hold(context: UffdContext): void {
+    this.#held.push(context);
+  }
+  /** A call on `context` is over. Linux: fdput() */
+  letGo(context: UffdContext): void {
+    const at = this.#held.indexOf(context);
+    if (at >= 0) this.#held.splice(at, 1);
   }
   /** Opens `fd`; what was there before is closed. */
   set(fd: number, descriptor: Descriptor): void {

@@ -18,7 +18,7 @@ import { type FillResult, UffdFill } from '../mm/uffdFill.ts';
 import { uffdMove } from '../mm/uffdMove.ts';
 import { uffdWriteProtect } from '../mm/uffdProtect.ts';
 import { isValidRange } from '../mm/uffdRange.ts';
-import { uffdRegister, uffdUnregister } from '../mm/userfaultfd.ts';
+import { uffdRegister, uffdRelease, uffdUnregister } from '../mm/userfaultfd.ts';
 import { VM_SHARED } from '../mm/vmFlags.ts';
 import type { WaitingCall } from '../mm/waitingCalls.ts';
 import { failure, type Outcome, outcomeOf } from './machine.ts';
@@ -165,7 +165,8 @@ function startIoctl(caller: Caller, context: UffdContext, request: UffdRequest):
     case 'UFFDIO_COPY': {
       const { dst: start, src: source, len, mode, buffer } = request;
       const from = buffer === undefined ? { source } : { source, buffer };
-      return filling('copy', new UffdFill(context, 'copy', { start, len, mode, ...from }, caller));
+      const fill = new UffdFill(context, 'copy', { start, len, mode, ...from }, caller);
+      return holding(caller, context, filling('copy', fill));
     }
     case 'UFFDIO_ZEROPAGE':
       return filling('zeropage', new UffdFill(context, 'zeropage', request, caller));
@@ -182,6 +183,25 @@ const filling = (field: DoneField, fill: UffdFill): WaitingCall<Outcome> => ({
     return isWait(step) ? step : doneOutcome(field, step);
   },
 });
+
+/** Keeps `context` open until `call` is over. Who closed its last descriptor meanwhile has not released it. */
+function holding(
+  { machine, process }: Caller,
+  context: UffdContext,
+  call: WaitingCall<Outcome>,
+): WaitingCall<Outcome> {
+  const { files } = process;
+  files.hold(context);
+  return {
+    step: () => {
+      const came = call.step();
+      if (isWait(came)) return came;
+      files.letGo(context);
+      if (!machine.processes.some((each) => each.files.has(context))) uffdRelease(context);
+      return came;
+    },
+  };
+}
 
 /** The structure cannot be read: what comes before that is asked all the same. */
 function unreadable(context: UffdContext, name: UffdIoctlName, mm: Mm): Outcome {

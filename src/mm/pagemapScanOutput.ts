@@ -30,6 +30,8 @@ export class ScanOutput {
   readonly #regions: ScanRegion[] = [];
   readonly #maxPages: number;
   #pages = 0;
+  /** The last region was taken back whole: its place is filled next, and nothing joins the region before it. */
+  #isBackedOut = false;
   #stoppedAt: Addr | null = null;
 
   constructor(room: ScanRoom) {
@@ -66,11 +68,13 @@ export class ScanOutput {
   #add(categories: number, start: Addr, end: Addr): boolean {
     if (start === end) return true;
     const last = this.#regions.at(-1);
-    if (last !== undefined && last.end === start && last.categories === categories) {
+    const joins = !this.#isBackedOut && last?.end === start && last.categories === categories;
+    if (last !== undefined && joins) {
       last.end = end;
       return true;
     }
     if (this.#regions.length >= this.#room.vecLen) return false;
+    this.#isBackedOut = false;
     this.#regions.push({ start, end, categories });
     return true;
   }
@@ -80,8 +84,10 @@ export class ScanOutput {
     this.#stoppedAt = null;
     const last = this.#regions.at(-1);
     if (!this.isAsked || last === undefined) return;
-    if (last.start === start) this.#regions.pop();
-    else last.end = start;
+    if (last.start === start) {
+      this.#regions.pop();
+      this.#isBackedOut = true;
+    } else last.end = start;
     this.#pages -= (end - start) / PAGE_SIZE;
   }
 }

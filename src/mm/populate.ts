@@ -50,7 +50,7 @@ interface Cursor {
 function faultPages(mm: Mm, vma: Vma, cursor: Cursor, end: Addr, how: Populate): Populated {
   const { frames, work } = mm.kernel;
   const { access } = how;
-  if (mayFillAtOnce(mm, vma, access) && mm.pages.isBlank(cursor.addr, end)) {
+  if (cursor.again === null && mayFillAtOnce(mm, vma, access) && mm.pages.isBlank(cursor.addr, end)) {
     fillBlank(mm, vma, { start: cursor.addr, end }, access === 'write');
     cursor.addr = end;
     return 'all';

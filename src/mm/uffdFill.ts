@@ -146,6 +146,13 @@ export class UffdFill {
     let vma: Vma | null = null;
     while (this.#done < request.len) {
       const addr = request.start + this.#done;
+      if (this.#again !== null) {
+        // A source that had to wait is read to its end without the locks: only then the target is looked up again.
+        const read = this.#readSource();
+        if ('why' in read || isWait(read)) return read;
+        vma = null;
+        continue;
+      }
       if (vma === null) {
         vma = mm.vmas.at(request.start);
         const refusal = this.#vmaVerdict(vma, request);
@@ -157,12 +164,9 @@ export class UffdFill {
       else if (pmd & HUGE) return refused(EEXIST, 'page-exists');
       mm.pages.makeTable(addr);
       if (this.#kind === 'copy' && this.#copied === null) {
-        const read = this.#read((request.source ?? 0) + this.#done);
+        const read = this.#readSource();
         if ('why' in read || isWait(read)) return read;
-        this.#copied = read;
         if (read.hasFaulted) {
-          // The locks were let go of meanwhile: the target is looked up anew.
-          mm.kernel.work.charge(PATH['uffd-copy-again'], 1);
           vma = null;
           continue;
         }
@@ -173,6 +177,16 @@ export class UffdFill {
       this.#done += PAGE_SIZE;
     }
     return OK;
+  }
+
+  /** Reads the page of the source that is next, and keeps it. Returns it, why it cannot be read, or what to wait for. */
+  #readSource(): CopiedPage | SysResult | UffdWait {
+    const read = this.#read((this.#request?.source ?? 0) + this.#done);
+    if ('why' in read || isWait(read)) return read;
+    this.#copied = read;
+    // The locks were let go of meanwhile: the target is looked up anew.
+    if (read.hasFaulted) this.#context.mm.kernel.work.charge(PATH['uffd-copy-again'], 1);
+    return read;
   }
 
   /** Tells whether the vma at the start of the range can be filled. Linux: uffd_mfill_lock(), validate_dst_vma() */

@@ -146,9 +146,10 @@ function mapCached(
   if (isBeyondEnd(vma, addr)) return refused(EINVAL, 'no-page');
   const pgoff = linearIndex(vma, addr);
   if (!isInFile(mm, what.object, pgoff)) return refused(EFAULT, 'no-page');
+  // It is brought back from swap before anybody looks at what is mapped.
+  const pfn = kernel.cachedPage(what.object, pgoff);
   const low = pages.low(addr) & KIND_MASK;
   if (low !== NONE && low !== MARKER) return refused(EEXIST, 'page-exists');
-  const pfn = kernel.cachedPage(what.object, pgoff);
   const bits = entryBits(mm, vma, what.wp);
   mapFrame(mm, addr, vma.flags & VM_SHARED ? bits : bits & ~WRITE, pfn);
   return OK;

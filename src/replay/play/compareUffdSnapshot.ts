@@ -8,7 +8,7 @@ import {
   PM_SCAN_ARG_SIZE,
   PM_SCAN_CATEGORIES,
 } from '../../abi/pagemapScan.ts';
-import { type Addr, hexRange, PAGE_SIZE } from '../../base/units.ts';
+import { type Addr, ceilTo, hexRange, PAGE_SIZE, PMD_SIZE } from '../../base/units.ts';
 import type { Machine } from '../../machine/index.ts';
 import { type FileObject, type Mm, pagemapScan, type UffdContext } from '../../mm/index.ts';
 import type { Sleeper, Snapshot, SnapshotCategories, SnapshotProcess, SnapshotUffd } from '../item.ts';
@@ -150,10 +150,12 @@ function memfdLine({ kernel }: Machine, object: FileObject): string {
   const size = object.size ?? 0;
   const data: { start: number; end: number }[] = [];
   let pages = 0;
-  for (let pgoff = 0; pgoff * PAGE_SIZE < size; pgoff++) {
+  // A huge page counts whole, also behind the end of the file.
+  for (let pgoff = 0; pgoff * PAGE_SIZE < ceilTo(size, PMD_SIZE); pgoff++) {
     if (!kernel.isCached(object, pgoff) && kernel.swappedSlot(object, pgoff) === null) continue;
     pages++;
     const start = pgoff * PAGE_SIZE;
+    if (start >= size) continue;
     const end = Math.min(start + PAGE_SIZE, size);
     const last = data.at(-1);
     if (last?.end === start) last.end = end;
