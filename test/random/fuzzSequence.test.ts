@@ -42,10 +42,25 @@ const CALLS = [
   'setuid\\(\\d+\\)',
   'fill\\(\\d+\\)',
   'overcommit\\([012]\\)',
-  'fork\\(\\) = child \\d+',
+  'fork\\(\\)( = child \\d+)?',
   'child_exit\\(\\d+\\)',
 ];
-const LINE = new RegExp(`^\\d+ (@\\d+ )?(${CALLS.join('|')})$`);
+/** What the sequences with userfaultfd have besides. A structure is `{field=…, …}` or NULL. */
+const STRUCT = '(NULL|\\{[a-z_]+=[^,{}]+(, [a-z_]+=[^,{}]+)*\\})';
+const UFFD_CALLS = [
+  `userfaultfd\\(${FLAGS}\\)`,
+  'close\\(u\\d+\\)',
+  'uffd_read\\(u\\d+, \\d+\\)',
+  `ioctl\\(u\\d+, UFFDIO_[A-Z]+, ${STRUCT}\\)`,
+  `ioctl\\(pagemap ${WHO}, PAGEMAP_SCAN, ${STRUCT}\\)`,
+  `child_touch_(read|write)\\(\\d+, ${ADDR}, ${LEN}\\)`,
+  range('(process_vm_readv|process_vm_writev)'),
+];
+/** Draws that are named after their ioctl. */
+const IOCTLS = new Set(
+  'copy zeropage continue poison writeprotect move wake register unregister api'.split(' '),
+);
+const LINE = new RegExp(`^\\d+ (@\\d+ )?(${[...CALLS, ...UFFD_CALLS].join('|')})$`);
 
 describe('a random sequence', () => {
   it('is decided by mode, seed and number of operations', () => {
@@ -80,7 +95,7 @@ describe('a random sequence', () => {
   it.each(TABLES)('has lines of the format, in its window: %s', (name) => {
     for (let seed = 1; seed <= 30; seed++) {
       const [first = '', ...lines] = draw(name as keyof typeof MODE_TABLES, seed, 150);
-      const end = Number(/-(0x[0-9a-f]+) mode [012]$/.exec(first)?.[1]);
+      const end = Number(/-(0x[0-9a-f]+) mode [012]( swap \d+| profile [0-7] memfd \d+)?$/.exec(first)?.[1]);
       expect([96, 2048]).toContain((end - LO) / 4096);
       for (const line of lines) {
         if (line.startsWith('snapshot ')) continue;
@@ -105,9 +120,22 @@ describe('a random sequence', () => {
       limitLocked: 'setrlimit(RLIMIT_MEMLOCK',
       limitStack: 'setrlimit(RLIMIT_STACK',
       enormous: 'mmap(NULL, 8796093022208',
+      moveScene: 'UFFDIO_MOVE, {',
+      scan: 'PAGEMAP_SCAN, {',
+      child_touch: 'child_touch_write(',
+      punch: 'fallocate(m0, FALLOC_FL_PUNCH_HOLE',
+      uffd_vm_readv: 'process_vm_readv(',
+      uffd_vm_writev: 'process_vm_writev(',
+    };
+    const spokenAs = (call: string): string => {
+      const bare = call.replace(/^uffd_(?!read)/, '');
+      if (call in spoken) return spoken[call] as string;
+      return IOCTLS.has(call) ? `UFFDIO_${call.toUpperCase()}, {` : `${bare}(`;
     };
     const missing = (words: readonly string[]): string[] => words.filter((word) => !text.includes(word));
-    expect(missing(Object.keys(table.calls).map((call) => spoken[call] ?? `${call}(`))).toEqual([]);
+    expect(missing(Object.keys(table.calls).map(spokenAs))).toEqual([]);
+    // Its calls bring advice, mappings and flags of their own (drawUffd*.ts).
+    if (name === 'uffd') return;
     expect(missing(Object.keys(table.advice).map((advice) => `, ${advice})`))).toEqual([]);
     expect(missing(Object.keys(table.maps).map((kind) => kind.replace(/^[mf] /, '')))).toEqual([]);
     expect(missing(Object.keys(table.remaps).map((flags) => `, ${flags}`))).toEqual([]);
