@@ -79,6 +79,10 @@ export class Scene {
     // What MREMAP_DONTUNMAP leaves behind is no longer locked, and its pages stay on the list of those that are, which is not modelled.
     if (mode.swapPages > 0 && ['mlock', 'mlock2'].some((call) => call in mode.calls && !left.has(call)))
       for (const row of Object.keys(mode.remaps)) if (row.includes('DONTUNMAP')) left.add(row);
+    // A huge page of shared memory is written out and comes back whole, which is not modelled; only by collapsing is there one.
+    if (mode.setup === 'swap' && this.kind !== 0 && !left.has('MADV_COLLAPSE'))
+      for (const row of [...Object.keys(mode.maps), 'shmat'])
+        if (/^m |SHARED|^shmat$/.test(row)) left.add(row);
     this.hasRegular = mode.setup === 'files' && this.chance(0.4);
     if (this.hasRegular) for (const row of ['MADV_REMOVE', 'MADV_PAGEOUT']) left.add(row);
     // What is drawn of little meets itself more often: some bugs show only so.

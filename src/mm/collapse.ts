@@ -45,7 +45,7 @@ import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex, releaseEntry } from './rmap.ts';
 import { isInverted, storeBits } from './storeBits.ts';
 import { type FileObject, isAnonymousVma, isSharedMemory, nrPagesOf, type Vma } from './vma.ts';
-import { VM_NOHUGEPAGE, VM_UFFD_MISSING, VM_UFFD_WP, VM_WRITE } from './vmFlags.ts';
+import { VM_MAYBE_GUARD, VM_NOHUGEPAGE, VM_UFFD_MISSING, VM_UFFD_WP, VM_WRITE } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
 /**
@@ -220,11 +220,14 @@ function collapseObject(mm: Mm, object: FileObject, first: number): boolean {
   return true;
 }
 
-/** Frees the tables, now empty, through which vmas mapped the window at `first`; not those of vmas that have pages of their own. */
+/**
+ * Frees the tables, now empty, through which vmas mapped the window at `first`; not those of vmas that have pages of their own, or that had
+ * guards at any time.
+ */
 function retractTables(object: FileObject, first: number): void {
   for (const vma of object.vmas) {
     const { mm } = vma;
-    if (mm === null || vma.anonVma !== null || vma.flags & VM_UFFD_WP) continue;
+    if (mm === null || vma.anonVma !== null || vma.flags & (VM_UFFD_WP | VM_MAYBE_GUARD)) continue;
     const base = vma.start + (first - vma.pgoff) * PAGE_SIZE;
     if (base % PMD_SIZE !== 0 || base < vma.start || base + PMD_SIZE > vma.end) continue;
     if ((mm.pages.pmd(base) & KIND_MASK) === EMPTY_TABLE) mm.pages.freeTable(base);

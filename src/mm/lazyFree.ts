@@ -22,7 +22,8 @@ import { forEachAdvised, type PageRange } from './madvisePages.ts';
 import type { Mm } from './mm.ts';
 import { DIRTY, KIND_MASK, MARKER, MARKER_POISON, MARKER_PURGED, NONE, SWAP, YOUNG } from './pte.ts';
 import { OK, type SysResult } from './result.ts';
-import { releaseEntry } from './rmap.ts';
+import { releaseEntry, walkRmap } from './rmap.ts';
+import { VM_LOCKED } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
 /** Marks the pages of a range of private anonymous memory as free to be dropped. */
@@ -53,8 +54,19 @@ export function lazyFreeRange(mm: Mm, range: PageRange): SysResult {
   return OK;
 }
 
+/** Marks one page. One that another address space has locked in memory is not evictable and stays as it is. Linux: folio_mark_lazyfree() */
 function markLazyFree(mm: Mm, pfn: Pfn): void {
   const { frames } = mm.kernel;
-  if (frames.isAnon(pfn))
+  if (frames.isAnon(pfn) && !isLockedElsewhere(mm, pfn))
     frames.setFlags(pfn, 0, FRAME_SWAPBACKED | FRAME_DIRTY | FRAME_REFERENCED | FRAME_ACTIVE);
+}
+
+/** Tells whether a vma that is locked maps `pfn`; it cannot be one of `mm`, where memory that is locked is refused. */
+function isLockedElsewhere(mm: Mm, pfn: Pfn): boolean {
+  if (mm.kernel.frames.mapcount(pfn) < 2) return false;
+  let found = false;
+  walkRmap(mm.kernel, pfn, (_other, vma) => {
+    found ||= (vma.flags & VM_LOCKED) !== 0;
+  });
+  return found;
 }

@@ -228,9 +228,9 @@ function pageOut(mm: Mm, vma: Vma, addr: Addr): void {
     drop(mm, addr);
     return;
   }
-  // Freed lazily and written since: it counts again, and only the next one takes it.
+  // Freed lazily and written since: it counts again, and only the next one takes it. The page itself knows that it is dirty now.
   if (lazyFree) {
-    frames.setFlags(pfn, FRAME_SWAPBACKED);
+    frames.setFlags(pfn, FRAME_SWAPBACKED | FRAME_DIRTY);
     return;
   }
   const kept = swap.slotOf(pfn);

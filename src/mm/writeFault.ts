@@ -21,6 +21,8 @@ import { FACT, type FaultName } from './work.ts';
 /** Tells whether this mapping is the only reference to an anonymous page that is not exclusive. */
 function isOnlyReference(mm: Mm, pfn: Pfn): boolean {
   const { frames, swap } = mm.kernel;
+  // A pin is a reference to the whole folio: of a huge one, the next page is copied while one is held.
+  if (frames.isPinned(pfn)) return false;
   // The last page of a huge folio that is mapped is copied, so that the folio can go.
   if (frames.isLarge(pfn)) return frames.folioMapcount(pfn) > 1 && !frames.isMaybeShared(pfn);
   // The place in the swap cache goes if nobody refers to its slot any more.
