@@ -12,7 +12,7 @@
 import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import type { AccessRequest } from './fault.ts';
-import { HUGE_PAGES, headOf, type Pfn } from './frames.ts';
+import { FRAME_DIRTY, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
 import { isThpDisabled, type Mm } from './mm.ts';
 import { isProtected } from './protectPages.ts';
 import {
@@ -184,7 +184,11 @@ export function splitPmd(mm: Mm, vma: Vma, base: Addr, why: MarkerSplit = 'part'
   const zero = (pmd & KIND_MASK) === ZERO_PAGE;
   const low = zero ? ZERO_PAGE | YOUNG | (pmd & UFFD_WP) : PRESENT | (pmd & COMMON);
   for (let i = 0; i < HUGE_PAGES; i++) pages.set(base + i * PAGE_SIZE, low, zero ? 0 : head + i);
-  if (!zero) kernel.frames.splitEntire(head, mm.id);
+  if (zero) return;
+  // The pages remember what the entry knew. Linux: folio_set_dirty() in __split_huge_pmd_locked()
+  if (pmd & DIRTY && kernel.frames.isAnon(head))
+    for (let i = 0; i < HUGE_PAGES; i++) kernel.frames.setFlags(head + i, FRAME_DIRTY);
+  kernel.frames.splitEntire(head, mm.id);
 }
 
 /** Breaks the huge mapping that `addr` lies strictly inside of, if there is one: a vma begins or ends there now. Linux: vma_adjust_trans_huge(). */

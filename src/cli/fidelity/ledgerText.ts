@@ -73,7 +73,10 @@ export function ledgerMarkdown(ledger: Ledger): ReadonlyMap<string, string> {
     ['fixed', sentence(fixedText(ledger))],
     ['accepted', accepted.join('\n')],
     ['costs', costMarkdown(ledger.costs)],
-    ['not-modelled', `${ledger.notModelled.map((name) => `[${name}](scope.md#${name.toLowerCase()})`).join(', ')}.`],
+    [
+      'not-modelled',
+      `${ledger.notModelled.map((name) => `[${name}](scope.md#${name.toLowerCase()})`).join(', ')}.`,
+    ],
   ]);
 }
 
