@@ -7,7 +7,7 @@ import type { Draw } from './drawMemory.ts';
 import type { PageRange } from './opsWindow.ts';
 import { accessOf, type Scene, WINDOW } from './scene.ts';
 import { context, heat, near, notesOf } from './uffdNotes.ts';
-import { UFFD_ADVICE, UFFD_PROTECTIONS } from './weights.ts';
+import { UFFD_PROTECTIONS } from './weights.ts';
 
 /** An access that need not begin at the start of a page. */
 const touch =
@@ -29,7 +29,6 @@ const copyOwn =
 
 const maps = new Deck({ anon: 60, memfd: 14, private: 10, shared: 12, readOnly: 3 });
 const protections = new Deck(UFFD_PROTECTIONS);
-const advice = new Deck(UFFD_ADVICE);
 
 /** One mapping, at a place in the window. */
 function mapping(scene: Scene, at: PageRange): string {
@@ -65,7 +64,7 @@ const mremap: Draw = (scene) => {
   const old = at.end - at.first;
   const fresh = scene.chance(0.75) ? old : window.otherLength(at);
   if (scene.chance(0.2)) return [`mremap(${scene.text(at)}, ${fresh * PAGE_SIZE}, 0)`];
-  const leaves = scene.chance(0.35);
+  const leaves = scene.chance(0.35) && scene.mayLeaveBehind;
   const to = window.place(Math.max(fresh, old));
   window.move(at, to, fresh, leaves);
   heat(scene, { first: to, end: Math.min(window.pages, to + fresh) });
@@ -75,7 +74,7 @@ const mremap: Draw = (scene) => {
 };
 
 const madvise: Draw = (scene) => {
-  const drawn = advice.draw(scene.random);
+  const drawn = scene.advice.draw(scene.random);
   const isGuard = drawn === 'MADV_GUARD_INSTALL';
   const chosen = isGuard && notesOf(scene).without === 'guards' ? 'MADV_DONTNEED' : drawn;
   const at = scene.chance(0.4) ? near(scene, scene.window.pages) : scene.window.mappedRange();

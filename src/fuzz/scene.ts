@@ -59,6 +59,8 @@ export class Scene {
   readonly hasRegular: boolean;
   /** A mapping that is more than the machine has is still there. */
   hasEnormous = false;
+  /** MREMAP_DONTUNMAP is drawn. */
+  readonly mayLeaveBehind: boolean;
   /** What a sequence with userfaultfd remembers, else null. */
   readonly uffd: UffdNotes | null;
   /** A limit on address space was set. */
@@ -77,7 +79,10 @@ export class Scene {
     );
     this.#avoidLocks(left);
     // What MREMAP_DONTUNMAP leaves behind is no longer locked, and its pages stay on the list of those that are, which is not modelled.
-    if (mode.swapPages > 0 && ['mlock', 'mlock2'].some((call) => call in mode.calls && !left.has(call)))
+    this.mayLeaveBehind = !(
+      mode.swapPages > 0 && ['mlock', 'mlock2'].some((call) => call in mode.calls && !left.has(call))
+    );
+    if (!this.mayLeaveBehind)
       for (const row of Object.keys(mode.remaps)) if (row.includes('DONTUNMAP')) left.add(row);
     // A huge page of shared memory is written out and comes back whole, which is not modelled; only by collapsing is there one.
     if (mode.setup === 'swap' && this.kind !== 0 && !left.has('MADV_COLLAPSE'))
@@ -85,9 +90,10 @@ export class Scene {
         if (/^m |SHARED|^shmat$/.test(row)) left.add(row);
     this.hasRegular = mode.setup === 'files' && this.chance(0.4);
     if (this.hasRegular) for (const row of ['MADV_REMOVE', 'MADV_PAGEOUT']) left.add(row);
+    this.uffd = mode.setup === 'uffd' ? new UffdNotes(this) : null;
+    this.#avoidLargeFolios(left);
     // What is drawn of little meets itself more often: some bugs show only so.
     const share = this.chance(MEAGRE) ? LEFT_OUT : 0;
-    this.uffd = mode.setup === 'uffd' ? new UffdNotes(this) : null;
     const deck = (weights: Weights): Deck => {
       const rows = Object.entries(weights).filter(([name]) => !left.has(name));
       const kept = rows.filter(([name]) => !this.chance(share) || mode.staples.includes(name));
@@ -111,6 +117,16 @@ export class Scene {
     if (has('enormous')) for (const row of rows) if (/^mlock|LOCKED/.test(row)) left.add(row);
     // In a large window it depends on what the executor has besides whether all may be locked.
     if (has('fill') || (setup === 'limits' && this.kind !== 0)) left.add('mlockall');
+  }
+
+  /**
+   * Huge pages of shared memory come from MADV_COLLAPSE. A part of one that goes, or all of one that comes back from swap, leaves folios of sizes that
+   * are not modelled.
+   */
+  #avoidLargeFolios(left: Set<string>): void {
+    if (this.uffd === null || this.kind === 0 || this.uffd.without === 'shared') return;
+    const rows = ['punch', 'uffd_ftruncate', 'MADV_REMOVE', 'MADV_PAGEOUT'];
+    for (const row of this.chance(0.5) ? ['MADV_COLLAPSE'] : rows) left.add(row);
   }
 
   #grid(): Grid | null {

@@ -2,7 +2,7 @@
  * The modes with swap: memory that is written out, and threads that sleep in userfaultfd.
  */
 import { type ModeTable, STAPLES, VMA } from './modeTable.ts';
-import { SWAP_ADVICE, SWAP_MAPS, UFFD_PROTECTIONS } from './weights.ts';
+import { SWAP_ADVICE, SWAP_MAPS, UFFD_ADVICE, UFFD_PROTECTIONS } from './weights.ts';
 
 /** A gibibyte: never more than half of it is used, from which on the kernel keeps nothing in the swap cache. */
 const SWAP_PAGES = 1 << 18;
@@ -94,6 +94,7 @@ export const UFFD: ModeTable = {
     nop: 1,
   },
   sometimes: { mlock: 0.3, mlock2: 0.3, close: 0.6, uffd_ftruncate: 0.4 },
+  advice: UFFD_ADVICE,
   protections: UFFD_PROTECTIONS,
   staples: ['uffd_touch_write', 'uffd_read', 'copy', 'register', 'uffd_madvise', 'PROT_READ|PROT_WRITE'],
   odd: 0.02,

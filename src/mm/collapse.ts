@@ -168,21 +168,21 @@ function collapseFileWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   return 'collapsed';
 }
 
-/** Tells whether a page of the window is missing in the file, and user space is to be asked for missing pages of it. */
+/** Tells whether a page of the window, but not every page, is missing in the file, and user space is to be asked for missing pages of it. */
 function hasMissingAsked(mm: Mm, object: FileObject, first: number): boolean {
   const { kernel } = mm;
   const isAsked = [...object.vmas].some(
     (other) =>
       (other.flags & VM_UFFD_MISSING) !== 0 &&
-      other.pgoff < first + HUGE_PAGES &&
+      // Linux: the tree is asked up to and with the page behind the window.
+      other.pgoff <= first + HUGE_PAGES &&
       other.pgoff + nrPagesOf(other) > first,
   );
-  return (
-    isAsked &&
-    !Array.from({ length: HUGE_PAGES }, (_, i) => i).every(
-      (i) => kernel.isCached(object, first + i) || kernel.swappedSlot(object, first + i) !== null,
-    )
+  if (!isAsked) return false;
+  const there = Array.from({ length: HUGE_PAGES }, (_, i) => first + i).filter(
+    (pgoff) => kernel.isCached(object, pgoff) || kernel.swappedSlot(object, pgoff) !== null,
   );
+  return there.length > 0 && there.length < HUGE_PAGES;
 }
 
 /** A guard lets the next window be tried, a page of the program's own does not. */

@@ -33,6 +33,7 @@ export class ScanOutput {
   /** The last region was taken back whole: its place is filled next, and nothing joins the region before it. */
   #isBackedOut = false;
   #stoppedAt: Addr | null = null;
+  #isFull = false;
 
   constructor(room: ScanRoom) {
     this.#room = room;
@@ -45,9 +46,9 @@ export class ScanOutput {
   }
   /** The scan has to stop. */
   get isFull(): boolean {
-    return this.#stoppedAt !== null;
+    return this.#isFull;
   }
-  /** Where it had to stop, or null. */
+  /** Where it had to stop, or null. Stays when what was reported there is taken back, unless it has to stop again. */
   get stoppedAt(): Addr | null {
     return this.#stoppedAt;
   }
@@ -62,7 +63,10 @@ export class ScanOutput {
     let stop = start + fits * PAGE_SIZE;
     if (!this.#add(categories & this.#room.returned, start, stop)) stop = start;
     this.#pages += (stop - start) / PAGE_SIZE;
-    if (stop < end) this.#stoppedAt = stop;
+    if (stop < end) {
+      this.#stoppedAt = stop;
+      this.#isFull = true;
+    }
     return stop;
   }
   #add(categories: number, start: Addr, end: Addr): boolean {
@@ -81,7 +85,7 @@ export class ScanOutput {
 
   /** Takes back what was reported last: [start, end) is scanned again, in smaller pieces. */
   backOut(start: Addr, end: Addr): void {
-    this.#stoppedAt = null;
+    this.#isFull = false;
     const last = this.#regions.at(-1);
     if (!this.isAsked || last === undefined) return;
     if (last.start === start) {
