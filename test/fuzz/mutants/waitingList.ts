@@ -40,8 +40,8 @@ export const SWAP: readonly Mutant[] = [
   ]),
   mutant('swap', 'pageout-lazy', 'PAGEOUT writes out at once what was freed lazily and written since.', [
     'mm/madvisePages.ts',
-    'frames.setFlags(pfn, FRAME_SWAPBACKED);\n    return;\n  }\n  const kept',
-    'frames.setFlags(pfn, FRAME_SWAPBACKED);\n  }\n  const kept',
+    'frames.setFlags(pfn, FRAME_SWAPBACKED | FRAME_DIRTY);\n    return;\n  }\n  const kept',
+    'frames.setFlags(pfn, FRAME_SWAPBACKED | FRAME_DIRTY);\n  }\n  const kept',
   ]),
 ];
 
