@@ -21,7 +21,15 @@ import { linearIndex, mapFrame, mapNewAnon } from './rmap.ts';
 import { isInverted, storeBits } from './storeBits.ts';
 import { type FileObject, isSharedMemory, nrPagesOf, type Vma } from './vma.ts';
 import { isSharedWritable } from './vmaAccess.ts';
-import { VM_MAYSHARE, VM_PFNMAP, VM_SHARED, VM_UFFD_MINOR, VM_UFFD_MISSING, VM_UFFD_WP } from './vmFlags.ts';
+import {
+  VM_MAYSHARE,
+  VM_PFNMAP,
+  VM_SHARED,
+  VM_UFFD_MASK,
+  VM_UFFD_MINOR,
+  VM_UFFD_MISSING,
+  VM_UFFD_WP,
+} from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
 
 /** Pages that a load of a file brings at most. /sys/kernel/debug/fault_around_bytes is 64 KiB. */
@@ -134,11 +142,15 @@ function isFolioWhole(mm: Mm, vma: Vma, page: Addr, pfn: Pfn): boolean {
 const mayMapWholeFolio = (mm: Mm, vma: Vma, page: Addr, pfn: Pfn): boolean =>
   isFolioWhole(mm, vma, page, pfn) && mm.pages.pmd(page) === NONE && !isThpDisabled(mm, vma.flags);
 
-/** Maps a page of a shared mapping for a store; of a huge folio that is whole here all pages, if nothing is mapped there yet. Linux: finish_fault() */
+/**
+ * Maps a page of a shared mapping for a store; of a huge folio that is whole here all pages, if nothing is mapped there yet and userfaultfd does not
+ * look on. Linux: finish_fault()
+ */
 function mapForStore(mm: Mm, vma: Vma, page: Addr, pfn: Pfn): void {
   const bits = WRITE | storeBits(mm, vma) | YOUNG;
   const base = page - (page % PMD_SIZE);
-  if (!isFolioWhole(mm, vma, page, pfn) || !mm.pages.isBlank(base, base + PMD_SIZE)) {
+  const isWatched = (vma.flags & VM_UFFD_MASK) !== 0;
+  if (isWatched || !isFolioWhole(mm, vma, page, pfn) || !mm.pages.isBlank(base, base + PMD_SIZE)) {
     mapFrame(mm, page, bits, pfn);
     return;
   }
