@@ -5,7 +5,7 @@
  */
 import { EBUSY, EEXIST, EFAULT, ENOENT } from '../abi/errno.ts';
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
-import { HUGE_PAGES, type Pfn } from './frames.ts';
+import { HUGE_PAGES, headOf, type Pfn } from './frames.ts';
 import { splitFolio } from './hugeMemory.ts';
 import { waitForMigration } from './migration.ts';
 import type { Mm } from './mm.ts';
@@ -39,6 +39,13 @@ const isOwn = (mm: Mm, low: number, pfn: Pfn, rules: MoveRules): boolean =>
   rules === 'move'
     ? (low & EXCLUSIVE) !== 0 && !mm.kernel.frames.isPinned(pfn)
     : mm.kernel.frames.mapcount(pfn) === 1;
+
+/**
+ * Of a huge folio the first page is asked whether it is exclusive, whichever is to be moved. If nothing maps it any more, it is what it was when it was
+ * last mapped: by its first owner, where no fork came before.
+ */
+const isHeadFree = ({ kernel }: Mm, pfn: Pfn, rules: MoveRules): boolean =>
+  rules === 'move' && kernel.frames.mapcount(headOf(pfn)) === 0 && !kernel.frames.isPinned(pfn);
 
 /** Tells whether the huge page at `from` may be moved, or broken up to be moved in parts. */
 export function hugeVerdict(mm: Mm, from: Addr, rules: MoveRules): SysResult {
@@ -112,12 +119,14 @@ function movePresent(mm: Mm, areas: MoveAreas, move: PageMove): SysResult {
   const { pages, kernel } = mm;
   const { from, to, rules } = move;
   const pfn = pages.high(from);
-  if (!kernel.frames.isAnon(pfn) || !isOwn(mm, pages.low(from), pfn, rules))
+  if (!kernel.frames.isAnon(pfn)) return refused(EBUSY, 'not-movable');
+  const isLarge = kernel.frames.isLarge(pfn);
+  if (!isOwn(mm, pages.low(from), pfn, rules) && !(isLarge && isHeadFree(mm, pfn, rules)))
     return refused(EBUSY, 'not-movable');
-  if (kernel.frames.isLarge(pfn)) {
+  if (isLarge) {
+    // Then all is looked at once more: a page of zeros has become the zero page.
     splitFolio(mm, pfn);
-    // A page of zeros has become the zero page.
-    if ((pages.low(from) & KIND_MASK) !== PRESENT) return movePage(mm, areas, move);
+    return movePage(mm, areas, move);
   }
   const low = pages.low(from);
   const noted = storeBits(mm, areas.target);

@@ -84,7 +84,8 @@ export function copyPage(mm: Mm, vma: Vma, page: Addr, stamp: number | null): vo
   const pfn = mapNewAnon(mm, vma, page, WRITE | storeBits(mm, vma) | YOUNG | EXCLUSIVE);
   frames.contents.copy(old, pfn);
   if (stamp !== null) frames.setStamp(pfn, stamp);
-  releaseEntry(mm, low, old);
+  // That the entry of a file's page was dirty (CONTINUE makes it so) is forgotten with it.
+  releaseEntry(mm, low & ~DIRTY, old);
   deferSplit(mm, old);
   mm.kernel.tlb.flush(mm, page, page + PAGE_SIZE, false);
   work.count(FACT.pagesCopied);

@@ -13,7 +13,7 @@ const draw = (mode: (typeof NAMES)[number], seed: number, ops = 200): readonly s
 const ADDR = '(0x[0-9a-f]+|NULL|placed)';
 const LEN = '(\\d+|0x[0-9a-f]+)';
 const FLAGS = '([A-Z][A-Z0-9_]+|0x[0-9a-f]+|\\d+)(\\|([A-Z0-9_]+|0x[0-9a-f]+))*';
-const FD = '(-1|[mf][0-3])';
+const FD = '(-1|m0ro|[mf][0-3])';
 const WHO = '(self|child \\d+)';
 const range = (name: string, rest = ''): string => `${name}\\(${ADDR}, ${LEN}${rest}\\)`;
 /** Every call with its arguments, as docs/ops-files.md has them. */
