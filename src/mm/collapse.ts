@@ -44,6 +44,7 @@ import {
 import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex, releaseEntry } from './rmap.ts';
 import { isInverted, storeBits } from './storeBits.ts';
+import { readIntoCache } from './swapFault.ts';
 import { type FileObject, isAnonymousVma, isSharedMemory, nrPagesOf, type Vma } from './vma.ts';
 import { VM_MAYBE_GUARD, VM_NOHUGEPAGE, VM_UFFD_MISSING, VM_UFFD_WP, VM_WRITE } from './vmFlags.ts';
 import { FACT } from './work.ts';
@@ -107,7 +108,11 @@ function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
     if (kind === PRESENT) {
       frames.contents.copy(high, to);
       work.count(FACT.pagesCopied);
-    } else if (kind === SWAP) frames.contents.restore(to, swap.content(high));
+    } else if (kind === SWAP) {
+      frames.contents.restore(to, swap.content(high));
+      // What others refer to as well was read into the swap cache, and stays there for them.
+      if (swap.count(high) > 1) readIntoCache(kernel, high);
+    }
     releaseEntry(mm, low, high);
     return NONE;
   });

@@ -32,6 +32,11 @@ function readSlot(kernel: Kernel, slot: Slot): Pfn {
   return pfn;
 }
 
+/** Reads `slot` into the swap cache, unless it is there. */
+export function readIntoCache(kernel: Kernel, slot: Slot): void {
+  if (kernel.swap.cached(slot) === 0) kernel.swap.cache(kernel.frames, slot, readSlot(kernel, slot));
+}
+
 /** Returns the frame with what `slot` holds, read if need be. What only this entry refers to is read past the swap cache. */
 function frameOf(mm: Mm, vma: Vma, page: Addr, slot: Slot): Pfn {
   const { kernel } = mm;
@@ -77,7 +82,6 @@ export function swapIn(mm: Mm, vma: Vma, page: Addr, write: boolean): FaultName 
 /** MADV_WILLNEED: what of a range is in swap is read into the swap cache, of shared memory too. Entries stay as they are. */
 export function readAhead(mm: Mm, vma: Vma, start: Addr, end: Addr): void {
   const { kernel } = mm;
-  const { frames, swap } = kernel;
   const slots: Slot[] = [];
   if (isAnonymousVma(vma))
     mm.pages.transform(start, end, (low, high) => {
@@ -89,5 +93,5 @@ export function readAhead(mm: Mm, vma: Vma, start: Addr, end: Addr): void {
       const slot = kernel.swappedSlot(vma.file.object, linearIndex(vma, addr));
       if (slot !== null) slots.push(slot);
     }
-  for (const slot of slots) if (swap.cached(slot) === 0) swap.cache(frames, slot, readSlot(kernel, slot));
+  for (const slot of slots) readIntoCache(kernel, slot);
 }
