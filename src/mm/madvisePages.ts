@@ -84,6 +84,8 @@ export function forEachAdvised(
         tlb.changed(base, to);
         return;
       }
+      // What the kernel holds at the moment cannot be broken up.
+      if (mm.kernel.frames.isPinned(pages.pmdHigh(base))) return;
       splitFolio(mm, pages.pmdHigh(base));
     }
     const large = largeFolios(mm, from, to);
@@ -165,7 +167,7 @@ function pageOutHuge(mm: Mm, vma: Vma, base: Addr, pmd: number): void {
   const { frames } = mm.kernel;
   const head = mm.pages.pmdHigh(base);
   frames.clearAccessed(head);
-  if (!frames.isAnon(head)) return;
+  if (!frames.isAnon(head) || frames.isPinned(head)) return;
   const addrs = Array.from({ length: HUGE_PAGES }, (_, i) => base + i * PAGE_SIZE);
   if ((frames.flags(head) & FRAME_SWAPBACKED) === 0) {
     splitPmd(mm, vma, base);

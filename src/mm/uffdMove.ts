@@ -169,9 +169,10 @@ export function movePagesBetween(
     pages.makePmdPage(to);
     if (pages.pmd(to) & HUGE) return stop(refused(EEXIST, 'page-exists'));
     if (pages.pmd(from) & HUGE) {
-      const refusal = hugeVerdict(mm, from, rules);
+      const whole = isWhole(from, to, request.len - moved) && pages.pmd(to) === NONE;
+      const refusal = hugeVerdict(mm, from, rules, whole);
       if (refusal.why !== 'ok') return stop(refusal);
-      if (isWhole(from, to, request.len - moved) && pages.pmd(to) === NONE) {
+      if (whole) {
         moveHuge(mm, areas, from, to);
         moved += PMD_SIZE;
       } else splitPmd(mm, areas.source, floorTo(from, PMD_SIZE));

@@ -47,12 +47,16 @@ const isOwn = (mm: Mm, low: number, pfn: Pfn, rules: MoveRules): boolean =>
 const isHeadFree = ({ kernel }: Mm, pfn: Pfn, rules: MoveRules): boolean =>
   rules === 'move' && kernel.frames.mapcount(headOf(pfn)) === 0 && !kernel.frames.isPinned(pfn);
 
-/** Tells whether the huge page at `from` may be moved, or broken up to be moved in parts. */
-export function hugeVerdict(mm: Mm, from: Addr, rules: MoveRules): SysResult {
+/**
+ * Tells whether the huge page at `from` may be moved, or broken up to be moved in parts. What the kernel holds at the moment may be broken up.
+ * @param whole  it is to be moved as one
+ */
+export function hugeVerdict(mm: Mm, from: Addr, rules: MoveRules, whole: boolean): SysResult {
   const pmd = mm.pages.pmd(from);
   if (isMarkerPmd(pmd)) return refused(EFAULT, 'not-movable');
   const isZero = (pmd & KIND_MASK) === ZERO_PAGE;
-  const may = isZero ? rules === 'move' : isOwn(mm, pmd, mm.pages.pmdHigh(from), rules);
+  const mayPart = !whole && rules === 'move' && (pmd & EXCLUSIVE) !== 0;
+  const may = isZero ? rules === 'move' : mayPart || isOwn(mm, pmd, mm.pages.pmdHigh(from), rules);
   return may ? OK : refused(EBUSY, 'not-movable');
 }
 
