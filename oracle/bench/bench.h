@@ -32,6 +32,20 @@ static inline void die(const char *what)
 	exit(1);
 }
 
+/* Bytes of page tables. */
+static inline ulong_t page_tables(void)
+{
+	FILE *status = fopen("/proc/self/status", "r");
+	char line[256];
+	ulong_t kb = 0;
+
+	if (!status) die("/proc/self/status");
+	while (fgets(line, sizeof line, status))
+		if (sscanf(line, "VmPTE: %lu", &kb) == 1) break;
+	fclose(status);
+	return kb * 1024;
+}
+
 struct end_state {
 	unsigned vmas;
 	uint32_t hash;

@@ -2,19 +2,6 @@
 /* sparse PAGES STRIDE: writes PAGES pages, STRIDE pages apart. Prints `vmpte`: bytes of page tables that this took. */
 #include "bench.h"
 
-static ulong_t page_tables(void)
-{
-	FILE *status = fopen("/proc/self/status", "r");
-	char line[256];
-	ulong_t kb = 0;
-
-	if (!status) die("/proc/self/status");
-	while (fgets(line, sizeof line, status))
-		if (sscanf(line, "VmPTE: %lu", &kb) == 1) break;
-	fclose(status);
-	return kb * 1024;
-}
-
 int main(int argc, char **argv)
 {
 	if (argc != 3) return 2;

@@ -14,19 +14,6 @@
 #define UFFD_USER_MODE_ONLY 1
 #endif
 
-static ulong_t page_tables(void)
-{
-	FILE *status = fopen("/proc/self/status", "r");
-	char line[256];
-	ulong_t kb = 0;
-
-	if (!status) die("/proc/self/status");
-	while (fgets(line, sizeof line, status))
-		if (sscanf(line, "VmPTE: %lu", &kb) == 1) break;
-	fclose(status);
-	return kb * 1024;
-}
-
 int main(int argc, char **argv)
 {
 	if (argc != 2) return 2;

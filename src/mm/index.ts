@@ -57,6 +57,8 @@ export { forEachPage, forEachWord, isLazyFree, type PageKind, type PageState, pa
 export { processMadvise } from './processMadvise.ts';
 export { type ProcessVm, ProcessVmCopy, processVm } from './processVm.ts';
 export { type AnonVmaRow, mapsLine, mapsText, type VmaRow, vmaDisplayName, vmaRows } from './procfs.ts';
+export { type ScanStop, scanTables, settleTables } from './ptReclaim.ts';
+export { RFC_SCAN, type ScanTunables } from './ptScanTunables.ts';
 export { isRefused, type SysResult, WHYS, type Why } from './result.ts';
 export { figuresOf, type MemoryFigures, pssBytes } from './smaps.ts';
 export { smapsBlock, smapsRollupText, smapsText } from './smapsText.ts';
@@ -86,6 +88,9 @@ export {
   vmFlagCodes,
   vmFlagsOfCodes,
 } from './vmFlags.ts';
+export { type VrangeRequest, vrange } from './vrange.ts';
+export { type PurgeVerdict, purgePage, purgeVolatile } from './vrangePurge.ts';
+export type { VrangeBehavior, VrangeNode, VrangeTree } from './vrangeTree.ts';
 export { brkCall, forkCall, mmapCall, mremapCall, munmapCall, type WaitingCall } from './waitingCalls.ts';
 export {
   type ChargeSink,

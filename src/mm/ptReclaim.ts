@@ -12,10 +12,10 @@
  * Invariant   [pt-counted]  with `refcount` no table is empty between operations
  * Cost        a scan is linear in the tables of the vmas it visits; MADV_PT_RECLAIM in those of its range
  * Linux       mm/pt_reclaim.c (sync); the rest was never merged: RFC 3/3 of seed 003, pte_ref of 2021. spec/pt-reclaim.md 4
- * Left out    the race of an access with the check for emptiness, which the machine has; grace periods
+ * Left out    the race of an access with the check for emptiness, a busy mmap_lock, scans of address spaces in which nobody runs, grace periods
  */
 import { EINVAL, ENOMEM } from '../abi/errno.ts';
-import { type Addr, floorTo, isPageAligned, PAGE_SIZE, PMD_SIZE, pageCeil } from '../base/units.ts';
+import { type Addr, floorTo, isPageAligned, PMD_SIZE, pageCeil } from '../base/units.ts';
 import type { Features } from './features.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
@@ -208,6 +208,3 @@ export function settleTables(mm: Mm): void {
   tlb.finish();
   mm.kernel.work.count(FACT.ptFreedCounted, emptied.length);
 }
-
-/** Pages of 4 KiB that tables take beyond those that hold something. */
-export const wastedBytes = (mm: Mm): number => mm.pages.nrEmpty * PAGE_SIZE;

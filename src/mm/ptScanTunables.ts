@@ -18,8 +18,6 @@ export interface ScanTunables {
   readonly maxPerStop: number;
   /** One flush for each scan, not for each table. */
   readonly batchFlush: boolean;
-  /** Address spaces are scanned though nobody runs in them. */
-  readonly idle: boolean;
 }
 
 /** The values of the posting. */
@@ -32,5 +30,4 @@ export const RFC_SCAN: ScanTunables = {
   upper: false,
   maxPerStop: Number.POSITIVE_INFINITY,
   batchFlush: false,
-  idle: false,
 };

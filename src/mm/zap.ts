@@ -2,8 +2,8 @@
  * Taking pages away from a range: munmap, DONTNEED, holes punched into files, exit.
  *
  * Guard markers survive unless the mapping itself goes. So does protection by userfaultfd in memory of files, where the page may come back: a marker
- * takes the place of a protected page. A call of MADV_DONTNEED that leaves a table empty over whole 2 MiB frees it (PT_RECLAIM);
- * nothing else does, and upper levels go only with the mapping.
+ * takes the place of a protected page. A call of MADV_DONTNEED that leaves a table empty over whole 2 MiB frees it, where the switch
+ * `ptReclaim` says so (CONFIG_PT_RECLAIM); who else may is in ptReclaim.ts, and upper levels go only with the mapping.
  *
  * Cost    linear in the touched entries and tables of the range
  * Linux   mm/memory.c: zap_page_range_single, zap_pte_range, zap_huge_pmd; mm/pt_reclaim.c; spec/pt-reclaim.md 2

@@ -22,7 +22,17 @@ const BSS = 0x7fff_f7fa_9000;
 const BSS_END = 0x7fff_f7fb_6000;
 const LOADER_DATA = 0x7fff_f7fc_0000;
 const KERNEL_PAGES = 0x7fff_f7fc_2000;
+/** From here to the top are the vvar and the vdso: special, so that locking all memory does not lock them. */
+const SPECIAL = 0x7fff_f7ff_7000;
 const TOP = 0x7fff_f7ff_f000;
+
+/**
+ * The executor of `oracle/` itself, above every window: a page for its handler of signals, 8 of program and data, and what it shares with
+ * its observer. Only how many they are matters, where a limit meets all memory that is locked: test/spec/fuzzed.ops has rows that
+ * reach that limit to the page on the kernel.
+ */
+const PROGRAM = 0x4000_0000_0000;
+const PROGRAM_PAGES = 1 + 8 + 1169;
 
 /** kB of page tables that the signal handler of a child takes when it first runs: its code, the C library's and the loader's. */
 export const HANDLER_TABLES_KB = 12;
@@ -37,6 +47,9 @@ const WRITTEN: readonly (readonly [start: number, end: number])[] = [
   [BSS, BSS_END],
   [LOADER_DATA, KERNEL_PAGES],
 ];
+
+/** Nothing makes it present either: the executor has touched it before an operation comes that would. */
+const SPECIAL_FLAGS = vmFlagsOfCodes(['mr', 'mw', 'me', 'de']) as number;
 
 function adopt(mm: Mm, start: number, end: number, file: MappedFile | null): void {
   adoptVma(mm, {
@@ -58,7 +71,17 @@ export function seedExecutor(machine: Machine, mm: Mm): void {
   );
   for (const [start, end] of WRITTEN) adopt(mm, start, end, null);
   adopt(mm, LIBC, BSS, library);
-  adopt(mm, KERNEL_PAGES, TOP, library);
+  adopt(mm, KERNEL_PAGES, SPECIAL, library);
+  adoptVma(mm, {
+    start: SPECIAL,
+    end: TOP,
+    flags: SPECIAL_FLAGS,
+    file: null,
+    filePgoff: 0,
+    special: '[vdso]',
+    anonPages: 0,
+  });
+  adopt(mm, PROGRAM, PROGRAM + PROGRAM_PAGES * PAGE_SIZE, library);
   mm.mmapBase = TOP;
 }
 

@@ -348,7 +348,7 @@ describe('a request without answers', () => {
       },
     );
     player.play(opsItems(filesInMemory('log', { '': [HEADER, ...lines].join('\n') })));
-    expect(player.machine.process(SELF)?.mm?.mapCount).toBe(5);
+    expect(player.machine.process(SELF)?.mm?.mapCount).toBe(7);
     return seen;
   };
   const MAP = 'mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0)';
