@@ -57,7 +57,7 @@ export type Op =
       readonly advice: number;
       readonly flags: number;
     }
-  /** process_vm_readv and process_vm_writev: `max` is what the local buffers hold, `stamp` what a write leaves in the first word of a page. */
+  /** process_vm_readv and process_vm_writev: `max` is what the local buffers hold, `stamp` what a write leaves in the first word of a page, and with `fills` everywhere. */
   | {
       readonly call: 'process_vm';
       readonly target: 'self' | number;
@@ -65,6 +65,7 @@ export type Op =
       readonly max: number;
       readonly write: boolean;
       readonly stamp?: number;
+      readonly fills?: boolean;
     }
   | { readonly call: 'mlock'; readonly addr: Addr; readonly len: number }
   | { readonly call: 'mlock2'; readonly addr: Addr; readonly len: number; readonly flags: number }

@@ -52,7 +52,9 @@ describe('both strategies', () => {
       const pfn = prng.below(prng.pick([8, limit]));
       const other = prng.below(8);
       const word = prng.pick([0, prng.below(2 ** 32), prng.u32() * 2 ** 20 + 3]);
-      const kind = prng.below(40);
+      const kind = prng.below(50);
+      const offset = 8 * (1 + prng.below(20));
+      const next = 8 + prng.below(8);
       if (kind === 0) limit += 512;
       for (const contents of [words, bytes]) {
         if (kind === 0) contents.grow(limit);
@@ -60,14 +62,19 @@ describe('both strategies', () => {
         else if (kind < 25) contents.copy(other, pfn);
         // A page that is not used any more is zeroed before it is used again.
         else if (kind < 30) contents.release(pfn);
-        if (kind >= 25) contents.zero(pfn);
+        else if (kind < 40) contents.zero(pfn);
+        else if (kind < 43) contents.fillWords(pfn, word);
+        else if (kind < 46) contents.restore(pfn, contents.save(other));
+        else if (pfn !== other) contents.copyAcross({ pfn: other, offset }, next, pfn);
+        if (kind >= 25 && kind < 40) contents.zero(pfn);
       }
-      expect([words.firstWord(pfn), words.firstWord(other)]).toEqual([
+      // REST_WRITTEN is a zero, too.
+      expect([words.firstWord(pfn) + 0, words.firstWord(other) + 0]).toEqual([
         bytes.firstWord(pfn),
         bytes.firstWord(other),
       ]);
     }
-    for (let pfn = 0; pfn < limit; pfn++) expect(words.firstWord(pfn)).toBe(bytes.firstWord(pfn));
+    for (let pfn = 0; pfn < limit; pfn++) expect(words.firstWord(pfn) + 0).toBe(bytes.firstWord(pfn));
   });
 });
 

@@ -1,7 +1,7 @@
 /**
  * What a page holds: all of it, or as much as shows a lost or duplicated page.
  *
- * `FingerprintContents` keeps one word, for scale; `BytesContents` all 4,096 bytes of pages that were written, for workloads that move data.
+ * `FingerprintContents` keeps the first word, for scale, and another one for all the others where a page was ever filled with one; `BytesContents` all 4,096 bytes of pages that were written, for workloads that move data.
  * A page that was never written is zero and takes nothing in either.
  */
 import { ARENA_PAGE, ARENA_WORDS, Arena, type ArenaPage } from '../base/arena.ts';
@@ -13,8 +13,14 @@ import { UsageError } from '../base/assert.ts';
  */
 export const REST_WRITTEN = -0;
 
+/** A page whose words behind the first are all the same, and not zero. */
+interface FilledPage {
+  readonly first: number;
+  readonly rest: number;
+}
+
 /** A page as it was when it was saved: its first word, or all its words where they are kept and not zero. */
-export type SavedPage = number | Uint32Array;
+export type SavedPage = number | FilledPage | Uint32Array;
 
 /** How contents are kept. Frames are numbered as in frames.ts; words are the first eight bytes of a page as a number below 2^53. */
 export interface FrameContents {
@@ -34,6 +40,13 @@ export interface FrameContents {
   firstWord(pfn: number): number;
   /** Writes the first word, or notes that the rest was written (REST_WRITTEN). */
   setFirstWord(pfn: number, word: number): void;
+  /** Writes `word` all over the page. */
+  fillWords(pfn: number, word: number): void;
+  /**
+   * Makes `to` hold the 4,096 bytes from `offset` (a multiple of 8, not 0) of `from` on, the last of them from the start of `next`. Who keeps only
+   * first words takes none of `next`.
+   */
+  copyAcross(from: { readonly pfn: number; readonly offset: number }, next: number, to: number): void;
   /** Returns the eight bytes at `offset`, a multiple of 8, as a number below 2^53. Who keeps only first words knows offset 0. */
   word(pfn: number, offset: number): number;
   /** Writes eight bytes at `offset`. */
@@ -55,8 +68,10 @@ export interface FrameContents {
 }
 
 /** Returns the first word of a saved page. */
-export const firstWordOf = (saved: SavedPage): number =>
-  typeof saved === 'number' ? saved : (saved[0] as number) + (saved[1] as number) * WORD;
+export function firstWordOf(saved: SavedPage): number {
+  if (typeof saved === 'number') return saved;
+  return 'first' in saved ? saved.first : (saved[0] as number) + (saved[1] as number) * WORD;
+}
 
 const WORD = 2 ** 32;
 
@@ -71,25 +86,49 @@ function refuseBytes(): never {
   );
 }
 
-/** One word a page: 8 bytes a frame. */
+const larger = (words: Float64Array, size: number): Float64Array<ArrayBuffer> => {
+  const grown = new Float64Array(size);
+  grown.set(words);
+  return grown;
+};
+
+/** One word a page, 8 bytes a frame; two where pages are filled with a word. */
 export class FingerprintContents implements FrameContents {
   readonly keepsBytes = false;
   #words = new Float64Array(1024);
+  /** What all words behind the first are; null as long as no page was filled. */
+  #rest: Float64Array | null = null;
 
   grow(size: number): void {
-    const words = new Float64Array(size);
-    words.set(this.#words);
-    this.#words = words;
+    this.#words = larger(this.#words, size);
+    if (this.#rest !== null) this.#rest = larger(this.#rest, size);
   }
   zero(pfn: number): void {
     this.#words[pfn] = 0;
+    if (this.#rest !== null) this.#rest[pfn] = 0;
   }
   release(_pfn: number): void {}
   copy(from: number, to: number): void {
     this.#words[to] = this.#words[from] as number;
+    if (this.#rest !== null) this.#rest[to] = this.#rest[from] as number;
   }
   isZero(pfn: number): boolean {
-    return Object.is(this.#words[pfn], 0);
+    return Object.is(this.#words[pfn], 0) && this.#restOf(pfn) === 0;
+  }
+  #restOf(pfn: number): number {
+    return this.#rest === null ? 0 : (this.#rest[pfn] as number);
+  }
+  fillWords(pfn: number, word: number): void {
+    this.#words[pfn] = word;
+    this.#fillRest(pfn, word);
+  }
+  #fillRest(pfn: number, word: number): void {
+    if (this.#rest === null && word !== 0) this.#rest = new Float64Array(this.#words.length);
+    if (this.#rest !== null) this.#rest[pfn] = word;
+  }
+  copyAcross(from: { readonly pfn: number; readonly offset: number }, next: number, to: number): void {
+    this.fillWords(to, this.#restOf(from.pfn));
+    if (this.isZero(to) && this.firstWord(next) !== 0) this.#words[to] = REST_WRITTEN;
   }
   firstWord(pfn: number): number {
     return this.#words[pfn] as number;
@@ -120,10 +159,13 @@ export class FingerprintContents implements FrameContents {
     this.copy(from.pfn, to.pfn);
   }
   save(pfn: number): SavedPage {
-    return this.firstWord(pfn);
+    const first = this.firstWord(pfn);
+    const rest = this.#restOf(pfn);
+    return rest === 0 ? first : { first, rest };
   }
   restore(pfn: number, saved: SavedPage): void {
     this.setFirstWord(pfn, firstWordOf(saved));
+    this.#fillRest(pfn, typeof saved === 'object' && 'rest' in saved ? saved.rest : 0);
   }
 }
 
@@ -176,6 +218,18 @@ export class BytesContents implements FrameContents {
   setFirstWord(pfn: number, word: number): void {
     if (!Object.is(word, REST_WRITTEN)) this.setWord(pfn, 0, word);
   }
+  fillWords(pfn: number, word: number): void {
+    const words = this.words(pfn);
+    for (let i = 0; i < ARENA_WORDS; i += 2) {
+      words[i] = word % WORD;
+      words[i + 1] = Math.floor(word / WORD);
+    }
+  }
+  copyAcross(from: { readonly pfn: number; readonly offset: number }, next: number, to: number): void {
+    const kept = ARENA_PAGE - from.offset;
+    this.copyBytes(from, { pfn: to, offset: 0 }, kept);
+    this.copyBytes({ pfn: next, offset: 0 }, { pfn: to, offset: kept }, from.offset);
+  }
   word(pfn: number, offset: number): number {
     const page = this.#pages[pfn] as ArenaPage;
     if (page === 0) return 0;
@@ -220,8 +274,11 @@ export class BytesContents implements FrameContents {
     return this.#pages[pfn] === 0 ? 0 : this.words(pfn).slice();
   }
   restore(pfn: number, saved: SavedPage): void {
-    if (typeof saved !== 'number') this.words(pfn).set(saved);
-    else {
+    if (saved instanceof Uint32Array) this.words(pfn).set(saved);
+    else if (typeof saved === 'object') {
+      this.fillWords(pfn, saved.rest);
+      this.setFirstWord(pfn, saved.first);
+    } else {
       this.release(pfn);
       this.setFirstWord(pfn, saved);
     }

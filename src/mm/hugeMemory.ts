@@ -216,11 +216,30 @@ export function dissolveFolio(mm: Mm, pfn: Pfn): void {
   walkRmap(kernel, head, (other, vma, addr) => {
     if (other.pages.pmd(addr) & HUGE) splitPmd(other, vma, floorTo(addr, PMD_SIZE));
   });
+  if (frames.isAnon(head) && isFolioDirty(mm, head))
+    for (let i = 0; i < HUGE_PAGES; i++) frames.setFlags(head + i, FRAME_DIRTY);
   if (!frames.isAnon(head)) for (let i = 0; i < HUGE_PAGES; i++) unmapEverywhere(mm, head + i);
   const before = frames.nrUsed;
   frames.splitFolio(head);
   work.count(FACT.foliosSplit);
   work.count(FACT.pagesFreed, before - frames.nrUsed);
+}
+
+/**
+ * Tells whether a page of the huge folio at `head` was written: the folio has one mark for all, which its pages inherit when it is broken up.
+ * Linux: folio_mark_dirty() in try_to_migrate_one(), __split_folio_to_order()
+ */
+function isFolioDirty(mm: Mm, head: Pfn): boolean {
+  const { frames } = mm.kernel;
+  let isDirty = false;
+  for (let i = 0; i < HUGE_PAGES && !isDirty; i++) {
+    isDirty = (frames.flags(head + i) & FRAME_DIRTY) !== 0;
+    if (!isDirty && frames.mapcount(head + i) > 0)
+      walkRmap(mm.kernel, head + i, (other, _vma, addr) => {
+        isDirty ||= (other.pages.low(addr) & DIRTY) !== 0;
+      });
+  }
+  return isDirty;
 }
 
 /** Takes a page of a file out of all tables. Linux: try_to_unmap() in unmap_folio() */

@@ -27,7 +27,7 @@ export {
   withSettings,
 } from './features.ts';
 export { exitMm, forkMm } from './fork.ts';
-export { BytesContents, FingerprintContents, type FrameContents } from './frameContents.ts';
+export { BytesContents, FingerprintContents, type FrameContents, type SavedPage } from './frameContents.ts';
 export { isHugeEligible } from './hugeEligible.ts';
 export { adoptVma, type FoundVma } from './initial.ts';
 export { DEFAULT_CONFIG, Kernel, type KernelConfig, type KernelStorage } from './kernel.ts';

@@ -37,6 +37,8 @@ export interface ProcessVm {
   readonly write: boolean;
   /** What a write leaves in the first word of each page that it fills from its first byte; null leaves it. */
   readonly stamp: number | null;
+  /** It leaves that all over each page that it fills. */
+  readonly fills?: boolean;
   /** Thread that calls. */
   readonly tid?: number;
 }
@@ -56,7 +58,7 @@ export class ProcessVmCopy {
   /** Which range it is at, the page it comes to next (null: its first), bytes copied before that range. */
   #range = 0;
   /** Pages that are held and not copied yet: each frame, and what a write leaves in its first word. */
-  #pinned: { readonly pfn: Pfn; readonly stamp: number | null }[] = [];
+  #pinned: { readonly pfn: Pfn; readonly stamp: number | null; readonly isWhole: boolean }[] = [];
   #page: Addr | null = null;
   #bytes = 0;
   #again: AccessRequest | null = null;
@@ -113,7 +115,8 @@ export class ProcessVmCopy {
       }
       const pfn = pageAt(target, page).number;
       if (pfn !== ZERO_FRAME) target.kernel.frames.pin(pfn);
-      this.#pinned.push({ pfn, stamp: write ? stampOf(page, addr, stamp) : null });
+      const isWhole = page >= addr && page + PAGE_SIZE <= addr + len;
+      this.#pinned.push({ pfn, stamp: write ? stampOf(page, addr, stamp) : null, isWhole });
     }
     this.#copyPinned();
     return len;
@@ -121,11 +124,12 @@ export class ProcessVmCopy {
   /** Copies what is held and lets go of it. The kernel marks a page itself dirty, not the entry. */
   #copyPinned(): void {
     const { frames, work } = this.#target.kernel;
-    for (const { pfn, stamp } of this.#pinned) {
+    for (const { pfn, stamp, isWhole } of this.#pinned) {
       work.count(FACT.pagesCopiedByKernel);
       if (pfn === ZERO_FRAME) continue;
       if (this.#call.write) frames.setFlags(pfn, FRAME_DIRTY);
-      if (stamp !== null) frames.setStamp(pfn, stamp);
+      if (stamp !== null && isWhole && this.#call.fills) frames.contents.fillWords(pfn, stamp);
+      else if (stamp !== null) frames.setStamp(pfn, stamp);
       frames.unpin(pfn);
     }
     this.#pinned = [];

@@ -211,7 +211,7 @@ export class UffdFill {
     if (buffer !== undefined)
       return this.#done + PAGE_SIZE > buffer.bytes
         ? refused(EFAULT, 'source-unreadable')
-        : { pfn: 0, offset: 0, next: 0, stamp: buffer.stamp, hasFaulted: false };
+        : { pfn: 0, offset: 0, next: 0, stamp: buffer.stamp, isFull: true, hasFaulted: false };
     let hasFaulted = false;
     const last = source + PAGE_SIZE - 1;
     for (let addr = this.#again?.addr ?? source; addr <= last; addr = addr - (addr % PAGE_SIZE) + PAGE_SIZE) {

@@ -33,12 +33,16 @@ import type { FileObject, Vma } from './vma.ts';
 import { VM_SHARED, VM_WRITE } from './vmFlags.ts';
 import { FACT } from './work.ts';
 
-/** What was read from the source of a copy: the frame (0: zeros) and from where in it, the frame behind it that the rest is in, and the first word. */
+/**
+ * What was read from the source of a copy: the frame (0: zeros) and from where in it, the frame behind it that the rest is in, and the first word;
+ * or, of a source that is no memory of the model, the word that it is full of.
+ */
 export interface CopiedPage {
   readonly pfn: Pfn;
   readonly offset: number;
   readonly next: Pfn;
   readonly stamp: number;
+  readonly isFull?: boolean;
   readonly hasFaulted: boolean;
 }
 
@@ -108,10 +112,9 @@ function copyInto(mm: Mm, pfn: Pfn, copied: CopiedPage | null): void {
   if (copied === null) return;
   const { contents } = frames;
   const { offset } = copied;
-  if (offset !== 0 && contents.keepsBytes) {
-    contents.copyBytes({ pfn: copied.pfn, offset }, { pfn, offset: 0 }, PAGE_SIZE - offset);
-    contents.copyBytes({ pfn: copied.next, offset: 0 }, { pfn, offset: PAGE_SIZE - offset }, offset);
-  } else if (offset === 0 && copied.pfn !== 0) contents.copy(copied.pfn, pfn);
+  if (copied.isFull) contents.fillWords(pfn, copied.stamp);
+  else if (offset !== 0) contents.copyAcross(copied, copied.next, pfn);
+  else if (copied.pfn !== 0) contents.copy(copied.pfn, pfn);
   else frames.setStamp(pfn, copied.stamp);
   work.count(FACT.pagesCopied);
 }

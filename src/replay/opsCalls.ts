@@ -103,13 +103,14 @@ function touch(a: CallText, first: number, access: Access, stamp: number): Op {
 }
 
 /** The process may be left out: the caller itself. */
-const processVm = (a: CallText, number: number, write: boolean): Op => {
+const processVm = (a: CallText, { number, calls }: OpsLine, write: boolean): Op => {
   const first = a.nrArgs - 2;
   const len = a.number(first + 1);
   const stamp = number + COPY_STAMP;
   const target = first === 0 ? 'self' : taskOf(a.text(0));
   const what = { target, ranges: [{ addr: a.number(first), len }], max: len } as const;
-  return write ? { call: 'process_vm', ...what, write, stamp } : { call: 'process_vm', ...what, write };
+  if (!write) return { call: 'process_vm', ...what, write };
+  return { call: 'process_vm', ...what, write, stamp, ...(calls.isUffd ? { fills: true } : {}) };
 };
 
 /** A limit in bytes, or so many bytes more than what is used. */
@@ -157,11 +158,11 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ],
   [
     'process_vm_readv',
-    { args: 3, optional: 1, named: [0, 'process'], decode: (a, { number }) => processVm(a, number, false) },
+    { args: 3, optional: 1, named: [0, 'process'], decode: (a, line) => processVm(a, line, false) },
   ],
   [
     'process_vm_writev',
-    { args: 3, optional: 1, named: [0, 'process'], decode: (a, { number }) => processVm(a, number, true) },
+    { args: 3, optional: 1, named: [0, 'process'], decode: (a, line) => processVm(a, line, true) },
   ],
   [
     'process_madvise',

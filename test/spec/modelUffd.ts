@@ -230,6 +230,9 @@ export class ModelUffd {
     const len = BUFFER_PAGES * PG;
     machine.apply(pid, { call: 'mmap', addr: BUFFER, len, prot: 3, flags, fd: -1, offset: 0 });
     machine.apply(pid, { call: 'touch', addr: BUFFER, len, access: 'write', by: 'user', stamp: STAMP });
+    const ranges = [{ addr: BUFFER, len }];
+    const all = { write: true, stamp: STAMP, fills: true };
+    machine.apply(pid, { call: 'process_vm', target: 'self', ranges, max: len, ...all });
     this.#mm.minFlt = minFlt;
   }
   #fill(step: Extract<UffdStep, { op: 'ufill' }>, at: At): string {

@@ -9,7 +9,7 @@
 import { ModelBug } from '../../base/assert.ts';
 import { type Addr, hex, PAGE_SIZE } from '../../base/units.ts';
 import type { Thread } from '../../machine/index.ts';
-import { pageAt, type Vma } from '../../mm/index.ts';
+import { pageAt, type SavedPage, type Vma } from '../../mm/index.ts';
 import { frameWords, type PageWords } from './access.ts';
 import type { Graph } from './graph.ts';
 import type { Heap } from './heap.ts';
@@ -32,10 +32,10 @@ class Pages {
     if (kind === 'anonymous' || kind === 'file') return frameWords(this.#t, number);
     const slot: number | null = kind === 'swap' ? number : null;
     const found = slot === null ? this.#inFile(vma, page) : simulation.kernel.swap.content(slot);
-    return typeof found === 'number' ? null : found;
+    return found instanceof Uint32Array ? found : null;
   }
   /** A page of shared memory need not be mapped: an access would find it in the file. */
-  #inFile(vma: Vma, page: Addr): PageWords | number | null {
+  #inFile(vma: Vma, page: Addr): SavedPage | null {
     const { kernel } = this.#t.simulation;
     if (vma.file === null) return null;
     const { object } = vma.file;
