@@ -68,6 +68,12 @@ export interface Compaction {
   readonly moreVmas: number;
 }
 
+/** What a program can tell of one that it runs itself. */
+export type MeasuredCompaction = Pick<
+  Compaction,
+  'armNs' | 'runNs' | 'finishNs' | 'minorFaults' | 'pagesGivenBack' | 'moreVmas'
+>;
+
 const HEAP = 0x7e40_0000_0000;
 const BACK = 0x7e80_0000_0000;
 const OWN = 0x7ec0_0000_0000;

@@ -3,7 +3,14 @@
  */
 import type { Param } from '../workloads/index.ts';
 import { numberParam } from '../workloads/index.ts';
-import { type Access, type Compaction, compact, MODES, type Mode } from './compaction.ts';
+import {
+  type Access,
+  type Compaction,
+  compact,
+  type MeasuredCompaction,
+  MODES,
+  type Mode,
+} from './compaction.ts';
 import type { ExperimentInput } from './experiment.ts';
 import { type Row, rowOf } from './row.ts';
 
@@ -22,11 +29,11 @@ interface Scene {
 }
 
 type ByMode = Readonly<Record<Mode, number>>;
-/** What was measured of one scene, on 256 MiB. Times in milliseconds. */
+/** What was measured of one scene, on 256 MiB. Times in milliseconds; pages allocated in the whole machine where that was looked at. */
 interface Measured {
   readonly totalMs: ByMode;
   readonly minorFaults: ByMode;
-  readonly allocated: ByMode;
+  readonly allocated?: ByMode;
 }
 
 const MEASURED_PAGES = 65536;
@@ -50,7 +57,7 @@ const MEASURED_GIVEN_BACK: ByMode = { protnone: 32_768, copy: 65_536, continue: 
 /** Vmas at the most, less the 27 from before. */
 const MEASURED_MORE_VMAS = 24_462 - 27;
 
-const totalMs = ({ armNs, runNs, finishNs }: Compaction): number => (armNs + runNs + finishNs) / 1e6;
+const totalMs = ({ armNs, runNs, finishNs }: MeasuredCompaction): number => (armNs + runNs + finishNs) / 1e6;
 const allocated = ({ pagesAllocated, tablesAllocated }: Compaction): number =>
   pagesAllocated + tablesAllocated;
 
@@ -102,6 +109,21 @@ const byMode = (each: (mode: Mode) => number): ByMode => ({
   move: each('move'),
 });
 
+/** What is known of a scene: of the running kernel, if it is asked, else what was measured before. */
+function measuredOf({ kernel }: ExperimentInput, scene: Scene, pages: number): Measured | null {
+  const { access, batch, threads } = scene;
+  if (kernel === null)
+    return pages === MEASURED_PAGES && threads === 1 ? (MEASURED[scene.name] ?? null) : null;
+  const runs = new Map(
+    MODES.map((mode) => [mode, kernel.compaction({ mode, access, pages, batch, threads })]),
+  );
+  const of = (mode: Mode): MeasuredCompaction => runs.get(mode) as MeasuredCompaction;
+  return {
+    totalMs: byMode((mode) => totalMs(of(mode))),
+    minorFaults: byMode((mode) => of(mode).minorFaults),
+  };
+}
+
 function sceneRows(input: ExperimentInput, scene: Scene, pages: number): Row[] {
   const label = `${(pages * 4) / 1024} MiB, ${nameOf(scene)}`;
   input.progress(label);
@@ -111,13 +133,10 @@ function sceneRows(input: ExperimentInput, scene: Scene, pages: number): Row[] {
     MODES.map((mode) => [mode, compact({ calibration, mode, access, pages, batch, threads })]),
   );
   const of = (mode: Mode): Compaction => runs.get(mode) as Compaction;
-  const known =
-    input.kernel === null && pages === MEASURED_PAGES && threads === 1
-      ? (MEASURED[scene.name] ?? null)
-      : null;
+  const known = measuredOf(input, scene, pages);
   const modelled = byMode((mode) => totalMs(of(mode)));
   const times = MODES.map((mode) => {
-    const beside = known === null ? '' : `, measured ${known.totalMs[mode]} ms`;
+    const beside = known === null ? '' : `, measured ${known.totalMs[mode].toFixed(1)} ms`;
     return `${mode} ${modelled[mode].toFixed(1)} ms${beside}`;
   }).join('; ');
   const note = `modelled: ${times}`;
@@ -176,7 +195,7 @@ function countRows(of: {
       modelled: run.pagesAllocated,
       unit: 'pages',
       ...only(needed + inVain),
-      note: `and ${run.tablesAllocated} page tables${known === null ? '' : `; measured: ${known.allocated[mode]} pages of all kinds in the whole machine (${allocated(run)} modelled), which counts what the kernel keeps vmas in, too`}`,
+      note: `and ${run.tablesAllocated} page tables${known?.allocated === undefined ? '' : `; measured: ${known.allocated[mode]} pages of all kinds in the whole machine (${allocated(run)} modelled), which counts what the kernel keeps vmas in, too`}`,
     }),
     rowOf({
       name: `${label}, ${mode}: pages copied by the kernel`,
@@ -189,14 +208,17 @@ function countRows(of: {
 
 function shapeRows(input: ExperimentInput, pages: number): Row[] {
   const { calibration } = input.costs;
-  const isMeasured = input.kernel === null && pages === MEASURED_PAGES;
+  const { kernel } = input;
+  const isMeasured = kernel === null && pages === MEASURED_PAGES;
+  const measure = (mode: Mode, access: Access): MeasuredCompaction | null =>
+    kernel?.compaction({ mode, access, pages, batch: 1, threads: 1 }) ?? null;
   const label = `${(pages * 4) / 1024} MiB`;
   const run = (mode: Mode, access: Access): Compaction =>
     compact({ calibration, mode, access, pages, batch: 1, threads: 1 });
   return [
     rowOf({
       name: `${label}, application, random, protnone: vmas more at the most`,
-      measured: isMeasured ? MEASURED_MORE_VMAS : null,
+      measured: isMeasured ? MEASURED_MORE_VMAS : (measure('protnone', 'random')?.moreVmas ?? null),
       modelled: run('protnone', 'random').moreVmas,
       unit: 'vmas',
       note: 'looked at 32 times on the way, after the same accesses in the same order; the other strategies make none',
@@ -204,7 +226,9 @@ function shapeRows(input: ExperimentInput, pages: number): Row[] {
     ...MODES.map((mode) =>
       rowOf({
         name: `${label}, ${mode}: pages given back by madvise`,
-        measured: isMeasured ? MEASURED_GIVEN_BACK[mode] : null,
+        measured: isMeasured
+          ? MEASURED_GIVEN_BACK[mode]
+          : (measure(mode, 'collector')?.pagesGivenBack ?? null),
         modelled: run(mode, 'collector').pagesGivenBack,
         unit: 'pages',
         tolerance: mode === 'move' ? 0.001 : 0,

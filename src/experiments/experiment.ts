@@ -4,8 +4,9 @@
 import type { CostTable } from '../machine/index.ts';
 import type { ItemsRun } from '../whatif/runInput.ts';
 import type { Param, Params } from '../workloads/index.ts';
+import type { CompactionPlan, MeasuredCompaction } from './compaction.ts';
 import type { Tracker } from './lostPages.ts';
-import type { Way } from './movePages.ts';
+import type { SwappedSlide, Way } from './movePages.ts';
 import type { Asked } from './protectFigures.ts';
 import type { ProtectResult } from './protectRange.ts';
 import type { Row } from './row.ts';
@@ -26,6 +27,10 @@ export interface KernelLoads {
   protect(load: Asked): ProtectResult;
   /** Returns the nanoseconds a page of UFFDIO_COPY or UFFDIO_MOVE, `batch` pages an ioctl. */
   nsAPage(load: { readonly way: Way; readonly batch: number }): number;
+  /** Compacts a heap: what can be measured of that. */
+  compaction(load: Omit<CompactionPlan, 'calibration'>): MeasuredCompaction;
+  /** Slides pages that are in swap together. Sets up swap in compressed memory meanwhile, which needs root. */
+  slideSwapped(load: { readonly way: Way; readonly pages: number }): SwappedSlide;
   /** Returns how many vmas a process has when mprotect fails for their number. */
   vmasAtLimit(): number;
   /** Returns 1 if mremap of a heap of three vmas is refused with EFAULT, else 0. */

@@ -202,6 +202,8 @@ describe('seed 004', () => {
       nsAPage: () => expect.unreachable(),
       vmasAtLimit: () => expect.unreachable(),
       moveRefused: () => expect.unreachable(),
+      compaction: () => expect.unreachable(),
+      slideSwapped: () => expect.unreachable(),
     };
     const { rows } = run({ pages: 60, operations: 300, depth: 2 }, kernel);
     expect(asked).toEqual([

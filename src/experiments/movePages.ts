@@ -183,7 +183,7 @@ function vmaRows({ costs: { calibration }, kernel }: ExperimentInput): Row[] {
 // ---- a slide of pages in swap --------------------------------------------------------------------------------------------------------
 
 /** What a slide came to. */
-interface Slide {
+export interface SwappedSlide {
   readonly ns: number;
   readonly pagesRead: number;
   readonly residentKib: number;
@@ -191,13 +191,13 @@ interface Slide {
 }
 
 const MEASURED_SLIDE_PAGES = 16384;
-const MEASURED_SLIDE: Readonly<Record<Way, Slide>> = {
+const MEASURED_SLIDE: Readonly<Record<Way, SwappedSlide>> = {
   copy: { ns: 117_000_000, pagesRead: 8192, residentKib: 32_768, pagesOutAgain: 8192 },
   move: { ns: 13_320_000, pagesRead: 0, residentKib: 0, pagesOutAgain: 0 },
 };
 
 /** Every second page of a range that is in swap is brought side by side elsewhere, the others are given up. */
-function slide(calibration: Calibration, way: Way, pages: number): Slide {
+function slide(calibration: Calibration, way: Way, pages: number): SwappedSlide {
   return runAlone({ calibration, config: { totalSwapPages: 4 * pages } }, function* (t) {
     const mm = memoryOf(t);
     const { work } = t.simulation.kernel;
@@ -221,7 +221,10 @@ function slide(calibration: Calibration, way: Way, pages: number): Slide {
 
 function slideRows({ costs: { calibration }, kernel }: ExperimentInput, pages: number): Row[] {
   const modelled = { copy: slide(calibration, 'copy', pages), move: slide(calibration, 'move', pages) };
-  const known = kernel === null && pages === MEASURED_SLIDE_PAGES ? MEASURED_SLIDE : null;
+  const measured = (way: Way): SwappedSlide | undefined => kernel?.slideSwapped({ way, pages });
+  const [copy, move] = [measured('copy'), measured('move')];
+  const before = kernel === null && pages === MEASURED_SLIDE_PAGES ? MEASURED_SLIDE : null;
+  const known = copy === undefined || move === undefined ? before : { copy, move };
   const ms = (ns: number): string => `${(ns / 1e6).toFixed(1)} ms`;
   const name = `slide of ${pages / 2} pages in swap`;
   const counts = (['copy', 'move'] as const).flatMap((way) =>
@@ -248,7 +251,7 @@ function slideRows({ costs: { calibration }, kernel }: ExperimentInput, pages: n
       unit: 'times',
       tolerance: 0.25,
       within: [1, Number.POSITIVE_INFINITY],
-      note: `modelled ${ms(modelled.copy.ns)} and ${ms(modelled.move.ns)}${known === null ? '' : `, measured ${ms(known.copy.ns)} and ${ms(known.move.ns)}`}; zram, pages that compress to half; measured once, not by --measure, which leaves the machine's swap alone`,
+      note: `modelled ${ms(modelled.copy.ns)} and ${ms(modelled.move.ns)}${known === null ? '' : `, measured ${ms(known.copy.ns)} and ${ms(known.move.ns)}`}; zram, pages that compress to half`,
     }),
     ...counts,
   ];

@@ -138,9 +138,31 @@ describe('seeds 000 and 001', () => {
       nsAPage: ({ way, batch }) => note(`${way} ${batch}`),
       vmasAtLimit: () => note('limit'),
       moveRefused: (isArmed) => note(`refused ${isArmed}`),
+      compaction: ({ mode, access, pages, batch }) => ({
+        armNs: note(`${mode} ${access} ${pages} ${batch}`),
+        runNs: mode === 'move' ? 1e9 : 1,
+        finishNs: 1,
+        minorFaults: 3,
+        pagesGivenBack: 3,
+        moreVmas: 3,
+      }),
+      slideSwapped: ({ way, pages }) => ({
+        ns: way === 'move' ? 1e9 : note(`slide ${pages}`),
+        pagesRead: 3,
+        residentKib: 3,
+        pagesOutAgain: 3,
+      }),
     };
     const moved = run(SEED_000, { heap: 2, live: 8 }, kernel);
-    expect(asked).toEqual([
+    expect(asked.slice(0, 5)).toEqual([
+      'protnone random 512 1',
+      'copy random 512 1',
+      'continue random 512 1',
+      'move random 512 1',
+      'protnone random-read 512 1',
+    ]);
+    expect(asked).toContain('move collector 512 64');
+    expect(asked.slice(5 * 4 + 5)).toEqual([
       'copy 1',
       'move 1',
       'copy 512',
@@ -148,6 +170,7 @@ describe('seeds 000 and 001', () => {
       'limit',
       'refused false',
       'refused true',
+      'slide 16',
     ]);
     const held = moved.rows.filter(({ measured }) => measured !== null).map(({ holds }) => holds);
     expect(held).toEqual(held.map(() => false));

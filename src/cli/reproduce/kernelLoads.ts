@@ -11,14 +11,23 @@ import { fileURLToPath } from 'node:url';
 import { UsageError } from '../../base/assert.ts';
 import type { KernelLoads } from '../../experiments/index.ts';
 
-/** The programs of oracle/experiments. */
-type LoadProgram = 'mergeLoads' | 'movePages' | 'protectRange';
+/** The programs of oracle/experiments, and what is compiled with them. */
+const PROGRAMS = {
+  mergeLoads: [],
+  movePages: [],
+  protectRange: [],
+  compaction: [],
+  slideSwapped: ['../cost/setup.c'],
+} as const;
+type LoadProgram = keyof typeof PROGRAMS;
 /** Runs one of them and returns the numbers that it prints. */
 type RunProgram = (program: LoadProgram, args: readonly (string | number)[], input?: string) => number[];
 
 const LIMIT_MS = 300_000;
 /** Of so many runs the fastest is taken: what else a machine does only adds. */
 const RUNS = 3;
+/** Of so many compactions the median is taken, as it was where they were measured. */
+const COMPACTIONS = 3;
 
 /** Hands the loads to `use`, and removes afterwards what was compiled for them. Throws UsageError where they cannot be run. */
 export function withKernelLoads<T>(use: (loads: KernelLoads) => T): T {
@@ -40,18 +49,19 @@ export function withKernelLoads<T>(use: (loads: KernelLoads) => T): T {
 }
 
 function compiled(name: LoadProgram, directory: string): string {
-  const source = fileURLToPath(new URL(`../../../oracle/experiments/${name}.c`, import.meta.url));
+  const sources = [`${name}.c`, ...PROGRAMS[name]].map((source) =>
+    fileURLToPath(new URL(`../../../oracle/experiments/${source}`, import.meta.url)),
+  );
   const program = join(directory, name);
-  const result = spawnSync('cc', ['-std=gnu11', '-O2', '-pthread', '-o', program, source], {
-    encoding: 'utf8',
-  });
+  const flags = ['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-pthread'];
+  const result = spawnSync('cc', [...flags, '-o', program, ...sources], { encoding: 'utf8' });
   if (result.error !== undefined)
     throw new UsageError(
       '--measure needs a C compiler, and there is no cc here',
       'apt-get install gcc libc6-dev',
     );
   if (result.status !== 0)
-    throw new UsageError(`cc cannot compile ${source}: ${result.stderr.trim()}`, 'gcc and libc6-dev');
+    throw new UsageError(`cc cannot compile ${sources[0]}: ${result.stderr.trim()}`, 'gcc and libc6-dev');
   return program;
 }
 
@@ -70,6 +80,18 @@ function loadsOf(run: RunProgram): KernelLoads {
       return { prefaultNs, protectNs, unprotectNs, tableBytes: kib * 1024, writeNs, writeFaults };
     },
     nsAPage: ({ way, batch }) => one('movePages', ['cost', way, batch]) / 1000,
+    compaction: ({ mode, access, pages, batch, threads }) => {
+      const args = [mode, access, pages, batch, threads, COMPACTIONS];
+      const [armNs = 0, runNs = 0, finishNs = 0, minorFaults = 0, pagesGivenBack = 0, moreVmas = 0] = run(
+        'compaction',
+        args,
+      );
+      return { armNs, runNs, finishNs, minorFaults, pagesGivenBack, moreVmas };
+    },
+    slideSwapped: ({ way, pages }) => {
+      const [ns = 0, pagesRead = 0, residentKib = 0, pagesOutAgain = 0] = run('slideSwapped', [way, pages]);
+      return { ns, pagesRead, residentKib, pagesOutAgain };
+    },
     vmasAtLimit: () => one('movePages', ['limit']),
     moveRefused: (isArmed) => one('movePages', ['refused', isArmed ? 1 : 0]),
     lostStores: ({ tracker, pages }) => one('protectRange', ['lost', tracker, pages]),
