@@ -253,7 +253,7 @@ static size_t *shuffled(void)
 	return order;
 }
 
-static uint64_t mutate(const size_t *order)
+static uint64_t mutate(const size_t *order, uint64_t *looking)
 {
 	uint64_t most = 0;
 
@@ -262,8 +262,9 @@ static uint64_t mutate(const size_t *order)
 		if (access_kind == RANDOM_READ) (void)*word;
 		else *word = 1;
 		if (i % (targets / LOOKS) == 0) {
-			uint64_t n = vmas();
+			uint64_t begun = now(), n = vmas();
 			if (n > most) most = n;
+			*looking += now() - begun;
 		}
 	}
 	return most;
@@ -324,7 +325,7 @@ static struct result one_run(void)
 	sigaction(SIGBUS, &action, NULL);
 	size_t *order = shuffled();
 	uint64_t before = vmas(), most = before, given_back = mode == CONTINUE ? pages_in(heap, targets * PAGE) : 0;
-	uint64_t faults = minor_faults(), t0 = now();
+	uint64_t looking = 0, faults = minor_faults(), t0 = now();
 
 	arm();
 	uint64_t t1 = now();
@@ -333,7 +334,7 @@ static struct result one_run(void)
 			if (pthread_create(&threads[i], NULL, collect, &producers[i])) fail("pthread_create");
 		collect(&producers[0]);
 		for (unsigned i = 1; i < nr_threads; i++) pthread_join(threads[i], NULL);
-	} else most = mutate(order);
+	} else most = mutate(order, &looking);
 	uint64_t t2 = now();
 	r.minor_faults = minor_faults() - faults;
 	given_back += is_file() ? pages_in(fragments, pages / 2 * PAGE) : pages_in(back, pages * PAGE);
@@ -342,7 +343,7 @@ static struct result one_run(void)
 	uint64_t t4 = now();
 
 	check();
-	r = (struct result){ t1 - t0, t2 - t1, t4 - t3, r.minor_faults, given_back, most > before ? most - before : 0 };
+	r = (struct result){ t1 - t0, t2 - t1 - looking, t4 - t3, r.minor_faults, given_back, most > before ? most - before : 0 };
 	munmap(heap, (is_file() ? targets : pages) * PAGE);
 	munmap(back, is_file() ? (targets + pages / 2) * PAGE : pages * PAGE);
 	if (uffd >= 0) close(uffd);

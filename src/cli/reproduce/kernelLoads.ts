@@ -53,7 +53,7 @@ function compiled(name: LoadProgram, directory: string): string {
     fileURLToPath(new URL(`../../../oracle/experiments/${source}`, import.meta.url)),
   );
   const program = join(directory, name);
-  const flags = ['-std=gnu11', '-D_GNU_SOURCE', '-O2', '-pthread'];
+  const flags = ['-std=gnu11', '-D_GNU_SOURCE=', '-O2', '-pthread'];
   const result = spawnSync('cc', [...flags, '-o', program, ...sources], { encoding: 'utf8' });
   if (result.error !== undefined)
     throw new UsageError(
