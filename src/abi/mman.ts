@@ -78,6 +78,9 @@ export const MADV_GUARD_REMOVE = 103;
 export const MADV_PT_RECLAIM = 104;
 export const MADV_PT_RECLAIM_MARK = 105;
 export const MADV_PT_RECLAIM_UNMARK = 106;
+/** Seed 002 as posted in 2014 (v14). Its numbers, 18 and 19, are MADV_WIPEONFORK and MADV_KEEPONFORK today; these are ours. */
+export const MADV_VOLATILE = 107;
+export const MADV_NONVOLATILE = 108;
 
 /** Flags of mlockall and mlock2. */
 export const MCL_CURRENT = 1;
@@ -140,6 +143,8 @@ const ADVICE: Readonly<Record<string, number>> = {
   MADV_PT_RECLAIM,
   MADV_PT_RECLAIM_MARK,
   MADV_PT_RECLAIM_UNMARK,
+  MADV_VOLATILE,
+  MADV_NONVOLATILE,
 };
 const FLAG: Readonly<Record<string, number>> = {
   ...ADVICE,

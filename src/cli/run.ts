@@ -56,7 +56,7 @@ export function registerRunCommand(program: Command): void {
     .addOption(
       new Option(
         '--print <view>',
-        'Print this instead of the facts: maps, smaps, smaps_rollup, the memory lines of status, and statm as /proc has them; pagemap as runs of pages and internals (page offsets, anon_vmas), as recordings have them; vmas as a table; or events as they happen. Of an ops file its window is shown, but the sums of rollup, status and statm are those of the whole process.',
+        'Print this instead of the facts: maps, smaps, smaps_rollup, the memory lines of status, and statm as /proc has them; pagemap as runs of pages and internals (page offsets, anon_vmas), as recordings have them; vmas as a table; vranges, the volatile ranges; or events as they happen. Of an ops file its window is shown, but the sums of rollup, status and statm are those of the whole process.',
       ).choices([...VIEWS, 'events']),
     )
     .option(

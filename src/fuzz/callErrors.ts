@@ -37,6 +37,7 @@ export const CALL_ERRORS: Readonly<Partial<Record<OpName, readonly string[]>>> =
     'ESRCH',
   ],
   process_vm: ['EFAULT', 'EPERM'],
+  vrange: ['EINVAL', 'ENOMEM', 'ENOSYS'],
   mlock: ['ENOMEM', 'EINVAL', 'EPERM'],
   mlock2: ['ENOMEM', 'EINVAL', 'EPERM'],
   munlock: ['EINVAL', 'ENOMEM'],

@@ -80,6 +80,9 @@ const BY_SWITCH: ReadonlySet<string> = new Set([
   'pgoff-merge:faulted-updated',
   'anon-vma:rehomed',
   'why:relocate-refused',
+  'vrange:EINVAL',
+  'vrange:ENOMEM',
+  'vrange:ENOSYS',
   'set_vma_name:EBADF',
   'set_vma_name:ENOMEM',
   'merge:name',
@@ -194,6 +197,8 @@ export class Coverage {
       case 'placement':
       case 'pagesMove':
       case 'markerSplit':
+      case 'vrange':
+      case 'vrangePurge':
         return;
     }
   };

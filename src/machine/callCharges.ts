@@ -8,6 +8,7 @@
  *   mmap over an old mapping     a munmap and an mmap
  *   mprotect, advice, locks      one change of attributes, its splits and merges, its pages
  *   mremap                       a move of each vma: empty, entry by entry, or by tables; and its splits
+ *   vrange                       a system call, one that reads mmap_lock, or a change of attributes; and entries that it looks at
  *   refused, nothing done        the system call alone
  *
  * Cost    one pass over the facts that a call can be charged for
@@ -21,10 +22,12 @@ import {
   MADV_FREE,
   MADV_GUARD_INSTALL,
   MADV_GUARD_REMOVE,
+  MADV_NONVOLATILE,
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MADV_REMOVE,
+  MADV_VOLATILE,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
   MREMAP_DONTUNMAP,
@@ -32,6 +35,7 @@ import {
   PROT_WRITE,
 } from '../abi/mman.ts';
 import { PAGE_SIZE } from '../base/units.ts';
+import type { VrangeLock } from '../mm/vrange.ts';
 import { FACT, type Fact, PATH, type Path, type Work } from '../mm/work.ts';
 import type { MemoryOp } from './memoryCalls.ts';
 
@@ -89,6 +93,7 @@ const OF_CALLS = Uint8Array.of(
   FACT.windowsCollapsed,
   FACT.pagesFoundResident,
   FACT.pagesCopiedByKernel,
+  FACT.vrangePagesWalked,
 );
 
 /** Tells whether a call changes attributes of vmas and nothing else. */
@@ -101,11 +106,13 @@ const MUNMAP_BY_SPLITS = [PATH['munmap-whole'], PATH['munmap-trim'], PATH['munma
 /** Charges the calls of one kernel. */
 export class CallCharges {
   readonly #work: Work;
+  readonly #vrangeLock: VrangeLock;
   readonly #before: Float64Array;
 
-  /** @param work  the counters that are read and charged */
-  constructor(work: Work) {
+  /** @param work  the counters that are read and charged; @param vrangeLock  what vrange locks */
+  constructor(work: Work, vrangeLock: VrangeLock = 'none') {
     this.#work = work;
+    this.#vrangeLock = vrangeLock;
     this.#before = new Float64Array(work.facts.length);
   }
 
@@ -225,6 +232,9 @@ export class CallCharges {
       case 'uffd_register':
       case 'uffd_unregister':
         this.#attributes();
+        return;
+      case 'vrange':
+        this.#vrange();
         return;
       case 'process_vm':
         this.#charge(PATH['kernel-copy'], 1, this.#since(FACT.pagesCopiedByKernel));
@@ -375,6 +385,10 @@ export class CallCharges {
       case MADV_GUARD_REMOVE:
         this.#charge(PATH['guard-remove'], 1, this.#since(FACT.markersZapped));
         return;
+      case MADV_VOLATILE:
+      case MADV_NONVOLATILE:
+        this.#vrange();
+        return;
       case MADV_POPULATE_READ:
       case MADV_POPULATE_WRITE:
         this.#charge(PATH.syscall, 1);
@@ -384,6 +398,15 @@ export class CallCharges {
         this.#attributes();
         return;
     }
+  }
+
+  /** The call by what it locks; entries are looked at only where something was purged. */
+  #vrange(): void {
+    if (this.#vrangeLock === 'write') this.#attributes();
+    else this.#charge(this.#vrangeLock === 'read' ? PATH['vrange-read'] : PATH.vrange, 1);
+    const taken = this.#since(FACT.markersZapped);
+    this.#charge(PATH['guard-remove'], 0, taken);
+    this.#charge(PATH.mincore, 0, this.#since(FACT.vrangePagesWalked) - taken);
   }
 
   #discard(): void {

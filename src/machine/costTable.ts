@@ -77,6 +77,11 @@ const PAGE_IN_VAIN = [minus(figure('fault_anon_read_zero'), perPage('madv_dontne
   minus,
   figure('fault_anon_write'),
 );
+/** A fault that finds no page and ends in SIGBUS, without the signal: one answered by COPY in the handler, less signal, ioctl, and the page that the write took in vain. */
+const SIGBUS_FAULT = [figure('signal_self'), figure('uffd_copy_1'), PAGE_IN_VAIN].reduce(
+  minus,
+  figure('uffd_sigbus_copy'),
+);
 /** A page that somebody else maps is taken out of a table: the exit of a child that wrote nothing. */
 const ZAP_SHARED = times(1 / 65536, minus(figure('fork_pages_65536_exit'), figure('fork_base_exit')));
 const ZAP_HUGE = times(1 / 128, minus(figure('fork_thp_128_exit'), figure('fork_base_exit')));
@@ -256,6 +261,13 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   // The reference kernel keeps no soft-dirty bits; mprotect takes write access from entries in the same way.
   'clear-refs': { call: figure('syscall_null'), page: perPage('mprotect_ro') },
   mincore: { call: figure('syscall_null'), page: figure('mincore_resident') },
+  // A lock that nobody else wants and a tree of a few ranges: less than the entry. No kernel has the call.
+  vrange: { call: figure('syscall_null') },
+  // A call that looks a vma up under the lock, and a table without anything in it.
+  'vrange-read': { call: figure('madv_dontneed_511_none') },
+  // A page is taken out of its table, and freed.
+  purge: { page: perPage('madv_dontneed') },
+  'purged-signal': { call: SIGBUS_FAULT },
   // process_vm_readv and its like: the copy alone; finding the page was not measured.
   'kernel-copy': { call: figure('syscall_null'), page: figure('copy_4k_hot') },
 
@@ -263,13 +275,7 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   'uffd-fault-page': { call: PAGE_IN_VAIN },
   // Clearing is all but all of it.
   'uffd-fault-huge-page': { call: figure('clear_2m_cold') },
-  // A fault answered by COPY in the handler, less signal, ioctl, and the page that the write took in vain.
-  'uffd-signal': {
-    call: [figure('signal_self'), figure('uffd_copy_1'), PAGE_IN_VAIN].reduce(
-      minus,
-      figure('uffd_sigbus_copy'),
-    ),
-  },
+  'uffd-signal': { call: SIGBUS_FAULT },
   // What else passes a message through a descriptor.
   'uffd-read': { call: MESSAGE },
   // A store to a page that holds a marker, measured whole.
@@ -325,4 +331,7 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
 
 /** Paths that programs without userfaultfd, pagemap and swap do not take: a calibration need have their figures only for those that do. */
 export const PRICED_IF_TAKEN: (path: PathName) => boolean = (path) =>
-  path.startsWith('uffd-') || path.startsWith('pagemap-') || path === 'swap-in-write';
+  path.startsWith('uffd-') ||
+  path === 'purged-signal' ||
+  path.startsWith('pagemap-') ||
+  path === 'swap-in-write';

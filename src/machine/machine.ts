@@ -19,6 +19,7 @@ import { finished, isWait } from '../mm/uffdContext.ts';
 import { announceNext, takeAnnouncements } from '../mm/uffdEvents.ts';
 import { uffdRelease } from '../mm/userfaultfd.ts';
 import type { FileObject } from '../mm/vma.ts';
+import { vrangeLockVerdict } from '../mm/vrange.ts';
 import type { WaitingCall } from '../mm/waitingCalls.ts';
 import { CallCharges } from './callCharges.ts';
 import { fileCall } from './fileCalls.ts';
@@ -93,7 +94,7 @@ export class Machine {
   /** @param kernel  switches, sysctls and everything the processes share */
   constructor(kernel: Kernel) {
     this.kernel = kernel;
-    this.#charges = new CallCharges(kernel.work);
+    this.#charges = new CallCharges(kernel.work, vrangeLockVerdict(kernel));
     this.tableReclaim = new TableReclaim(kernel);
   }
 
@@ -188,6 +189,7 @@ export class Machine {
       case 'mremap':
       case 'brk':
       case 'madvise':
+      case 'vrange':
       case 'process_madvise':
       case 'process_vm':
       case 'clear_refs':
@@ -242,7 +244,7 @@ export class Machine {
     if (process === undefined || mm === null) return { step: () => this.apply(tid, op, chosen) };
     const caller = { machine: this, process, mm, tid };
     if (op.call === 'uffd_ioctl') return startUffdCall(caller, op, chosen);
-    const charges = new CallCharges(this.kernel.work);
+    const charges = new CallCharges(this.kernel.work, vrangeLockVerdict(this.kernel));
     if (op.call === 'touch') return new Touching(mm, op, tid);
     if (op.call === 'clone' && (op.flags & CLONE_VM) === 0)
       return new ForkUnderWay(

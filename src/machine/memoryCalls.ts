@@ -4,6 +4,7 @@
  * Arguments are passed on as they are; descriptors are looked up; choices of a recording are handed down where the kernel chooses freely.
  */
 import { EACCES, EBADF, EINVAL, ENOTTY, EPERM } from '../abi/errno.ts';
+import { VRANGE_BEHAVIOR, VRANGE_MODE } from '../abi/vrange.ts';
 import { pageFloor } from '../base/units.ts';
 import { brk } from '../mm/brk.ts';
 import { clearRefs } from '../mm/clearRefs.ts';
@@ -25,6 +26,7 @@ import { shmat, shmdt } from '../mm/shm.ts';
 import { uffdRegister, uffdUnregister } from '../mm/userfaultfd.ts';
 import type { MappedFile } from '../mm/vma.ts';
 import { setVmaName } from '../mm/vmaName.ts';
+import { type VrangeRequest, vrange } from '../mm/vrange.ts';
 import { objectForPath } from './fileCalls.ts';
 import { fileKindOf } from './fileKind.ts';
 import { ioSetup } from './ioRing.ts';
@@ -88,6 +90,8 @@ export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcom
       return setBrk(mm, op.addr, place);
     case 'madvise':
       return outcomeOf(madvise(mm, op.addr, op.len, op.advice));
+    case 'vrange':
+      return outcomeOf(vrange(mm, vrangeRequestOf(op)));
     case 'process_madvise':
       return callProcessMadvise(caller, op);
     case 'clear_refs':
@@ -138,6 +142,16 @@ export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcom
     case 'io_setup':
       return ioSetup(caller, op.nrEvents, place);
   }
+}
+
+/** vrange with the numbers that the call has for names. */
+function vrangeRequestOf({ addr, len, mode, behavior }: Extract<Op, { call: 'vrange' }>): VrangeRequest {
+  return {
+    addr,
+    len,
+    mode: typeof mode === 'number' ? mode : VRANGE_MODE[mode],
+    behavior: typeof behavior === 'number' ? behavior : VRANGE_BEHAVIOR[behavior],
+  };
 }
 
 function callProcessMadvise(caller: Caller, op: Extract<Op, { call: 'process_madvise' }>): Outcome {

@@ -9,6 +9,7 @@
  * The union is closed: a new operation is a new member here, and every switch over `call` then fails to compile until it handles it.
  */
 import type { Addr } from '../base/units.ts';
+import type { VrangeBehavior, VrangeMode } from '../mm/vrangeTree.ts';
 import type { UffdOp } from './uffdOp.ts';
 
 /** How memory is touched: a load, a store or an instruction fetch. */
@@ -66,6 +67,14 @@ export type Op =
       readonly write: boolean;
       readonly stamp?: number;
       readonly fills?: boolean;
+    }
+  /** vrange of seed 002, arguments by name; a number stands for a mode or a behavior that there is not. */
+  | {
+      readonly call: 'vrange';
+      readonly addr: Addr;
+      readonly len: number;
+      readonly mode: VrangeMode | number;
+      readonly behavior: VrangeBehavior | number;
     }
   | { readonly call: 'mlock'; readonly addr: Addr; readonly len: number }
   | { readonly call: 'mlock2'; readonly addr: Addr; readonly len: number; readonly flags: number }

@@ -9,6 +9,7 @@ import type { Addr, Pgoff } from '../base/units.ts';
 import type { MarkerSplit } from './hugeMemory.ts';
 import type { MergeVerdict } from './mergeVerdict.ts';
 import type { Why } from './result.ts';
+import type { VrangeBehavior } from './vrangeTree.ts';
 
 /** Who asked for a merge, a split or a new vma. */
 export const CAUSES = [
@@ -156,6 +157,32 @@ export type MmEvent =
       readonly start: Addr;
       readonly why: MarkerSplit;
     }
+  /** vrange (seed 002) was not refused: what came of it, how many ranges became part of this one or were cut in two, and how many pages were gone. */
+  | {
+      readonly kind: 'vrange';
+      readonly op: number;
+      readonly mm: number;
+      readonly start: Addr;
+      readonly end: Addr;
+      readonly effect: VrangeEffect;
+      readonly behavior: VrangeBehavior | null;
+      readonly absorbed: number;
+      readonly split: number;
+      readonly purged: number;
+    }
+  /** A volatile range was visited for its pages (`mm` is its owner): how many went, from everybody who had them, and why the others stayed. */
+  | {
+      readonly kind: 'vrangePurge';
+      readonly op: number;
+      readonly mm: number;
+      readonly start: Addr;
+      readonly end: Addr;
+      readonly why: PurgeCause;
+      readonly purged: number;
+      readonly locked: number;
+      readonly shared: number;
+      readonly pinned: number;
+    }
   | {
       readonly kind: 'flags';
       readonly op: number;
@@ -175,6 +202,17 @@ export type MmEvent =
       /** Something of ours is mapped where the kernel put it. */
       readonly taken: boolean;
     };
+
+/**
+ * What vrange did. VOLATILE: the range is marked, one with ranges that overlapped it, or was part of one already. NOVOLATILE: nothing of it was
+ * volatile, nothing of it was gone, or pages of it were gone.
+ */
+export const VRANGE_EFFECTS = ['marked', 'joined', 'already', 'nothing', 'intact', 'lost'] as const;
+/** A member of VRANGE_EFFECTS. */
+export type VrangeEffect = (typeof VRANGE_EFFECTS)[number];
+
+/** Who had volatile pages purged. */
+export type PurgeCause = 'reclaim' | 'pageout';
 
 /** What became of the page offset of a moved vma: kept, or recomputed and why; or why the proposal did not recompute it. */
 export const PGOFF_UPDATES = [

@@ -301,7 +301,7 @@ function markerFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): Faul
   const marker = mm.pages.high(page);
   if (marker & MARKER_POISON) return signalled(mm, POISON);
   if (marker & MARKER_PURGED) {
-    mm.kernel.work.count(FACT.purgedTouched);
+    countPurged(mm, request);
     return signalled(mm, BUS);
   }
   if (marker & MARKER_GUARD) return signalled(mm, MAPERR, 'guard');
@@ -310,6 +310,12 @@ function markerFault(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): Faul
   mm.pages.set(page, NONE, 0);
   count(mm, 'spurious', request);
   return faultOnce(mm, vma, { ...request, slept: 0, hasRead: false });
+}
+
+/** Counts an access to a page that was purged: a signal for the program, EFAULT for a call of its. */
+function countPurged({ kernel: { work } }: Mm, { by = 'program' }: AccessRequest): void {
+  work.count(by === 'program' ? FACT.purgedTouched : FACT.purgedCopied);
+  if (by === 'program') work.charge(PATH['purged-signal'], 1);
 }
 
 /** Nothing is mapped. @param wp  UFFD_WP where a marker says that what comes is to be protected */

@@ -153,7 +153,7 @@ export const FEATURES: {
   vrange: {
     values: ['off', 'on'],
     seed: '002',
-    text: 'vrange(2): memory that the kernel may throw away while its owner does not need it (in the library; no input makes the call yet)',
+    text: 'vrange(2): memory that the kernel may throw away while its owner does not need it',
   },
   vrangeLock: {
     values: ['none', 'read', 'write'],

@@ -13,6 +13,9 @@ export {
   type MmEvent,
   PGOFF_UPDATES,
   type PgoffUpdate,
+  type PurgeCause,
+  VRANGE_EFFECTS,
+  type VrangeEffect,
 } from './events.ts';
 export { accessPage, type FaultAccess, type FaultResult } from './fault.ts';
 export {
@@ -88,9 +91,11 @@ export {
   vmFlagCodes,
   vmFlagsOfCodes,
 } from './vmFlags.ts';
-export { type VrangeRequest, vrange } from './vrange.ts';
+export { type VrangeLock, type VrangeRequest, vrange, vrangeLockVerdict } from './vrange.ts';
+export { type VrangeBytes, vrangeBytes } from './vrangeForms.ts';
 export { type PurgeVerdict, purgePage, purgeVolatile } from './vrangePurge.ts';
-export type { VrangeBehavior, VrangeNode, VrangeTree } from './vrangeTree.ts';
+export { vrangesText } from './vrangesText.ts';
+export type { VrangeBehavior, VrangeMode, VrangeNode, VrangeTree } from './vrangeTree.ts';
 export { brkCall, forkCall, mmapCall, mremapCall, munmapCall, type WaitingCall } from './waitingCalls.ts';
 export {
   type ChargeSink,

@@ -26,6 +26,7 @@ import {
   MADV_KEEPONFORK,
   MADV_MERGEABLE,
   MADV_NOHUGEPAGE,
+  MADV_NONVOLATILE,
   MADV_NORMAL,
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
@@ -38,6 +39,7 @@ import {
   MADV_SEQUENTIAL,
   MADV_SOFT_OFFLINE,
   MADV_UNMERGEABLE,
+  MADV_VOLATILE,
   MADV_WILLNEED,
   MADV_WIPEONFORK,
 } from '../abi/mman.ts';
@@ -68,6 +70,8 @@ import { announceRemove } from './uffdEvents.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { modifyVma } from './vmaMerge.ts';
 import { VM_LOCKED, VM_MAYWRITE, VM_PFNMAP, VM_SEALED, VM_SHARED, VM_SPECIAL, VM_WRITE } from './vmFlags.ts';
+import { canVrange } from './vrange.ts';
+import { madviseVolatile } from './vrangeForms.ts';
 
 const KNOWN = new Set([
   MADV_NORMAL,
@@ -118,9 +122,14 @@ const DISCARDS = new Set([
 const isOfTables = ({ kernel }: Mm, advice: number): boolean =>
   advice >= MADV_PT_RECLAIM && advice <= MADV_PT_RECLAIM_UNMARK && isAdviceKnown(kernel);
 
+/** Tells whether this is advice of seed 002, and known. */
+const isOfVranges = (mm: Mm, advice: number): boolean =>
+  (advice === MADV_VOLATILE || advice === MADV_NONVOLATILE) && canVrange(mm);
+
 /** Checks that need no vma. Returns the end of the range, or the answer. */
 function checkRange(mm: Mm, addr: Addr, len: number, advice: number): { end: Addr } | SysResult {
-  if (!KNOWN.has(advice) && !isOfTables(mm, advice)) return refused(EINVAL, 'bad-advice');
+  if (!KNOWN.has(advice) && !isOfTables(mm, advice) && !isOfVranges(mm, advice))
+    return refused(EINVAL, 'bad-advice');
   if (!isPageAligned(addr)) return refused(EINVAL, 'unaligned');
   const bytes = pageCeil(len);
   if (bytes >= 2 ** 64) return refused(EINVAL, 'wraps');
@@ -186,7 +195,13 @@ export class Madvise {
     if (this.#advice === MADV_HWPOISON || this.#advice === MADV_SOFT_OFFLINE)
       throw new Unmodelled('MADV_HWPOISON', 'docs/scope.md#hwpoison');
     if (this.#advice === MADV_PT_RECLAIM) return reclaimTables(this.#mm, this.#from, this.#end - this.#from);
+    if (isOfVranges(this.#mm, this.#advice)) return this.#vrange();
     return this.#walk();
+  }
+
+  #vrange(): SysResult {
+    const range = { addr: this.#from, len: this.#end - this.#from };
+    return madviseVolatile(this.#mm, range, this.#advice === MADV_VOLATILE ? 'volatile' : 'novolatile');
   }
 
   #walk(): SysResult | UffdWait {

@@ -14,20 +14,29 @@
 import { EINVAL, ENOMEM, ENOSYS } from '../abi/errno.ts';
 import { VRANGE_FULL, VRANGE_NOVOLATILE, VRANGE_PARTIAL, VRANGE_VOLATILE } from '../abi/vrange.ts';
 import { type Addr, isPageAligned, TASK_SIZE } from '../base/units.ts';
+import type { VrangeEffect } from './events.ts';
+import type { Features } from './features.ts';
+import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
 import { KIND_MASK, MARKER, MARKER_PURGED, NONE } from './pte.ts';
-import { ok, refused, type SysResult } from './result.ts';
+import { OK, ok, refused, type SysResult } from './result.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { modifyVma } from './vmaMerge.ts';
 import { VM_LOCKED, VM_SHARED, VM_SPECIAL } from './vmFlags.ts';
-import { VrangeTree } from './vrangeTree.ts';
+import { type VrangeBehavior, VrangeTree } from './vrangeTree.ts';
 import { FACT } from './work.ts';
 
 /** Tells whether the call exists. */
-const isConfigured = ({ kernel }: Mm): boolean => kernel.features.vrange === 'on';
+export const canVrange = ({ kernel }: Mm): boolean => kernel.features.vrange === 'on';
+
+/** What the call locks: nothing of the address space, or mmap_lock for reading, or for writing. */
+export type VrangeLock = Features['vrangeLock'];
+
+/** Decides what the call locks. */
+export const vrangeLockVerdict = ({ features }: Kernel): VrangeLock => features.vrangeLock;
 
 /** Tells whether volatility is a flag of vmas too. */
-const isVmaFlag = ({ kernel }: Mm): boolean => kernel.features.vrangeLock === 'write';
+const isVmaFlag = ({ kernel }: Mm): boolean => vrangeLockVerdict(kernel) === 'write';
 
 /** The arguments of vrange. */
 export interface VrangeRequest {
@@ -45,12 +54,12 @@ export interface VrangeRequest {
  *
  * @returns  0; 1 from NOVOLATILE if a page of the range was purged
  * Refusals  ENOSYS not-configured · EINVAL unaligned, bad-length, wraps, bad-flags, not-anonymous, special, locked · ENOMEM hole, map-count
- * Events    vmaSplit, vmaMerge with vrangeLock=write
+ * Events    vrange; vmaSplit, vmaMerge with vrangeLock=write
  * Source    spec/volatile-ranges.md 3.1, 3.2
  */
 export function vrange(mm: Mm, request: VrangeRequest): SysResult {
   const { addr, len, mode, behavior = VRANGE_FULL } = request;
-  if (!isConfigured(mm)) return refused(ENOSYS, 'not-configured');
+  if (!canVrange(mm)) return refused(ENOSYS, 'not-configured');
   if (!isPageAligned(addr)) return refused(EINVAL, 'unaligned');
   if (len <= 0 || !isPageAligned(len)) return refused(EINVAL, 'bad-length');
   if (addr + len >= 2 ** 64) return refused(EINVAL, 'wraps');
@@ -61,13 +70,50 @@ export function vrange(mm: Mm, request: VrangeRequest): SysResult {
   const unfit = refusalFor(mm, range, mode);
   if (unfit !== null) return unfit;
   if (isVmaFlag(mm) && !flagVmas(mm, range, mode === VRANGE_VOLATILE)) return refused(ENOMEM, 'map-count');
-  if (mode === VRANGE_NOVOLATILE) return ok(takeBack(mm, range) > 0 ? 1 : 0);
-  const { work, vrangeLru } = mm.kernel;
+  if (mode === VRANGE_NOVOLATILE) return takeBack(mm, range) > 0 ? ok(1) : OK;
+  mark(mm, range, behavior === VRANGE_FULL ? 'full' : 'partial');
+  return OK;
+}
+
+/** Marks a range. */
+function mark(mm: Mm, range: { start: Addr; end: Addr }, behavior: VrangeBehavior): void {
+  const { kernel } = mm;
+  const { work, vrangeLru } = kernel;
   work.count(FACT.vrangeVolatileCalls);
   mm.vranges ??= new VrangeTree(mm, vrangeLru);
-  const absorbed = mm.vranges.mark(range, behavior === VRANGE_FULL ? 'full' : 'partial');
+  const absorbed = mm.vranges.mark(range, behavior);
   if (absorbed !== null && absorbed > 0) work.count(FACT.vrangesMerged, absorbed);
-  return ok(0);
+  if (kernel.emit === null) return;
+  const effect = absorbed === null ? 'already' : absorbed > 0 ? 'joined' : 'marked';
+  announce(mm, range, { effect, behavior, absorbed: absorbed ?? 0 });
+}
+
+/** Tells what a call did. */
+function announce(
+  mm: Mm,
+  { start, end }: { start: Addr; end: Addr },
+  what: {
+    effect: VrangeEffect;
+    behavior?: VrangeBehavior;
+    absorbed?: number;
+    split?: number;
+    purged?: number;
+  },
+): void {
+  const { effect, behavior = null, absorbed = 0, split = 0, purged = 0 } = what;
+  const { kernel } = mm;
+  kernel.emit?.({
+    kind: 'vrange',
+    op: kernel.opNr,
+    mm: mm.id,
+    start,
+    end,
+    effect,
+    behavior,
+    absorbed,
+    split,
+    purged,
+  });
 }
 
 /** Returns why the memory of a range cannot be volatile, or null. Lowest address first. */
@@ -109,15 +155,21 @@ function takeBack(mm: Mm, range: { start: Addr; end: Addr }): number {
   const { work } = mm.kernel;
   work.count(FACT.vrangeNovolatileCalls);
   const { vranges } = mm;
-  if (vranges === null) return 0;
+  const nodes = vranges === null ? [] : vranges.overlapping(range);
+  if (vranges === null || nodes.length === 0) {
+    announce(mm, range, { effect: 'nothing' });
+    return 0;
+  }
   let purged = 0;
-  for (const node of vranges.overlapping(range)) {
+  for (const node of nodes) {
     if (!node.hint) continue;
     const found = unmarkPurged(mm, Math.max(range.start, node.start), Math.min(range.end, node.end));
     if (found === 0) work.count(FACT.vrangeFalseHintWalks);
     purged += found;
   }
-  work.count(FACT.vrangesSplit, vranges.clear(range));
+  const split = vranges.clear(range);
+  if (split > 0) work.count(FACT.vrangesSplit, split);
+  announce(mm, range, { effect: purged > 0 ? 'lost' : 'intact', split, purged });
   return purged;
 }
 

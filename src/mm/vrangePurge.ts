@@ -1,7 +1,7 @@
 /**
  * Purging volatile ranges: what reclaim does before it looks at anything else, and MADV_PAGEOUT where it meets them.
  *
- * A page goes if everybody who has it has it in a volatile range and nobody has locked it; a copy in swap counts as the page. Its entries become markers, which raise SIGBUS
+ * A page goes if everybody who has it has it in a volatile range, nobody has locked it and the kernel does not hold it; a copy in swap counts as the page. Its entries become markers, which raise SIGBUS
  * and tell NOVOLATILE. Nothing is written to swap. Ranges are taken in the order in which they were marked: of one that goes as a whole (`full`) all
  * that can go does, more than was asked for or not; of others 32 pages, the lowest first, then it is the next one's turn.
  *
@@ -10,9 +10,10 @@
  *
  * Cost    linear in the touched entries of the ranges that are visited, for each page the vmas that may share it
  * Linux   never merged; seed 002 (v7: try_to_discard_one, discard_vrange), v10 for the order. spec/volatile-ranges.md 3.4
- * Left out   pages pinned by the kernel; a lock that may be busy
+ * Left out   a lock that may be busy
  */
 import { type Addr, floorTo, PAGE_SIZE, type Pgoff, PMD_SIZE } from '../base/units.ts';
+import type { PurgeCause } from './events.ts';
 import { FRAME_SWAPCACHE } from './frames.ts';
 import { splitFolio, splitPmd } from './hugeMemory.ts';
 import type { Kernel } from './kernel.ts';
@@ -23,7 +24,7 @@ import { TlbGather } from './tlb.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
 import { VM_LOCKED } from './vmFlags.ts';
 import type { VrangeNode } from './vrangeTree.ts';
-import { FACT } from './work.ts';
+import { FACT, PATH } from './work.ts';
 
 /** Pages that are taken of a `partial` range at a time. Linux: SWAP_CLUSTER_MAX */
 const CLUSTER = 32;
@@ -36,7 +37,7 @@ interface Holder {
 }
 
 /** Whether a page may go, or who is in the way. */
-export type PurgeVerdict = 'purged' | 'not-volatile' | 'locked' | 'shared' | 'nothing-there';
+export type PurgeVerdict = 'purged' | 'not-volatile' | 'locked' | 'shared' | 'pinned' | 'nothing-there';
 
 /** The flushes of one visit: one for each address space. */
 class Batch {
@@ -67,7 +68,7 @@ export function purgeVolatile(kernel: Kernel, wanted: number): number {
       const node = kernel.vrangeLru.oldest;
       if (node === null) break;
       const most = node.behavior === 'full' ? Number.POSITIVE_INFINITY : Math.min(CLUSTER, wanted - done);
-      const purged = purgeNode(node, most);
+      const purged = purgeNode(node, most, 'reclaim');
       kernel.vrangeLru.rotate(node);
       round += purged;
       done += purged;
@@ -78,8 +79,8 @@ export function purgeVolatile(kernel: Kernel, wanted: number): number {
 }
 
 /** Purges at most `most` pages of a node, the lowest first. */
-function purgeNode(node: VrangeNode, most: number): number {
-  const { mm } = node;
+function purgeNode(node: VrangeNode, most: number, why: PurgeCause): number {
+  const { mm, start, end } = node;
   const addrs: Addr[] = [];
   mm.pages.forEach(node.start, node.end, (addr, low) => {
     const kind = low & KIND_MASK;
@@ -88,24 +89,42 @@ function purgeNode(node: VrangeNode, most: number): number {
     const to = low & HUGE ? Math.min(addr + PMD_SIZE, node.end) : addr + PAGE_SIZE;
     for (let at = from; at < to; at += PAGE_SIZE) addrs.push(at);
   });
-  let purged = 0;
+  const seen = { purged: 0, locked: 0, shared: 0, pinned: 0 };
   const batch = new Batch();
   for (const addr of addrs) {
-    if (purged >= most) break;
-    if (purgeInto(mm, addr, batch) === 'purged') purged++;
+    if (seen.purged >= most) break;
+    const verdict = purgeInto(mm, addr, batch);
+    if (verdict !== 'not-volatile' && verdict !== 'nothing-there') seen[verdict]++;
   }
   batch.finish();
-  return purged;
+  const { kernel } = mm;
+  kernel.emit?.({ kind: 'vrangePurge', op: kernel.opNr, mm: mm.id, start, end, why, ...seen });
+  return seen.purged;
 }
 
 /**
  * Purges the page at `addr`, which is in a volatile range of `mm`, if it may go: from everybody who has it.
- * Facts   pagesPurged, purgeSkippedLocked, purgeSkippedShared
+ * Facts   pagesPurged, purgeSkippedLocked, purgeSkippedShared, purgeSkippedPinned
+ * Events  vrangePurge, of this page
  */
 export function purgePage(mm: Mm, addr: Addr): PurgeVerdict {
   const batch = new Batch();
   const verdict = purgeInto(mm, addr, batch);
   batch.finish();
+  const { kernel } = mm;
+  const range = { start: addr, end: addr + PAGE_SIZE };
+  const count = (what: PurgeVerdict): number => (verdict === what ? 1 : 0);
+  kernel.emit?.({
+    kind: 'vrangePurge',
+    op: kernel.opNr,
+    mm: mm.id,
+    ...range,
+    why: 'pageout',
+    purged: count('purged'),
+    locked: count('locked'),
+    shared: count('shared'),
+    pinned: count('pinned'),
+  });
   return verdict;
 }
 
@@ -117,21 +136,28 @@ function purgeInto(mm: Mm, addr: Addr, batch: Batch): PurgeVerdict {
   const verdict = purgeVerdict(mm, vma, addr);
   if (verdict === 'locked') work.count(FACT.purgeSkippedLocked);
   else if (verdict === 'shared') work.count(FACT.purgeSkippedShared);
+  else if (verdict === 'pinned') work.count(FACT.purgeSkippedPinned);
   if (verdict !== 'purged') return verdict;
   breakHuge(mm, vma, addr);
   // The entries may be others now: a huge page of zeros becomes zero pages, which nobody needs to purge.
-  const holders = holdersOf(mm, vma, addr);
-  if (holders === null) return 'nothing-there';
+  const held = heldAt(mm, addr);
+  if (held === null) return 'nothing-there';
+  const holders = holdersOf(vma, addr, held);
+  const isInSwap = holders.every((holder) => (holder.mm.pages.low(holder.addr) & KIND_MASK) === SWAP);
   for (const holder of holders) markPurged(holder, batch);
   work.count(FACT.pagesPurged);
+  work.charge(isInSwap ? PATH['zap-swap'] : PATH.purge, 0, 1);
+  if (holders.length > 1) work.charge(PATH['zap-shared'], 0, holders.length - 1);
   return 'purged';
 }
 
 /** Decides whether the page at `addr` goes. */
 function purgeVerdict(mm: Mm, vma: Vma, addr: Addr): PurgeVerdict {
-  const holders = holdersOf(mm, vma, addr);
-  if (holders === null) return 'nothing-there';
+  const held = heldAt(mm, addr);
+  if (held === null) return 'nothing-there';
+  const holders = holdersOf(vma, addr, held);
   if (holders.some((holder) => holder.vma.flags & VM_LOCKED)) return 'locked';
+  if (mm.kernel.frames.isPinned(held.pfn)) return 'pinned';
   const isFree = (holder: Holder): boolean => holder.mm.vranges?.at(holder.addr) != null;
   if (holders.every(isFree)) return 'purged';
   return isFree({ mm, vma, addr }) ? 'shared' : 'not-volatile';
@@ -162,12 +188,9 @@ const isSame = (a: Held | null, b: Held): boolean =>
   a !== null && ((b.pfn !== 0 && a.pfn === b.pfn) || (b.slot !== 0 && a.slot === b.slot));
 
 /**
- * Returns everybody who has the page at `addr`, in memory or in swap; null: there is none that belongs to a program.
- * Who may have it hangs on one of the anon_vmas in the chain of `vma`, at the same page offset.
+ * Returns everybody who has the page `held` at `addr` of `vma`, in memory or in swap. Who may have it hangs on one of the anon_vmas in the chain of `vma`, at the same page offset.
  */
-function holdersOf(mm: Mm, vma: Vma, addr: Addr): Holder[] | null {
-  const held = heldAt(mm, addr);
-  if (held === null) return null;
+function holdersOf(vma: Vma, addr: Addr, held: Held): Holder[] {
   const index: Pgoff = linearIndex(vma, addr);
   const candidates = new Set<Vma>([vma]);
   for (const anonVma of vma.chain) for (const attached of anonVma.attached) candidates.add(attached);

@@ -15,9 +15,13 @@
 import { GapTree, type Leaf, type Span } from '../base/gapTree.ts';
 import type { Addr } from '../base/units.ts';
 import type { Mm } from './mm.ts';
+import { FACT } from './work.ts';
 
 /** `full`: once a page of a range goes all of them may as well; `partial`: a few at a time. */
 export type VrangeBehavior = 'full' | 'partial';
+
+/** What the call does: the kernel may throw the range away from now on, or not any more. */
+export type VrangeMode = 'volatile' | 'novolatile';
 
 /** One volatile range. Only this file writes its fields, but for `hint`. */
 export class VrangeNode implements Span<VrangeNode> {
@@ -129,6 +133,7 @@ export class VrangeTree {
     const nodes: VrangeNode[] = [];
     for (let node = this.#nodes.firstEndingAbove(start); node !== null && node.start < end; node = node.next)
       nodes.push(node);
+    this.#mm.kernel.work.count(FACT.vrangeTreeSteps, 1 + nodes.length);
     return nodes;
   }
   /** Checks the tree. Returns null, or a sentence. */
@@ -140,10 +145,12 @@ export class VrangeTree {
     const node = new VrangeNode(this.#mm, { start, end, behavior, hint });
     this.#nodes.insert(node);
     this.#lru.add(node);
+    this.#mm.kernel.work.vrangesChanged(1);
   }
   #remove(node: VrangeNode): void {
     this.#nodes.remove(node);
     this.#lru.remove(node);
+    this.#mm.kernel.work.vrangesChanged(-1);
   }
 
   /**

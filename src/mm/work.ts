@@ -13,6 +13,8 @@
  */
 // Long because: the closed lists of all that is counted and priced stand here, once.
 
+import { FAULT_PATHS } from './faultPaths.ts';
+
 /** Things that are counted, and what one of them is. */
 const FACT_NAMES = [
   // Pages, 4 KiB each: a huge page is 512.
@@ -100,10 +102,11 @@ const FACT_NAMES = [
   'ptFreedAsync',
   'ptFreedAdvised',
   'ptFreedCounted',
-  // Volatile ranges (seed 002): calls, ranges made one or two of, entries looked at by NOVOLATILE, looks in vain; pages purged and looked at for it,
-  // those that were in the way, those that went beside what was asked for, and accesses to what was gone.
+  // Volatile ranges (seed 002): calls, ranges met on the way through trees and made one or two of, entries looked at by NOVOLATILE, looks in vain; pages
+  // purged and looked at for it, those that were in the way, those that went beside what was asked for, and accesses to what was gone, by the program and for it.
   'vrangeVolatileCalls',
   'vrangeNovolatileCalls',
+  'vrangeTreeSteps',
   'vrangesMerged',
   'vrangesSplit',
   'vrangePagesWalked',
@@ -113,7 +116,9 @@ const FACT_NAMES = [
   'purgePagesScanned',
   'purgeSkippedLocked',
   'purgeSkippedShared',
+  'purgeSkippedPinned',
   'purgedTouched',
+  'purgedCopied',
   // Flushes of the TLB: calls, pages in them, and those that drop everything.
   'tlbFlushes',
   'tlbPagesFlushed',
@@ -262,6 +267,11 @@ const PATH_NAMES = [
   /** Soft-dirty: entries that lose write access and the bit. */
   'clear-refs',
   'mincore',
+  // vrange (seed 002): under a lock of its own, under mmap_lock for reading; a page that is purged; SIGBUS for one that was, besides the signal.
+  'vrange',
+  'vrange-read',
+  'purge',
+  'purged-signal',
   'kernel-copy',
   // userfaultfd. A fault that asks user space (besides the fault that it is when it comes back), the page that it takes in vain before it asks, and the
   // part of one that gets SIGBUS that is not the signal.
@@ -333,46 +343,12 @@ export const PATH = numbered<PathName, Path>(PATH_NAMES);
 /** On whose behalf pages come in: the program touched them, or the kernel populates. */
 export type Origin = 'program' | 'populate' | 'mlock';
 
-/** The path of each kind of fault by the program; those that take a new page have a cold one too. */
-const PROGRAM_PATH: Readonly<Record<FaultName, PathName>> = {
-  anon: 'fault-anon-hot',
-  'zero-page': 'fault-zero-page',
-  'zero-to-write': 'fault-zero-to-write',
-  huge: 'fault-huge',
-  'huge-zero': 'fault-huge-zero',
-  'huge-zero-to-write': 'fault-huge-zero-to-write',
-  cow: 'fault-cow',
-  reuse: 'fault-reuse',
-  'shmem-new': 'fault-shmem-new',
-  'shmem-cached': 'fault-shmem-cached',
-  'shmem-around': 'fault-shmem-around',
-  'shmem-cow': 'fault-shmem-cow',
-  file: 'fault-file',
-  'file-cow': 'fault-file-cow',
-  'swap-in': 'fault-swap-in',
-  'swap-cached': 'fault-shmem-cached',
-  spurious: 'fault-spurious',
-  guard: 'fault-signal',
-  signal: 'fault-signal',
-};
-/** Where the kernel populates, these come cheaper; the others cost what the program would have paid. */
-const POPULATE_PATH: Readonly<Record<FaultName, PathName>> = {
-  ...PROGRAM_PATH,
-  anon: 'populate-write-hot',
-  'zero-page': 'populate-read',
-  huge: 'populate-huge',
-  'huge-zero': 'populate-huge-zero',
-  guard: 'fault-spurious',
-  signal: 'fault-spurious',
-};
-const MLOCK_PATH: Readonly<Record<FaultName, PathName>> = { ...POPULATE_PATH, anon: 'mlock-absent' };
-
 const pathsOf = (byName: Readonly<Record<FaultName, PathName>>): readonly Path[] =>
   FAULT_NAMES.map((name) => PATH[byName[name]]);
 const PATHS: Readonly<Record<Origin, readonly Path[]>> = {
-  program: pathsOf(PROGRAM_PATH),
-  populate: pathsOf(POPULATE_PATH),
-  mlock: pathsOf(MLOCK_PATH),
+  program: pathsOf(FAULT_PATHS.program),
+  populate: pathsOf(FAULT_PATHS.populate),
+  mlock: pathsOf(FAULT_PATHS.mlock),
 };
 
 /**
@@ -429,6 +405,9 @@ export class Work {
   nrTables = 0;
   /** The most there were at once. */
   peakTables = 0;
+  /** Volatile ranges of all address spaces now, and the most there were at once. */
+  nrVranges = 0;
+  peakVranges = 0;
   /** On whose behalf faults come; set and put back by who populates. */
   origin: Origin = 'program';
   /** Is told of charges as they are made; null saves the call. */
@@ -452,6 +431,11 @@ export class Work {
     this.count(upperTablesAllocated, upper);
     this.nrTables += pte + upper;
     if (this.nrTables > this.peakTables) this.peakTables = this.nrTables;
+  }
+  /** Counts one volatile range more, or one less. */
+  vrangesChanged(by: 1 | -1): void {
+    this.nrVranges += by;
+    if (this.nrVranges > this.peakVranges) this.peakVranges = this.nrVranges;
   }
   /** Counts tables that are gone; arguments as for `tablesMade`. */
   tablesGone(pte: number, upper = 0): void {

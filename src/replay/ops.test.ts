@@ -86,6 +86,12 @@ describe('operations', () => {
     ['29 child_exit(3)', { task: CHILD + 3, op: { call: 'exit_group' }, recorded: { kind: 'none' } }],
     ['30 nop()', { op: { call: 'nop' } }],
     [
+      '30 vrange(0x200000000000, 65536, VRANGE_VOLATILE, VRANGE_PARTIAL) = 0 <flt 0>',
+      { op: { call: 'vrange', addr: 0x200000000000, len: 65536, mode: 'volatile', behavior: 'partial' } },
+    ],
+    ['30 vrange(0x200000000000, 4096, 1, 0)', { op: { mode: 'novolatile', behavior: 'full' } }],
+    ['30 vrange(0x200000000000, 4096, 7, 2)', { op: { mode: 7, behavior: 2 } }],
+    [
       '31 prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, 0x200000237000, 4096, "b") = -1 EINVAL (Invalid argument) <flt 0>',
       { op: { call: 'set_vma_name', name: 'b' }, recorded: { kind: 'errno', errno: 'EINVAL' } },
     ],
@@ -305,7 +311,7 @@ describe('a bad line is told where and what would be right', () => {
     [
       'unknown call',
       ['1 flurb(1) = 0'],
-      '2:3: "flurb" is no operation of an ops file | mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, mlockall, munlockall, mincore, msync, mseal, prctl, touch_read, touch_write, process_vm_readv, process_vm_writev, process_madvise, memfd_create, open, ftruncate, fallocate, file_write, add_seals, shmget, shmat, shmdt, setrlimit, setuid, fill, overcommit, fork, child_exit, child_touch_read, child_touch_write, userfaultfd, close, uffd_read, ioctl, migrate_start, migrate_end, nop',
+      '2:3: "flurb" is no operation of an ops file | mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, mlockall, munlockall, mincore, msync, mseal, vrange, prctl, touch_read, touch_write, process_vm_readv, process_vm_writev, process_madvise, memfd_create, open, ftruncate, fallocate, file_write, add_seals, shmget, shmat, shmdt, setrlimit, setuid, fill, overcommit, fork, child_exit, child_touch_read, child_touch_write, userfaultfd, close, uffd_read, ioctl, migrate_start, migrate_end, nop',
     ],
     [
       'constant',

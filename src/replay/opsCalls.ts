@@ -7,6 +7,7 @@
  */
 import { IPC_CREAT, IPC_EXCL } from '../abi/ipc.ts';
 import { CLONE_FILES, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from '../abi/mman.ts';
+import { VRANGE_BEHAVIOR, VRANGE_MODE } from '../abi/vrange.ts';
 import { PAGE_SIZE } from '../base/units.ts';
 import type { Access, Op } from '../machine/op.ts';
 import { CHILD, SELF } from './opsSnapshot.ts';
@@ -125,6 +126,20 @@ function setrlimit(a: CallText): Op {
   return { call: 'setrlimit', resource, soft: Number(more), hard: null, aboveUse: true };
 }
 
+/** Modes and behaviors by name, but for those that there are not. */
+function vrange(a: CallText): Op {
+  const [mode, behavior] = [a.number(2), a.number(3)];
+  const named = <N extends string>(numbers: Readonly<Record<N, number>>, value: number): N | number =>
+    (Object.keys(numbers) as N[]).find((name) => numbers[name] === value) ?? value;
+  return {
+    call: 'vrange',
+    addr: a.number(0),
+    len: a.number(1),
+    mode: named(VRANGE_MODE, mode),
+    behavior: named(VRANGE_BEHAVIOR, behavior),
+  };
+}
+
 const migrate = (a: CallText, step: 'start' | 'end'): Op => ({
   call: 'migrate',
   addr: a.number(0),
@@ -147,6 +162,7 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ['mincore', { args: 2 }],
   ['msync', { args: 3 }],
   ['mseal', { args: 3 }],
+  ['vrange', { args: 4, decode: vrange }],
   ['prctl', { args: 5 }],
   ['touch_read', { args: 2, decode: (a) => touch(a, 0, 'read', 0) }],
   [

@@ -5,6 +5,7 @@ import { fcntlConstant } from '../abi/fcntl.ts';
 import { ipcConstant } from '../abi/ipc.ts';
 import { mmanConstant } from '../abi/mman.ts';
 import { processConstant } from '../abi/prctl.ts';
+import { vrangeConstant } from '../abi/vrange.ts';
 import { isDigit, ownCopy } from './scanner.ts';
 
 const MINUS = 45;
@@ -23,6 +24,7 @@ const constant = (name: string): number | null =>
   fcntlConstant(name) ??
   processConstant(name) ??
   ipcConstant(name) ??
+  vrangeConstant(name) ??
   ZERO_NAMES.get(name) ??
   null;
 

@@ -22,6 +22,10 @@ describe('an operation as strace would write it', () => {
     ],
     [{ call: 'mprotect', addr: 0x1000, len: 4096, prot: 1 }, 'mprotect(0x1000, 4096, PROT_READ)'],
     [{ call: 'madvise', addr: 0x1000, len: 4096, advice: 4 }, 'madvise(0x1000, 4096, MADV_DONTNEED)'],
+    [
+      { call: 'vrange', addr: 0x1000, len: 4096, mode: 'novolatile', behavior: 'partial' },
+      'vrange(0x1000, 4096, VRANGE_NOVOLATILE, VRANGE_PARTIAL)',
+    ],
     [{ call: 'munmap', addr: 0x1000, len: 4096 }, 'munmap(0x1000, 4096)'],
     [{ call: 'brk', addr: 0 }, 'brk(NULL)'],
     [{ call: 'touch', addr: 0x1018, len: 1, access: 'write', by: 'user' }, 'write at 0x1018'],

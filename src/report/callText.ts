@@ -68,6 +68,9 @@ function flagNames(flags: number, names: Names, zero: string): string {
 
 const place = (addr: number): string => (addr === 0 ? 'NULL' : hex(addr));
 
+const vrangeName = (value: string | number): string =>
+  typeof value === 'number' ? String(value) : `VRANGE_${value.toUpperCase()}`;
+
 const protText = (prot: number): string => flagNames(prot, PROT, 'PROT_NONE');
 
 /** Calls that have a text of their own. */
@@ -80,6 +83,8 @@ const TEXT: { readonly [Name in OpName]?: (op: Extract<Op, { call: Name }>) => s
     return `mremap(${hex(op.addr)}, ${op.oldLen}, ${op.newLen}, ${flagNames(op.flags, MREMAP, '0')}${to})`;
   },
   madvise: (op) => `madvise(${hex(op.addr)}, ${op.len}, ${adviceName(op.advice)})`,
+  vrange: ({ addr, len, mode, behavior }) =>
+    `vrange(${hex(addr)}, ${len}, ${vrangeName(mode)}, ${vrangeName(behavior)})`,
   brk: (op) => `brk(${place(op.addr)})`,
   clone: (op) => `clone(${hex(op.flags)})`,
   touch: touchText,

@@ -199,6 +199,8 @@ export class EventCounts {
       case 'pgoffMerge':
       case 'pagesMove':
       case 'markerSplit':
+      case 'vrange':
+      case 'vrangePurge':
       case 'flags':
         return;
     }

@@ -70,6 +70,8 @@ export class History {
       case 'placement':
       case 'pagesMove':
       case 'markerSplit':
+      case 'vrange':
+      case 'vrangePurge':
         return;
     }
   }

@@ -90,6 +90,8 @@ export class LifeStories {
       case 'placement':
       case 'pagesMove':
       case 'markerSplit':
+      case 'vrange':
+      case 'vrangePurge':
         return;
     }
   }

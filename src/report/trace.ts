@@ -122,6 +122,10 @@ export function eventText(event: MmEvent): string {
       return `pages_move: mm=${event.mm} from=${hex(event.from)} to=${hex(event.to)} len=${event.len} moved=${event.moved} stopped=${event.stopped}`;
     case 'markerSplit':
       return `marker_split: mm=${event.mm} start=${hex(event.start)} why=${event.why}`;
+    case 'vrange':
+      return `vrange: mm=${event.mm} range=${hexRange(event.start, event.end)} effect=${event.effect}${event.behavior === null ? '' : ` behavior=${event.behavior}`} absorbed=${event.absorbed} split=${event.split} purged=${event.purged}`;
+    case 'vrangePurge':
+      return `vrange_purge: mm=${event.mm} range=${hexRange(event.start, event.end)} why=${event.why} purged=${event.purged} locked=${event.locked} shared=${event.shared} pinned=${event.pinned}`;
     case 'flags':
       return `vma_flags: mm=${event.mm} vma=${event.vma} flags="${vmFlagCodes(event.flags)}" cause=${event.cause}`;
     case 'placement':

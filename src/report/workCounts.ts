@@ -13,6 +13,8 @@ export interface WorkCounts {
   /** Accesses that were no hits, by what came of them; and those that were served, which are what Linux counts as faults. */
   readonly faults: Readonly<Record<FaultName, number>>;
   readonly nrFaults: number;
+  /** Volatile ranges of all address spaces. */
+  readonly vranges: { readonly end: number; readonly peak: number };
   readonly facts: Readonly<Record<FactName, number>>;
   /** Times each priced path was taken, and pages (or what else) that it went over, in the order of the paths. */
   readonly charges: { readonly calls: readonly number[]; readonly pages: readonly number[] };
@@ -27,6 +29,7 @@ const isServed = (kind: number): boolean => kind !== FAULTED.guard && kind !== F
 export function workCounts(work: Work): WorkCounts {
   return {
     pageTables: { end: work.nrTables * TABLE_BYTES, peak: work.peakTables * TABLE_BYTES },
+    vranges: { end: work.nrVranges, peak: work.peakVranges },
     faults: named(WORK_NAMES.faults, work.faults),
     nrFaults: work.faults.reduce((sum, n, kind) => (isServed(kind) ? sum + n : sum), 0),
     facts: named(WORK_NAMES.facts, work.facts),

@@ -150,7 +150,7 @@ function laneJson(
   of: { readonly result: RunResult; readonly costs: CostTable },
 ): unknown {
   const { configuration, processes, counts, calls, firstDifference, results, work, cpuNs } = lane;
-  const { pageTables, faults, facts, charges } = work;
+  const { pageTables, faults, vranges, facts, charges } = work;
   return {
     label: configuration.label,
     changes: configuration.changes,
@@ -163,7 +163,7 @@ function laneJson(
     processes: processes.map(({ pid, isMain, vmas, pairs }) => ({ pid, isMain, vmas, pairs })),
     calls,
     counts,
-    work: { pageTables, faults, facts },
+    work: { pageTables, faults, vranges, facts },
     modelled: of.costs.timeOf(charges),
     cpuNs,
   };

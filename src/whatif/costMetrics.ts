@@ -24,7 +24,7 @@ const metric = (group: string, name: string, value: number): Metric => ({
 
 /** Returns what was done to pages and tables; what seed 004 does besides to have them its way. */
 export function workMetrics({ work }: LaneEnd): Metric[] {
-  const { pageTables, faults, nrFaults, facts } = work;
+  const { pageTables, faults, nrFaults, vranges, facts } = work;
   return [
     metric('page tables', 'end, kB', pageTables.end / 1024),
     metric('page tables', 'peak, kB', pageTables.peak / 1024),
@@ -36,6 +36,10 @@ export function workMetrics({ work }: LaneEnd): Metric[] {
     metric('pages', 'copied', facts.pagesCopied),
     metric('pages', 'asked whether shared', facts.pagesAskedForSharing),
     metric('pages', 'given another index', facts.indexesRewritten),
+    metric('volatile ranges', 'calls', facts.vrangeVolatileCalls + facts.vrangeNovolatileCalls),
+    metric('volatile ranges', 'peak', vranges.peak),
+    metric('volatile ranges', 'pages purged', facts.pagesPurged),
+    metric('volatile ranges', 'purged pages touched', facts.purgedTouched + facts.purgedCopied),
   ];
 }
 

@@ -25,6 +25,7 @@ import {
 import { assert, UsageError } from '../base/assert.ts';
 import { type Addr, hex, PAGE_SIZE } from '../base/units.ts';
 import type { Access, Op, Outcome, Step } from '../machine/index.ts';
+import type { VrangeBehavior, VrangeMode } from '../mm/index.ts';
 
 /** What a method of Task returns: yields operations and ends with a `T`. */
 export type Doing<T> = Generator<Step, T, Outcome>;
@@ -115,6 +116,11 @@ export class Task {
   /** Gives advice about [addr, addr+len). */
   *madvise(addr: Addr, len: number, advice: number): Doing<void> {
     yield* this.call({ call: 'madvise', addr, len, advice });
+  }
+
+  /** vrange (seed 002). @returns  whether a page of the range was gone, which only `novolatile` tells; it reads as zeros now */
+  *vrange(addr: Addr, len: number, mode: VrangeMode, behavior: VrangeBehavior = 'full'): Doing<boolean> {
+    return (yield* this.call({ call: 'vrange', addr, len, mode, behavior })) === 1;
   }
 
   /** Accesses the first word of each page of [addr, addr+len), ascending: a store unless told. `stamp` is what a store leaves there. */

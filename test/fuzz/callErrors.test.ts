@@ -20,6 +20,7 @@ const ENTRIES: Readonly<Record<OpName, readonly string[]>> = {
   mremap: ['machine/memoryCalls.ts callMremap'],
   brk: ['machine/memoryCalls.ts setBrk'],
   madvise: ['mm/madvise.ts madvise'],
+  vrange: ['mm/vrange.ts vrange'],
   process_madvise: ['machine/memoryCalls.ts callProcessMadvise'],
   process_vm: ['machine/memoryCalls.ts callProcessVm'],
   clear_refs: ['machine/memoryCalls.ts callClearRefs'],

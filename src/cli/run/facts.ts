@@ -21,7 +21,7 @@ export interface RunTitle {
 /** Returns the facts as data. */
 export function factsJson(title: RunTitle, playback: Playback): object {
   const { counts, machine } = playback;
-  const { pageTables, faults, facts, charges } = workCounts(machine.kernel.work);
+  const { pageTables, faults, vranges, facts, charges } = workCounts(machine.kernel.work);
   const { measured } = title.costs.calibration;
   return {
     input: title.input,
@@ -35,7 +35,7 @@ export function factsJson(title: RunTitle, playback: Playback): object {
       pageTables: mm?.pages.bytes ?? null,
     })),
     ...counts,
-    work: { pageTables, faults, facts },
+    work: { pageTables, faults, vranges, facts },
     modelled: { ...title.costs.timeOf(charges), measured },
     refusals: playback.refusals,
     warnings: playback.warnings.map(({ what, text, count, file, line }) => ({
@@ -100,7 +100,7 @@ function factsOf({ ops, counts, machine, refusals }: Playback): Fact[] {
 }
 
 /** What was done to tables and pages; what did not occur is left out. */
-function workFacts({ pageTables, faults, nrFaults, facts }: WorkCounts): Fact[] {
+function workFacts({ pageTables, faults, nrFaults, vranges, facts }: WorkCounts): Fact[] {
   const kB = (bytes: number): string => `${grouped(bytes / 1024)} kB`;
   const moved = facts.tablesMoved === 0 ? '' : `; ${counted(facts.tablesMoved, 'table')} moved as a whole`;
   const found: (readonly [n: number, fact: Fact])[] = [
@@ -112,8 +112,57 @@ function workFacts({ pageTables, faults, nrFaults, facts }: WorkCounts): Fact[] 
     [facts.pagesAllocated, ['pages allocated', grouped(facts.pagesAllocated), '']],
     [facts.pagesZeroed, ['pages zeroed', grouped(facts.pagesZeroed), '']],
     [facts.pagesCopied, ['pages copied', grouped(facts.pagesCopied), '']],
+    ...vrangeFacts(vranges, facts),
   ];
   return found.flatMap(([n, fact]) => (n === 0 ? [] : [fact]));
+}
+
+/** What vrange did, and what was purged. */
+function vrangeFacts(
+  vranges: WorkCounts['vranges'],
+  facts: WorkCounts['facts'],
+): (readonly [n: number, fact: Fact])[] {
+  const calls = facts.vrangeVolatileCalls + facts.vrangeNovolatileCalls;
+  const some = (rows: readonly (readonly [n: number, what: string])[]): string =>
+    rows.flatMap(([n, what]) => (n === 0 ? [] : [`${grouped(n)} ${what}`])).join(', ');
+  const met = some([
+    [vranges.peak, 'at the peak'],
+    [facts.vrangesMerged, 'joined to others'],
+    [facts.vrangesSplit, 'cut in two'],
+    [facts.vrangeTreeSteps, 'steps in trees'],
+  ]);
+  const purged = some([
+    [facts.purgePagesScanned, 'looked at'],
+    [facts.purgeSkippedLocked, 'locked'],
+    [facts.purgeSkippedShared, 'shared'],
+    [facts.purgeSkippedPinned, 'pinned'],
+    [facts.vrangeOvershoot, 'more than wanted'],
+  ]);
+  const touched = facts.purgedTouched + facts.purgedCopied;
+  return [
+    [calls, ['vrange calls', grouped(calls), `${grouped(facts.vrangeNovolatileCalls)} of them NOVOLATILE`]],
+    [vranges.peak, ['volatile ranges at the end', grouped(vranges.end), met]],
+    [
+      facts.vrangePagesWalked,
+      [
+        'entries looked at for them',
+        grouped(facts.vrangePagesWalked),
+        some([[facts.vrangeFalseHintWalks, 'ranges in vain']]),
+      ],
+    ],
+    [facts.purgePagesScanned, ['pages purged', grouped(facts.pagesPurged), purged]],
+    [
+      touched,
+      [
+        'purged pages touched',
+        grouped(touched),
+        some([
+          [facts.purgedTouched, 'SIGBUS'],
+          [facts.purgedCopied, 'EFAULT'],
+        ]),
+      ],
+    ],
+  ];
 }
 
 const withoutZeros = (tally: Readonly<Record<string, number>>): Tally<string> =>

@@ -13,6 +13,7 @@ import {
   statusText,
   type VmaRow,
   vmaRows,
+  vrangesText,
 } from '../../mm/index.ts';
 import { textTable } from '../../report/index.ts';
 
@@ -26,6 +27,7 @@ export const VIEWS = [
   'pagemap',
   'vmas',
   'internals',
+  'vranges',
 ] as const;
 /** The name of a view. */
 export type View = (typeof VIEWS)[number];
@@ -66,6 +68,8 @@ export function viewText(view: View, mm: Mm, window: Window | null): string {
       return pagemapText(mm, isShown);
     case 'vmas':
       return `${vmasTable(vmaRows(mm).filter(isShown))}\n`;
+    case 'vranges':
+      return vrangesText(mm, isShown);
     case 'internals':
       return vmaRows(mm).filter(isShown).map(internalsLine).join('');
   }

@@ -18,15 +18,18 @@ import {
   MADV_FREE,
   MADV_GUARD_INSTALL,
   MADV_GUARD_REMOVE,
+  MADV_NONVOLATILE,
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MADV_REMOVE,
+  MADV_VOLATILE,
   MADV_WILLNEED,
   MREMAP_FIXED,
   MREMAP_ONLYPAGES,
 } from '../../abi/mman.ts';
 import type { Addr } from '../../base/units.ts';
+import type { VrangeLock } from '../../mm/vrange.ts';
 import type { PathName } from '../../mm/work.ts';
 import type { Op, OpName } from '../op.ts';
 
@@ -44,6 +47,7 @@ const PLANS = {
   process_madvise: 'advice',
   process_vm: 'read',
   clear_refs: 'write',
+  vrange: 'vrange',
   mlock: 'write',
   mlock2: 'write',
   munlock: 'write',
@@ -88,7 +92,7 @@ const PLANS = {
   write_file: 'none',
   fill_maps: 'none',
   nop: 'none',
-} as const satisfies Readonly<Record<OpName, LockPlan | 'advice' | 'clone'>>;
+} as const satisfies Readonly<Record<OpName, LockPlan | 'advice' | 'clone' | 'vrange'>>;
 
 const BY_VMA: ReadonlySet<number> = new Set([
   MADV_DONTNEED,
@@ -110,9 +114,10 @@ const BY_READING: ReadonlySet<number> = new Set([
 /** What clear_refs is told to forget soft-dirty bits; vmas change then. */
 const SOFT_DIRTY_REFS = 4;
 
-/** Returns how `op` locks the address space. */
-export function lockPlanOf(op: Op): LockPlan {
-  const plan: LockPlan | 'advice' | 'clone' = PLANS[op.call];
+/** Returns how `op` locks the address space. @param vrangeLock  what vrange locks: of mmap_lock nothing, or for reading, or for writing */
+export function lockPlanOf(op: Op, vrangeLock: VrangeLock = 'none'): LockPlan {
+  const plan: LockPlan | 'advice' | 'clone' | 'vrange' = PLANS[op.call];
+  if (plan === 'vrange') return vrangeLock;
   // A move unmaps what it leaves and what it covers without giving way.
   if (op.call === 'mremap' && op.flags & MREMAP_ONLYPAGES) return 'read';
   if (op.call === 'mremap')
@@ -122,6 +127,7 @@ export function lockPlanOf(op: Op): LockPlan {
   if (plan === 'clone') return op.call === 'clone' && (op.flags & CLONE_VM) === 0 ? 'write' : 'none';
   if (plan !== 'advice') return plan;
   if (op.call !== 'madvise' && op.call !== 'process_madvise') return 'read';
+  if (op.advice === MADV_VOLATILE || op.advice === MADV_NONVOLATILE) return vrangeLock;
   if (BY_VMA.has(op.advice)) return op.call === 'madvise' ? 'vma' : 'read';
   return BY_READING.has(op.advice) ? 'read' : 'write';
 }

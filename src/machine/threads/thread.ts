@@ -32,6 +32,7 @@ import {
 import { must, UsageError } from '../../base/assert.ts';
 import { type Addr, PAGE_SIZE } from '../../base/units.ts';
 import { MISS, translate } from '../../mm/translate.ts';
+import type { VrangeBehavior, VrangeMode } from '../../mm/vrangeTree.ts';
 import type { Outcome } from '../machine.ts';
 import type { Op } from '../op.ts';
 import type { Running, SchedTask, TaskOptions } from '../sched/schedTask.ts';
@@ -152,6 +153,10 @@ export class Thread extends ThreadMemory {
   /** Gives advice about [addr, addr+len). */
   *madvise(addr: Addr, len: number, advice: number): Running<void> {
     yield* this.call({ call: 'madvise', addr, len, advice });
+  }
+  /** vrange (seed 002). @returns  whether a page of the range was gone, which only `novolatile` tells; it reads as zeros now */
+  *vrange(addr: Addr, len: number, mode: VrangeMode, behavior: VrangeBehavior = 'full'): Running<boolean> {
+    return (yield* this.call({ call: 'vrange', addr, len, mode, behavior })) === 1;
   }
   /** Makes a memfd of `size` bytes and returns its descriptor. */
   *memfd(name: string, size: number): Running<number> {

@@ -16,6 +16,7 @@
 import type { Addr } from '../../base/units.ts';
 import type { Mm } from '../../mm/mm.ts';
 import { isWait, type UffdWait } from '../../mm/uffdContext.ts';
+import { vrangeLockVerdict } from '../../mm/vrange.ts';
 import type { AddrRange } from '../locks/mmLocks.ts';
 import type { Outcome } from '../machine.ts';
 import type { Op } from '../op.ts';
@@ -39,7 +40,7 @@ export function* timedCall(thread: Thread, op: Op): Running<Outcome> {
   const { simulation } = thread;
   yield* thread.owe(simulation.prices.syscallNs);
   const mm = targetOf(thread, op);
-  let plan = mm === null ? 'none' : lockPlanOf(op);
+  let plan = mm === null ? 'none' : lockPlanOf(op, vrangeLockVerdict(simulation.kernel));
   const underWay = simulation.machine.begin(thread.tid, op);
   let paidNs = simulation.prices.syscallNs;
   for (;;) {
@@ -209,10 +210,10 @@ function sharedRoot(mm: Mm, addr: Addr): number | null {
   return root !== null && root.nrChildren > 1 ? root.id : null;
 }
 
-/** A call that goes over pages while others run: it holds the lock of one table after the other. */
+/** A call that goes over pages while others run: it holds the lock of one table after the other. Volatile ranges lie beside the tables. */
 function sweep({ simulation, task }: Thread, mm: Mm, op: Op, ns: number): void {
   const range = rangeOf(op);
-  if (range === null || !simulation.isShared(mm, task)) return;
+  if (range === null || op.call === 'vrange' || !simulation.isShared(mm, task)) return;
   const { nowNs } = simulation.scheduler;
   simulation.locksOf(mm).ptes.sweep(range.start, range.end, nowNs, nowNs + ns);
 }
