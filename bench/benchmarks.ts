@@ -12,11 +12,13 @@ import { replays } from './replay.ts';
 import { snapshot } from './snapshot.ts';
 import { uffdBenchmarks } from './userfaultfd.ts';
 import { vmaPair } from './vmaPair.ts';
+import { vrangeCall } from './vrangeCall.ts';
 
 /** All benchmarks. */
 export const BENCHMARKS: readonly Benchmark[] = [
   vmaPair,
   mapUnmap,
+  vrangeCall,
   ...replays,
   compareCold,
   millionVmas,

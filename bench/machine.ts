@@ -4,7 +4,7 @@
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../src/abi/mman.ts';
 import { must } from '../src/base/assert.ts';
 import { Machine } from '../src/machine/index.ts';
-import { Kernel, type KernelConfig, LINUX_6_18, type Mm } from '../src/mm/index.ts';
+import { type Features, Kernel, type KernelConfig, LINUX_6_18, type Mm } from '../src/mm/index.ts';
 
 /** Bytes in a page. */
 export const PAGE = 4096;
@@ -25,8 +25,11 @@ export interface CountedMachine {
 }
 
 /** Makes a machine with one empty process. */
-export function newMachine(config: Partial<KernelConfig> = {}): CountedMachine {
-  const kernel = new Kernel(LINUX_6_18, config);
+export function newMachine(
+  config: Partial<KernelConfig> = {},
+  features: Partial<Features> = {},
+): CountedMachine {
+  const kernel = new Kernel({ ...LINUX_6_18, ...features }, config);
   const events = { count: 0 };
   kernel.emit = () => {
     events.count++;

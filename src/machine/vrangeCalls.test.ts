@@ -116,6 +116,16 @@ describe('the operation', () => {
   });
 });
 
+describe('its process', () => {
+  it('27: execve and exit leave nothing', () => {
+    const world = new World();
+    world.vrange(0, 8, 'volatile');
+    world.apply({ call: 'execve', path: '/bin/true' });
+    const { work, vrangeLru, frames } = world.machine.kernel;
+    expect([work.nrVranges, work.peakVranges, vrangeLru.size, frames.nrUsed]).toEqual([0, 1, 0, 0]);
+  });
+});
+
 describe('charges', () => {
   it.each<[Features['vrangeLock'], string[]]>([
     ['none', ['vrange']],
@@ -177,7 +187,7 @@ describe('locks', () => {
     };
   };
   it.each<Features['perVmaLocks']>(['on', 'off'])(
-    'write waits for faults and faults for it, none waits for nobody (perVmaLocks=%s)',
+    '31: write waits for faults and faults for it, none waits for nobody (perVmaLocks=%s)',
     (perVmaLocks) => {
       const pairs = 200;
       const [none, read, write] = (['none', 'read', 'write'] as const).map((vrangeLock) =>

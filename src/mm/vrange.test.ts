@@ -2,15 +2,30 @@
 // Long because: the numbered cases of one chapter stand together.
 import { describe, expect, it } from 'vitest';
 import { BASE, Machine, type Memory, RW } from '../../test/support/memory.ts';
-import { EINVAL, ENOMEM, ENOSYS } from '../abi/errno.ts';
-import { MADV_DONTNEED, MADV_FREE, MADV_PAGEOUT, MREMAP_MAYMOVE, PROT_NONE, PROT_READ } from '../abi/mman.ts';
+import { EFAULT, EINVAL, ENOMEM, ENOSYS } from '../abi/errno.ts';
+import {
+  MADV_DONTNEED,
+  MADV_FREE,
+  MADV_NONVOLATILE,
+  MADV_PAGEOUT,
+  MADV_VOLATILE,
+  MREMAP_MAYMOVE,
+  PROT_NONE,
+  PROT_READ,
+} from '../abi/mman.ts';
 import { VRANGE_FULL, VRANGE_NOVOLATILE, VRANGE_PARTIAL, VRANGE_VOLATILE } from '../abi/vrange.ts';
 import { PAGE_SIZE } from '../base/units.ts';
+import { accessPage } from './fault.ts';
 import type { Features } from './features.ts';
+import { madvise } from './madvise.ts';
 import { mlock, munlock } from './mlock.ts';
 import { mremap } from './mremap.ts';
+import { processVm } from './processVm.ts';
+import { scanTables } from './ptReclaim.ts';
 import { vrange } from './vrange.ts';
+import { vrangeBytes } from './vrangeForms.ts';
 import { purgeVolatile } from './vrangePurge.ts';
+import { vrangesText } from './vrangesText.ts';
 import { FACT, type FactName } from './work.ts';
 
 const WRITTEN = 0x5a00;
@@ -240,6 +255,11 @@ describe('purging', () => {
     expect([purge(memory), memory.resident[3], memory.machine.kernel.swap.nrUsed]).toEqual([16, 0, 0]);
     expect([fact(memory, 'pagesSwappedOut') - written, memory.read(3)]).toEqual([0, 'BUS_ADRERR']);
   });
+  it('28: without swap it goes as well, and other memory stays', () => {
+    const memory = heap(16);
+    V(memory, 0, 8);
+    expect([purge(memory), memory.kinds(0, 8), memory.kinds(8, 8)]).toEqual([8, ['purged'], ['anonymous']]);
+  });
   it('30: a huge page is broken up first', () => {
     const memory = new Machine(0, { vrange: 'on' }).spawn();
     memory.mapHuge(0, 1024);
@@ -389,19 +409,122 @@ describe('other calls', () => {
       ['purged'],
     ]);
   });
-  it('27: nothing is left after exit', () => {
+  it('27: nothing is left after exit, and execve begins without', () => {
     const memory = heap();
     V(memory, 0, 16);
     const { machine } = memory;
     memory.exit();
     expect([machine.kernel.vrangeLru.size, machine.kernel.frames.nrUsed]).toEqual([0, 0]);
+    expect([machine.kernel.work.nrVranges, machine.kernel.work.peakVranges]).toEqual([0, 1]);
+  });
+  it('29: calls that copy from a purged page get EFAULT, from inside and outside, and no signal', () => {
+    const memory = heap();
+    const other = memory.machine.spawn();
+    V(memory, 0, 4);
+    purge(memory);
+    const copied = accessPage(memory.mm, { addr: memory.addr(0), access: 'read', stamp: null, by: 'copy' });
+    expect([copied.kind, fact(memory, 'purgedCopied'), fact(memory, 'purgedTouched')]).toEqual([
+      'signal',
+      1,
+      0,
+    ]);
+    const peek = (first: number, pages: number): number =>
+      processVm(other.mm, memory.mm, {
+        ranges: [{ addr: memory.addr(first), len: pages * PAGE_SIZE }],
+        max: pages * PAGE_SIZE,
+        write: false,
+        stamp: null,
+      }).ret;
+    expect([peek(0, 1), peek(4, 1)]).toEqual([-EFAULT, PAGE_SIZE]);
+    V(memory, 6, 1);
+    purge(memory);
+    expect(peek(4, 4)).toBe(2 * PAGE_SIZE);
+  });
+  it('pages that the kernel holds stay', () => {
+    const memory = heap();
+    V(memory, 0, 4);
+    memory.machine.kernel.frames.pin(memory.pfn(2));
+    expect([purge(memory), fact(memory, 'purgeSkippedPinned'), memory.holds(2)]).toEqual([3, 1, WRITTEN + 2]);
+    memory.machine.kernel.frames.unpin(memory.pfn(2));
+    expect(purge(memory)).toBe(1);
   });
   it('33: what was purged keeps its table, taking it back empties it', () => {
-    const memory = heap(512);
+    const memory = heap(512, 0, { ptReclaim: 'async' });
     V(memory, 0, 512);
     const tables = memory.kib;
-    expect([purge(memory), memory.kib]).toEqual([512, tables]);
+    expect([purge(memory), memory.kib, scanTables(memory.mm).freed]).toEqual([512, tables, 0]);
     expect([N(memory, 0, 512), memory.mm.pages.nrUsed(memory.addr(0)), memory.kib]).toEqual([1, 0, tables]);
+    expect(scanTables(memory.mm).freed).toBe(1);
+  });
+});
+
+describe('no pressure', () => {
+  it.each<[Features['vrangeLock'], number]>([
+    ['none', 0],
+    ['read', 0],
+    ['write', 2],
+  ])('31: marking and taking back touches no page, vrangeLock=%s', (vrangeLock, perPair) => {
+    const memory = heap(64, 0, { vrangeLock });
+    const before = memory.machine.kernel.work.facts.slice();
+    const { minFlt } = memory.mm;
+    const pairs = 5000;
+    for (let i = 0; i < pairs; i++) {
+      const range = { addr: memory.addr(16 * (i % 4)), len: 8 * PAGE_SIZE };
+      vrange(memory.mm, { ...range, mode: VRANGE_VOLATILE });
+      vrange(memory.mm, { ...range, mode: VRANGE_NOVOLATILE });
+    }
+    memory.machine.verify();
+    const since = (name: FactName): number => fact(memory, name) - (before[FACT[name]] as number);
+    expect(memory.mm.minFlt - minFlt).toBe(0);
+    expect([since('anonPtesZapped'), since('tlbFlushes'), since('vrangePagesWalked')]).toEqual([0, 0, 0]);
+    // Each marking splits a vma, each taking back merges it again.
+    expect((since('vmasSplit') + since('vmasMerged')) / pairs >= perPair).toBe(true);
+    if (vrangeLock !== 'write') expect(since('vmasSplit') + since('vmasMerged')).toBe(0);
+    expect([since('vrangeVolatileCalls'), since('vrangeNovolatileCalls'), tree(memory)]).toEqual([
+      pairs,
+      pairs,
+      [],
+    ]);
+  });
+});
+
+describe('the later forms', () => {
+  it('v8 to v10 answer with bytes, and tell of losses beside them', () => {
+    const memory = heap();
+    const range = { addr: memory.addr(0), len: 8 * PAGE_SIZE };
+    expect(vrangeBytes(memory.mm, range, 'volatile')).toMatchObject({ ret: 8 * PAGE_SIZE, purged: 0 });
+    purge(memory);
+    expect(vrangeBytes(memory.mm, range, 'novolatile')).toMatchObject({ ret: 8 * PAGE_SIZE, purged: 1 });
+    expect(vrangeBytes(memory.mm, { addr: memory.addr(60), len: 8 * PAGE_SIZE }, 'volatile')).toMatchObject({
+      ret: -ENOMEM,
+      purged: 0,
+    });
+  });
+  it('v14 is advice, which is unknown unless the switch is on', () => {
+    const memory = heap();
+    const advise = (advice: number, first: number, len: number): number =>
+      madvise(memory.mm, memory.addr(first), len, advice).ret;
+    expect([advise(MADV_VOLATILE, 0, 100), tree(memory)]).toEqual([0, ['0-1']]);
+    expect([purge(memory), advise(MADV_NONVOLATILE, 0, 64 * PAGE_SIZE), tree(memory)]).toEqual([1, 1, []]);
+    expect([advise(MADV_VOLATILE, 60, 8 * PAGE_SIZE), tree(memory)]).toEqual([-ENOMEM, []]);
+    const off = heap(4, 0, { vrange: 'off' });
+    expect(madvise(off.mm, off.addr(0), PAGE_SIZE, MADV_VOLATILE).ret).toBe(-EINVAL);
+  });
+});
+
+describe('as text', () => {
+  it('a line for each range, with what there is of it, and its turn', () => {
+    const memory = heap(16, 8);
+    memory.map(16, 4);
+    V(memory, 12, 8, VRANGE_PARTIAL);
+    V(memory, 0, 8);
+    memory.advise(2, 1, MADV_PAGEOUT);
+    expect(vrangesText(memory.mm)).toBe(
+      '6f0000000000-6f0000008000 full size_kb=32 rss_kb=28 swap_kb=0 purged_kb=4 turn=2\n' +
+        '6f000000c000-6f0000014000 partial size_kb=32 rss_kb=16 swap_kb=0 purged_kb=0 turn=1\n',
+    );
+    expect(vrangesText(memory.mm, ({ start }) => start > BASE)).toMatch(/^6f000000c000/);
+    expect(vrangesText(heap(4).mm)).toBe('');
   });
 });
 

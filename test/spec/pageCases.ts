@@ -1,5 +1,5 @@
 /**
- * The cases of pages.cases and uffd.cases: which of them run where, and which parts of the specification they stand for.
+ * The cases of pages.cases, uffd.cases and volatile.cases: which of them run where, and which parts of the specification they stand for.
  */
 import { readFileSync } from 'node:fs';
 import { type Case, parseCaseFile } from './caseFile.ts';
@@ -20,6 +20,9 @@ export const uffdCaseText = (): string => read('uffd.cases');
 
 /** Returns all cases about userfaultfd. */
 export const loadUffdCases = (): Case[] => parseCaseFile(uffdCaseText());
+
+/** Returns all cases about what volatile ranges became. */
+export const loadVolatileCases = (): Case[] => parseCaseFile(read('volatile.cases'));
 
 /** Tells why a case does not run there, as the end of its title says (`[not on the model: ...]`), or null when it does. */
 export function whyNotOn(runner: Runner, c: Case): string | null {

@@ -33,7 +33,7 @@ export function whyNoPrograms(): string | null {
 
 /** Builds a program of oracle/ unless it is there and newer than its sources. @returns its path. Throws UsageError */
 export function buildProgram(
-  name: 'caserun' | 'opsrun' | 'views' | 'cost' | 'snapshot' | 'gcReplay',
+  name: 'caserun' | 'opsrun' | 'views' | 'cost' | 'snapshot' | 'gcReplay' | 'vrangePoison',
 ): string {
   const out = cacheFolder();
   const program = join(out, name);
