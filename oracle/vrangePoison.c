@@ -180,15 +180,15 @@ static void mark(struct reply *r, long page, long pages, int on)
 	uint64_t words[PAGES];
 	long found = 0;
 
-	if (has_hole(page, pages)) {
-		strcpy(r->text, "ENOMEM");
+	if (pages <= 0 || has_hole(page, pages)) {
+		strcpy(r->text, pages <= 0 ? "EINVAL" : "ENOMEM");
 		return;
 	}
 	words_of(page, pages, words);
 	for (long i = 0; i < pages; i++) {
 		if (!on && words[i] & SWAPPED) {
-			if (!is_volatile[page + i] || madvise(at(page + i), PAGE, MADV_DONTNEED))
-				die("a marker where nothing is volatile");
+			if (madvise(at(page + i), PAGE, MADV_DONTNEED))
+				die("a marker that stays");
 			found = 1;
 		}
 		is_volatile[page + i] = on;
@@ -205,15 +205,19 @@ static void forget_holes(void)
 
 static void move(struct reply *r, long page, long pages, long dest, long flags)
 {
-	unsigned char moved[PAGES];
-	void *came = (void *)syscall(SYS_mremap, at(page), pages * PAGE, pages * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | flags, at(dest));
+	unsigned char there[PAGES];
+	void *came;
 
+	for (long i = 0; i < pages; i++)
+		there[i] = !has_hole(page + i, 1);
+	came = (void *)syscall(SYS_mremap, at(page), pages * PAGE, pages * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | flags, at(dest));
 	answer(r, came == MAP_FAILED ? -1 : 0);
-	if (came != MAP_FAILED) {
-		memcpy(moved, is_volatile + page, pages);
-		memset(is_volatile + page, 0, pages);
-		memcpy(is_volatile + dest, moved, pages);
-	}
+	/* One that fails in the middle has moved the VMAs before: their place is empty. The two ranges do not overlap then. */
+	for (long i = 0; i < pages; i++)
+		if (there[i] && (came != MAP_FAILED || has_hole(page + i, 1))) {
+			is_volatile[dest + i] = is_volatile[page + i];
+			is_volatile[page + i] = 0;
+		}
 	forget_holes();
 }
 

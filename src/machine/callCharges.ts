@@ -222,9 +222,7 @@ export class CallCharges {
       case 'munlock':
       case 'mlockall':
       case 'munlockall':
-        this.#attributes();
-        this.#charge(PATH['mlock-resident'], 0, this.#since(FACT.pagesLocked));
-        this.#charge(PATH.munlock, 0, this.#since(FACT.pagesUnlocked));
+        this.#lock();
         return;
       case 'mseal':
       case 'mbind':
@@ -258,6 +256,13 @@ export class CallCharges {
     }
     // A new call fails to compile until it is charged.
     op satisfies never;
+  }
+
+  /** A call that locks or unlocks. */
+  #lock(): void {
+    this.#attributes();
+    this.#charge(PATH['mlock-resident'], 0, this.#since(FACT.pagesLocked));
+    this.#charge(PATH.munlock, 0, this.#since(FACT.pagesUnlocked));
   }
 
   #reprotected(): number {

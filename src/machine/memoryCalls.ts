@@ -73,7 +73,7 @@ export type MemoryOp = Exclude<
 
 /** Carries out one memory operation. Throws Unmodelled for what docs/scope.md leaves out. */
 export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcome {
-  const { mm, machine } = caller;
+  const { mm } = caller;
   const place = chosen.addr ?? null;
   switch (op.call) {
     case 'mmap':
@@ -128,12 +128,8 @@ export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcom
     case 'fill_maps':
     case 'overcommit':
       return settingCall(caller, op);
-    case 'shmat': {
-      const segment = machine.segments.get(op.id);
-      return segment === undefined
-        ? failure(EINVAL, 'no-such-segment')
-        : outcomeOf(shmat(mm, segment.object, { ...op, chosen: place }));
-    }
+    case 'shmat':
+      return callShmat(caller, op, place);
     case 'shmdt':
       return outcomeOf(shmdt(mm, op.addr));
     case 'uffd_register':
@@ -142,6 +138,17 @@ export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcom
     case 'io_setup':
       return ioSetup(caller, op.nrEvents, place);
   }
+}
+
+function callShmat(
+  { mm, machine }: Caller,
+  op: Extract<Op, { call: 'shmat' }>,
+  chosen: number | null,
+): Outcome {
+  const segment = machine.segments.get(op.id);
+  return segment === undefined
+    ? failure(EINVAL, 'no-such-segment')
+    : outcomeOf(shmat(mm, segment.object, { ...op, chosen }));
 }
 
 /** vrange with the numbers that the call has for names. */

@@ -167,7 +167,7 @@ function takeBack(mm: Mm, range: { start: Addr; end: Addr }): number {
     if (found === 0) work.count(FACT.vrangeFalseHintWalks);
     purged += found;
   }
-  const split = vranges.clear(range);
+  const split = vranges.clear(range, nodes);
   if (split > 0) work.count(FACT.vrangesSplit, split);
   announce(mm, range, { effect: purged > 0 ? 'lost' : 'intact', split, purged });
   return purged;

@@ -70,7 +70,8 @@ export function purgeVolatile(kernel: Kernel, wanted: number): number {
       const most = node.behavior === 'full' ? Number.POSITIVE_INFINITY : Math.min(CLUSTER, wanted - done);
       const purged = purgeNode(node, most, 'reclaim');
       kernel.vrangeLru.rotate(node);
-      round += purged;
+      // Of one that goes as a whole nothing is left to come back for.
+      if (node.behavior === 'partial') round += purged;
       done += purged;
     }
   }

@@ -160,13 +160,21 @@ export class VrangeTree {
    */
   mark(range: Range, behavior: VrangeBehavior): number | null {
     let { start, end } = range;
-    const around = this.at(start);
-    if (around !== null && around.behavior === behavior && end <= around.end) return null;
+    const first = this.#nodes.firstEndingAbove(start);
+    if (first === null || first.start >= end) {
+      this.#mm.kernel.work.count(FACT.vrangeTreeSteps);
+      this.#insert(start, end, behavior, false);
+      return 0;
+    }
+    if (first.start <= start && end <= first.end && first.behavior === behavior) {
+      this.#mm.kernel.work.count(FACT.vrangeTreeSteps, 2);
+      return null;
+    }
     const overlapped = this.overlapping(range);
     const same = overlapped.filter((node) => node.behavior === behavior);
     // What was purged under the other behavior is in the new node from now on.
     const hint = overlapped.some((node) => node.hint);
-    this.clear(range);
+    this.clear(range, overlapped);
     for (const node of same) {
       start = Math.min(start, node.start);
       end = Math.max(end, node.end);
@@ -179,11 +187,12 @@ export class VrangeTree {
   /**
    * Takes volatility away from a range: nodes inside it go, others lose that part, one that reaches beyond both ends becomes two. What is left counts as just
    * marked.
-   * @returns  how many nodes became two
+   * @param overlapped  the nodes that overlap the range, where they are known
+   * @returns           how many nodes became two
    */
-  clear(range: Range): number {
+  clear(range: Range, overlapped: readonly VrangeNode[] = this.overlapping(range)): number {
     let split = 0;
-    for (const node of this.overlapping(range)) {
+    for (const node of overlapped) {
       const { start, end, behavior, hint } = node;
       this.#remove(node);
       if (start < range.start) this.#insert(start, range.start, behavior, hint);

@@ -77,6 +77,8 @@ const ENTRIES: Readonly<Record<OpName, readonly string[]>> = {
 const TURNED: readonly (readonly [call: OpName, errnos: readonly string[], why: string])[] = [
   ['mmap', ['EFAULT', 'EHWPOISON'], 'what cannot be populated does not matter'],
   ['mremap', ['EHWPOISON'], 'the same'],
+  ['madvise', ['ENOSYS'], 'without vrange its advice is unknown'],
+  ['process_madvise', ['ENOSYS'], 'the same'],
   ['mremap', ['EBUSY', 'EEXIST', 'ENOENT'], 'only a proposal moves pages without vmas'],
   ['clear_refs', ['EINVAL', 'ESRCH'], 'no sequence draws it'],
   ['shmat', ['EFAULT', 'EHWPOISON'], 'the same'],
