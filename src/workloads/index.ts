@@ -4,6 +4,7 @@
  * A workload of yours is an object like these, exported by a module: examples/workloads/.
  */
 import { UsageError } from '../base/assert.ts';
+import { BLOAT } from './bloat/index.ts';
 import { COMPACTING_GC } from './compactingGc/compactingGc.ts';
 import { CONTENTION } from './contention.ts';
 import { FORK_SERVER } from './forkServer.ts';
@@ -55,7 +56,12 @@ export const findWorkload = (name: string): Workload | null =>
   WORKLOADS.find((workload) => workload.name === name) ?? null;
 
 /** Every workload of several threads, in the order in which they are listed. */
-export const THREADED_WORKLOADS: readonly ThreadedWorkload[] = [CONTENTION, COMPACTING_GC, LIVE_SNAPSHOT];
+export const THREADED_WORKLOADS: readonly ThreadedWorkload[] = [
+  CONTENTION,
+  COMPACTING_GC,
+  LIVE_SNAPSHOT,
+  ...BLOAT,
+];
 
 /** A threaded workload with a value for every parameter. */
 export interface ThreadedSpec {

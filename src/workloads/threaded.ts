@@ -15,7 +15,7 @@ import {
   type TimeReport,
 } from '../machine/index.ts';
 import { type Features, LINUX_6_18 } from '../mm/index.ts';
-import type { Param, Params } from './workload.ts';
+import type { Param, Params, ParamValue } from './workload.ts';
 
 /** What a threaded workload tells besides the report: numbers by name, with their unit in the name. */
 export type Figures = Readonly<Record<string, number>>;
@@ -34,6 +34,8 @@ export interface ThreadedWorkload {
   /** What it does and what it is there for. */
   readonly text: string;
   readonly params: Readonly<Record<string, Param>>;
+  /** The size at which it happened in the field, too large for every day: what `--full` sets. */
+  readonly full?: Readonly<Record<string, ParamValue>>;
   /** Tells what the machine should be like where the user does not; the first pages of memory need no bytes, say. May depend on parameters. */
   readonly machine?: MachineNeeds | ((params: Params) => MachineNeeds);
   /**

@@ -39,6 +39,8 @@ export interface OneCpuPrices {
   readonly markDirtyNs: number;
   /** A byte of a block that is copied, read or written, on top of that. */
   readonly copyByteNs: number;
+  /** The same where both lie in memory and in no cache. */
+  readonly copyFarByteNs: number;
   /** How long a fault holds the lock of its page table. */
   readonly pteLockNs: number;
   /** How long an ordinary task may run while others wait: a tick. */
@@ -66,6 +68,22 @@ const TARGET_SHARE = 0.6;
  */
 const WAKER_SHARE = 0.4;
 
+/** Bytes that the nearest cache of a CPU holds, and all its caches, on the machine that the bundled figures come from. */
+const NEAR_CACHE = 32 * 1024;
+const ALL_CACHES = 32 * 1024 * 1024;
+
+/**
+ * Returns what a byte costs to copy among `bytes` that are gone over again and again: as the figure in the cache where they fit into the nearest, as
+ * the figure in memory where they fit into none. Between the two nothing was measured: their geometric mean is taken, for caches get slower by factors.
+ */
+export function copyByteNsAmong(
+  bytes: number,
+  { copyByteNs, copyFarByteNs }: Pick<OneCpuPrices, 'copyByteNs' | 'copyFarByteNs'>,
+): number {
+  if (bytes <= NEAR_CACHE) return copyByteNs;
+  return bytes > ALL_CACHES ? copyFarByteNs : Math.sqrt(copyByteNs * copyFarByteNs);
+}
+
 /** Makes the prices from the figures of a calibration. @param given  cross-CPU prices to take instead of the measured ones */
 export function smpPricesOf(from: Figures, given: Partial<CrossCpuPrices> = {}): SmpPrices {
   const futexNs = from.figure('futex_wake_nobody');
@@ -85,6 +103,7 @@ export function smpPricesOf(from: Figures, given: Partial<CrossCpuPrices> = {}):
     markDirtyNs: from.figure('write_after_madv_free') - from.figure('touch_resident'),
     // A page that is in the cache, to another; loads and stores alone were not measured apart.
     copyByteNs: from.figure('copy_4k_hot') / PAGE_SIZE,
+    copyFarByteNs: from.figure('copy_4k_cold') / PAGE_SIZE,
     // The call that sets entries of the zero page, one after the other: the look-up of the entry under its lock, and little else.
     pteLockNs: from.perPage('uffd_zeropage'),
     sliceNs: TICK_NS,

@@ -13,6 +13,7 @@ import type { FaultAccess } from '../../mm/fault.ts';
 import type { Mm } from '../../mm/mm.ts';
 import { MISS, translate } from '../../mm/translate.ts';
 import { PATH, WORK_NAMES } from '../../mm/work.ts';
+import { copyByteNsAmong } from '../paid/smpPrices.ts';
 import type { Running, SchedTask } from '../sched/schedTask.ts';
 import { waitAny } from '../sched/waitQueue.ts';
 import type { Simulation } from './simulation.ts';
@@ -35,6 +36,7 @@ export abstract class ThreadMemory {
   abstract readonly task: SchedTask;
   /** Bytes that it copied itself, from memory to memory (`copyBytes`). */
   bytesCopied = 0;
+  #copyByteNs: number;
   /** Faults that it had, by FAULTED, those that its calls populated included; what was asked of user space is none of these. */
   readonly faults = new Float64Array(WORK_NAMES.faults.length);
   /** Accesses that waited for user space, and accesses that got a signal, by why: missing, minor, wp; SIGSEGV, SIGBUS. */
@@ -44,6 +46,7 @@ export abstract class ThreadMemory {
     this.simulation = simulation;
     this.group = group;
     this.tid = tid;
+    this.#copyByteNs = simulation.prices.copyByteNs;
   }
 
   /** A signal that an access ended in is delivered: runs the handler, or ends the process. */
@@ -181,6 +184,10 @@ export abstract class ThreadMemory {
       yield* this.#resolve(addr + done, 'write');
     }
   }
+  /** What this thread copies from now on lies among so many bytes that are gone over again and again: where they come from decides what a byte costs. */
+  copiesAmong(bytes: number): void {
+    this.#copyByteNs = copyByteNsAmong(bytes, this.simulation.prices);
+  }
   /** Copies `len` bytes from `from` to `to`, page by page, ascending: memcpy. Counts them (`bytesCopied`). */
   *copyBytes(to: Addr, from: Addr, len: number): Running<void> {
     const { contents } = this.simulation.kernel.frames;
@@ -193,7 +200,7 @@ export abstract class ThreadMemory {
         const [a, b] = [(from + done) % PAGE_SIZE, (to + done) % PAGE_SIZE];
         const piece = Math.min(len - done, PAGE_SIZE - a, PAGE_SIZE - b);
         contents.copyBytes({ pfn: source, offset: a }, { pfn: target, offset: b }, piece);
-        this.task.debtNs += piece * this.simulation.prices.copyByteNs;
+        this.task.debtNs += piece * this.#copyByteNs;
         this.bytesCopied += piece;
         done += piece;
       }
