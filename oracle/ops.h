@@ -16,6 +16,8 @@
 #define PMD_BYTES (2UL << 20)
 /* An address that stands for the result of the line before it, if that lies outside the window. */
 #define PLACED (~1UL)
+/* The limit that is none. */
+#define NO_LIMIT (~3UL)
 /* WHO of process_vm_readv, process_vm_writev and process_madvise; otherwise a child. */
 #define WHO_SELF (~0UL)
 
@@ -35,7 +37,8 @@ enum op_kind {
 	OP_MSEAL, OP_PRCTL, /* up to here: the system call and nothing else */
 	OP_TOUCH_READ, OP_TOUCH_WRITE, OP_MINCORE, OP_VM_READ, OP_VM_WRITE, OP_PROCESS_MADVISE, OP_MEMFD, OP_OPEN,
 	OP_FTRUNCATE, OP_FALLOCATE, OP_FILE_WRITE, OP_ADD_SEALS, OP_SHMGET, OP_SHMAT, OP_SHMDT, OP_SETRLIMIT, OP_SETUID, OP_FILL,
-	OP_OVERCOMMIT, OP_USERFAULTFD, OP_UFFD_IOCTL, OP_UFFD_READ, OP_UFFD_CLOSE, OP_SCAN, OP_FORK, OP_CHILD_EXIT, OP_NOP, OP_SNAPSHOT,
+	OP_OVERCOMMIT, OP_USERFAULTFD, OP_UFFD_IOCTL, OP_UFFD_READ, OP_UFFD_CLOSE, OP_SCAN, OP_FORK, OP_CHILD_EXIT, OP_NOP, OP_MEMORY_MAX,
+	OP_MEMORY_RECLAIM, OP_SNAPSHOT,
 };
 
 /* The ioctls of userfaultfd, as arg[1] of an operation; their arguments begin at arg[2]. */
@@ -110,6 +113,7 @@ struct ops_shared {
 	uint32_t asleep[NR_WORKERS]; /* 1 and the index of the operation in which it sleeps */
 	int32_t uffd_fd[MAX_UFFDS]; /* -1: closed */
 	uint64_t swap_pages; /* of the swap device that the sequence has, or 0 */
+	uint32_t in_group;    /* the sequence has a memory cgroup: what the executor has outside the window may be in swap, too */
 	uint64_t window_end, stack, stack_end;
 	uint64_t kernel_pages, vdso, vdso_end; /* the first page of the kernel's, and its code */
 	char files[64]; /* directory of regular files */
@@ -155,6 +159,13 @@ void view_forget(void);
 
 /* opsDisk.c: mounts a file system for regular files, once. */
 void disk_mount(const char *directory);
+
+/* opsMemory.c: puts a process into a memory cgroup made for it. Returns 0, or -1. */
+int memory_begin(pid_t pid);
+/* Limits it, or gets its memory back. */
+void memory_call(struct op *op);
+/* Removes it, when its processes are gone. */
+void memory_end(void);
 
 /* opsrun.c: asks the executor for `command`. Returns 0, or -1 when it died or takes too long, which is printed. */
 int ops_ask(uint32_t command);

@@ -74,7 +74,7 @@ static const struct { const char *name; size_t length; uint64_t value; } names[]
 	NAME(SHM_RDONLY), NAME(SHM_RND), NAME(SHM_REMAP), NAME(SHM_EXEC),
 	NAME(O_CLOEXEC), NAME(O_NONBLOCK), { "UFFD_USER_MODE_ONLY", 19, 1 },
 	NAME(RLIMIT_AS), NAME(RLIMIT_DATA), NAME(RLIMIT_MEMLOCK), NAME(RLIMIT_STACK), NAME(RLIM_INFINITY),
-	{ "NULL", 4, 0 }, { "placed", 6, PLACED }, { "self", 4, WHO_SELF },
+	{ "NULL", 4, 0 }, { "placed", 6, PLACED }, { "max", 3, NO_LIMIT }, { "self", 4, WHO_SELF },
 };
 
 /* The letter of `file` is what its first argument must name: m, f, a or s (m or f), or none. */
@@ -92,6 +92,7 @@ static const struct { const char *name; uint32_t kind; int min_args, max_args; c
 	{ "add_seals", OP_ADD_SEALS, 2, 2, 'a' }, { "shmget", OP_SHMGET, 2, 2, 's' }, { "shmat", OP_SHMAT, 3, 3, 's' },
 	{ "shmdt", OP_SHMDT, 1, 1, 0 }, { "setrlimit", OP_SETRLIMIT, 2, 2, 0 }, { "setuid", OP_SETUID, 1, 1, 0 },
 	{ "userfaultfd", OP_USERFAULTFD, 1, 1, 0 }, { "uffd_read", OP_UFFD_READ, 2, 2, 0 }, { "close", OP_UFFD_CLOSE, 1, 1, 0 },
+	{ "memory.max", OP_MEMORY_MAX, 1, 1, 0 }, { "memory.reclaim", OP_MEMORY_RECLAIM, 1, 1, 0 },
 	{ "fill", OP_FILL, 1, 1, 0 }, { "overcommit", OP_OVERCOMMIT, 1, 1, 0 },
 };
 enum { MAX_ARGS = 6, NR_NAMES = sizeof(names) / sizeof(*names), NR_CALLS = sizeof(calls) / sizeof(*calls) };

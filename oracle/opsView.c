@@ -101,7 +101,7 @@ static void print_tables(const struct view *v)
 	text[n > 0 ? n : 0] = '\0';
 	out_string(" pgtables_kb=");
 	print_kb(text, "\nVmPTE:");
-	if (shared->swap_pages) {
+	if (shared->swap_pages && !shared->in_group) {
 		out_string(" swap_kb=");
 		print_kb(text, "\nVmSwap:");
 	}

@@ -243,6 +243,7 @@ static void end_sequence(void)
 	view_forget();
 	if (executor > 0) kill(-executor, SIGKILL);
 	while (executor > 0 && (waitpid(-executor, NULL, 0) > 0 || errno == EINTR)) {}
+	memory_end();
 	for (int i = 0; i < MAX_CHILDREN; i++) shared->child[i].ask = shared->child[i].pid = 0;
 	for (int i = 0; i < NR_FILES; i++) {
 		if (shared->shm[i] >= 0) shmctl(shared->shm[i], IPC_RMID, NULL);
@@ -272,6 +273,8 @@ static void begin_swap(void)
 	swap_since = now;
 }
 
+static int is_of_memory(const struct op *op) { return op->kind == OP_MEMORY_MAX || op->kind == OP_MEMORY_RECLAIM; }
+
 /* Where the stretch of operations that can be asked for at once ends: before what this process does itself, or when there is no more room. */
 static uint32_t end_of_stretch(uint32_t from, uint32_t nr)
 {
@@ -280,7 +283,7 @@ static uint32_t end_of_stretch(uint32_t from, uint32_t nr)
 
 	for (; until < nr; until++) {
 		const struct op *op = &shared->ops[until];
-		if (op->kind == OP_SNAPSHOT || op->kind == OP_OVERCOMMIT) break;
+		if (op->kind == OP_SNAPSHOT || op->kind == OP_OVERCOMMIT || is_of_memory(op)) break;
 		if (op->kind == OP_MINCORE && (vec += op->arg[1] / OPS_PG + 1) > VEC_BYTES && until > from) break;
 	}
 	return until;
@@ -310,6 +313,11 @@ static void run_sequence(uint32_t nr)
 	else if (has_kind(nr, OP_OVERCOMMIT)) guard_lock();
 	else guard_share();
 	int dead = begin_sequence(nr);
+	shared->in_group = has_kind(nr, OP_MEMORY_MAX) || has_kind(nr, OP_MEMORY_RECLAIM);
+	if (shared->in_group && memory_begin(executor) != 0) {
+		fprintf(stderr, "no memory cgroup can be made\n");
+		exit(2);
+	}
 	for (uint32_t from = 0, until; !dead && from < nr; from = until) {
 		until = end_of_stretch(from, nr);
 		shared->from = from;
@@ -323,7 +331,8 @@ static void run_sequence(uint32_t nr)
 		if (op->kind == OP_MINCORE) continue;
 		if (op->kind == OP_SNAPSHOT) print_snapshot(op->number);
 		else {
-			set_overcommit(op);
+			if (is_of_memory(op)) memory_call(op);
+			else set_overcommit(op);
 			out_op(op, texts[until], NULL);
 		}
 		until++;

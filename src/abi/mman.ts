@@ -111,6 +111,8 @@ export const CLONE_THREAD = 0x1_0000;
 export const SEGV_MAPERR = 1;
 export const SEGV_ACCERR = 2;
 export const BUS_ADRERR = 2;
+/** Sent by the kernel, for no access. include/uapi/asm-generic/siginfo.h */
+export const SI_KERNEL = 128;
 
 const ADVICE: Readonly<Record<string, number>> = {
   MADV_NORMAL,

@@ -47,6 +47,9 @@ const INSISTS_MS = 500;
 /** A line of /proc/swaps: the device of another run, which takes it away before it lets us run. */
 const OF_A_RUN = /^\/dev\/zram\d+ +\S+\s+1048572\s/;
 
+/** One of these is there where memory cgroups can be made: of version 1, of version 2. */
+const MEMORY_CGROUPS = ['/sys/fs/cgroup/memory/memory.usage_in_bytes', '/sys/fs/cgroup/cgroup.controllers'];
+
 type ModeRow = FuzzMode & { readonly name: Mode };
 
 const MODES = FUZZ_MODES.filter((mode): mode is ModeRow => mode.name !== 'all');
@@ -182,6 +185,8 @@ function modesFor(flags: Flags, before: RunState | null): Modes {
 /** Returns what a mode needs and this machine has not; null when it has. */
 function whyNot(need: FuzzMode['needs'][number]): string | null {
   if (need === 'root') return process.getuid?.() === 0 ? null : 'root';
+  if (need === 'memory cgroup')
+    return MEMORY_CGROUPS.some((path) => existsSync(path)) ? null : 'the memory controller of cgroups';
   if (!existsSync('/sys/class/zram-control/hot_add')) return 'the module zram';
   const devices = readFileSync('/proc/swaps', 'latin1').trimEnd().split('\n').slice(1);
   return devices.every((line) => OF_A_RUN.test(line)) ? null : 'a machine without swap space';

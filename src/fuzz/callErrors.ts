@@ -84,4 +84,5 @@ export const CALL_ERRORS: Readonly<Partial<Record<OpName, readonly string[]>>> =
   set_uid: ['EPERM'],
   fill_maps: ['ENOMEM'],
   overcommit: ['EINVAL'],
+  reclaim: ['EAGAIN'],
 };

@@ -56,6 +56,8 @@ const limitStack: Draw = (scene) => [
 const setuid: Draw = () => [`setuid(${NOBODY})`];
 /** Not with little address space left: what fills takes some, and how much differs a little between the kernel and the model. */
 const fill: Draw = (scene) => [scene.hasSpaceLimit ? 'nop()' : `fill(${scene.random.below(12)})`];
+/** More than there is: all that can go does, whatever the order. */
+const memoryReclaim: Draw = () => [`memory.reclaim(${2 ** 30})`];
 /** Without mode 2: what it allows depends on what all the machine has promised. */
 const overcommit: Draw = (scene) => [`overcommit(${scene.random.below(2)})`];
 
@@ -102,6 +104,7 @@ export const PROCESS_DRAWS: Readonly<Record<string, Draw>> = {
   setuid,
   fill,
   overcommit,
+  memoryReclaim,
   enormous,
   nop: () => ['nop()'],
 };

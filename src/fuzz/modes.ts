@@ -7,7 +7,7 @@
 // Long because: one table of all modes.
 import { Prng } from '../base/prng.ts';
 import { type ModeTable, SOMETIMES, STAPLES, VMA } from './modeTable.ts';
-import { SWAP, UFFD } from './swapModes.ts';
+import { PRESSURE, SWAP, UFFD } from './swapModes.ts';
 import {
   ADVICE,
   FILE_ADVICE,
@@ -20,15 +20,25 @@ import {
 } from './weights.ts';
 
 /** The names of the modes. */
-export type FuzzModeName = 'vma' | 'fault' | 'fork' | 'thp' | 'limits' | 'files' | 'swap' | 'uffd' | 'all';
+export type FuzzModeName =
+  | 'vma'
+  | 'fault'
+  | 'fork'
+  | 'thp'
+  | 'limits'
+  | 'files'
+  | 'swap'
+  | 'uffd'
+  | 'pressure'
+  | 'all';
 
 /** A mode as it is shown to the user. */
 export interface FuzzMode {
   readonly name: FuzzModeName;
   /** One sentence. */
   readonly what: string;
-  /** What a sequence of it needs of the machine: root, where it advises other processes, locks more than a user may, or sets limits; zram to swap to. */
-  readonly needs: readonly ('root' | 'zram')[];
+  /** What a sequence of it needs of the machine: root, where it advises other processes, locks more than a user may, or sets limits; zram to swap to; a memory cgroup of its own. */
+  readonly needs: readonly ('root' | 'zram' | 'memory cgroup')[];
 }
 
 const FAULT: ModeTable = {
@@ -212,6 +222,7 @@ export const MODE_TABLES: Readonly<Record<Exclude<FuzzModeName, 'all'>, ModeTabl
   files: FILES,
   swap: SWAP,
   uffd: UFFD,
+  pressure: PRESSURE,
 };
 
 /** The modes, in the order in which they are shown. */
@@ -256,10 +267,18 @@ export const FUZZ_MODES: readonly FuzzMode[] = [
     what: 'Threads that sleep in userfaultfd and who wakes them: every ioctl, markers, events, children, MOVE, PAGEMAP_SCAN, swap.',
     needs: ['root', 'zram'],
   },
+  {
+    name: 'pressure',
+    what: 'Memory of a memory cgroup that is asked back, with swap and without: what stays, what goes, and what a later access finds.',
+    needs: ['root', 'zram', 'memory cgroup'],
+  },
   { name: 'all', what: 'Each sequence in one of the other modes, drawn from its seed.', needs: ['root'] },
 ];
 
-const NAMES = Object.keys(MODE_TABLES) as (keyof typeof MODE_TABLES)[];
+/** What `all` draws from. Modes that came later are not among them: a seed goes on drawing what it drew. */
+const NAMES = (Object.keys(MODE_TABLES) as (keyof typeof MODE_TABLES)[]).filter(
+  (name) => name !== 'pressure',
+);
 
 /** Returns the mode of a sequence: `mode` itself, or for `all` the one that the seed draws. */
 export const modeOf = (mode: FuzzModeName, seed: number): keyof typeof MODE_TABLES =>

@@ -59,6 +59,8 @@ export class Scene {
   readonly hasRegular: boolean;
   /** A mapping that is more than the machine has is still there. */
   hasEnormous = false;
+  /** Pages of the swap device that the sequence has; 0: none. Where memory is asked back, one in four has none. */
+  readonly swapPages: number;
   /** MREMAP_DONTUNMAP is drawn. */
   readonly mayLeaveBehind: boolean;
   /** What a sequence with userfaultfd remembers, else null. */
@@ -88,6 +90,8 @@ export class Scene {
     if (mode.setup === 'swap' && this.kind !== 0 && !left.has('MADV_COLLAPSE'))
       for (const row of [...Object.keys(mode.maps), 'shmat'])
         if (/^m |SHARED|^shmat$/.test(row)) left.add(row);
+    const isSwapless = 'memoryReclaim' in mode.calls && this.chance(0.25);
+    this.swapPages = isSwapless ? 0 : mode.swapPages;
     this.hasRegular = mode.setup === 'files' && this.chance(0.4);
     if (this.hasRegular) for (const row of ['MADV_REMOVE', 'MADV_PAGEOUT']) left.add(row);
     this.uffd = mode.setup === 'uffd' ? new UffdNotes(this) : null;

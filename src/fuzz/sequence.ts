@@ -34,7 +34,7 @@ export const DRAWS: Readonly<Record<string, Draw>> = {
 };
 
 /** What only the first process does. */
-const OWN = /^(child_exit|fill|overcommit|nop)\(/;
+const OWN = /^(child_exit|fill|overcommit|memory\.reclaim|nop)\(/;
 
 /** The first mapping: all of the window, most often. */
 function firstMapping(scene: Scene): readonly string[] {
@@ -62,7 +62,7 @@ export function fuzzSequence({ mode, seed, ops, every }: FuzzOptions): readonly 
   const scene = new Scene(MODE_TABLES[modeOf(mode, seed)], seed);
   const end = hex(scene.window.at(scene.window.pages));
   const what = `format 1 seed ${seed} ops ${ops} window ${hex(WINDOW)}-${end} mode ${scene.kind}`;
-  const swap = scene.mode.swapPages === 0 ? '' : ` swap ${scene.mode.swapPages}`;
+  const swap = scene.swapPages === 0 ? '' : ` swap ${scene.swapPages}`;
   const { uffd } = scene;
   const lines =
     uffd === null

@@ -2,7 +2,7 @@
  * The modes with swap: memory that is written out, and threads that sleep in userfaultfd.
  */
 import { type ModeTable, STAPLES, VMA } from './modeTable.ts';
-import { SWAP_ADVICE, SWAP_MAPS, UFFD_ADVICE, UFFD_PROTECTIONS } from './weights.ts';
+import { PRESSURE_ADVICE, SWAP_ADVICE, SWAP_MAPS, UFFD_ADVICE, UFFD_PROTECTIONS } from './weights.ts';
 
 /** A gibibyte: never more than half of it is used, from which on the kernel keeps nothing in the swap cache. */
 const SWAP_PAGES = 1 << 18;
@@ -51,6 +51,27 @@ export const SWAP: ModeTable = {
   stream: 7,
   setup: 'swap',
   swapPages: SWAP_PAGES,
+};
+
+/** Memory that is asked back: everything that can go does. */
+export const PRESSURE: ModeTable = {
+  ...SWAP,
+  calls: {
+    ...SWAP.calls,
+    memoryReclaim: 90,
+    madvise: 200,
+    touch_write: 190,
+    touch_read: 170,
+    mlock: 16,
+    mlock2: 10,
+    munlock: 26,
+    fork: 40,
+  },
+  advice: PRESSURE_ADVICE,
+  sometimes: { ...SWAP.sometimes, MADV_COLLAPSE: 0.15, mlock: 0.6, mlock2: 0.4, MAP_DROPPABLE: 0.4 },
+  staples: [...STAPLES, 'touch_read', 'memoryReclaim'],
+  turn: 0.25,
+  stream: 9,
 };
 
 /** userfaultfd. */

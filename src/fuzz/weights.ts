@@ -139,6 +139,9 @@ export const SWAP_ADVICE: Weights = {
   MADV_DOFORK: 3,
 };
 
+/** Advice where memory is asked back. */
+export const PRESSURE_ADVICE: Weights = { ...SWAP_ADVICE, MADV_FREE: 90, MADV_PAGEOUT: 40, MADV_COLD: 24 };
+
 /** Advice where userfaultfd looks on. */
 export const UFFD_ADVICE: Weights = {
   MADV_DONTNEED: 40,

@@ -7,6 +7,7 @@
  * Invariants   a thread belongs to one process; an address space is taken down with the last process that refers to it
  * Cost         a few map look-ups an operation on top of mm/
  */
+// Long because: the one door through which all operations come in.
 import { EEXIST, EINVAL, ENOENT, ESRCH, errnoName } from '../abi/errno.ts';
 import { IPC_CREAT, IPC_EXCL, IPC_PRIVATE } from '../abi/ipc.ts';
 import { CLONE_FILES, CLONE_THREAD, CLONE_VM } from '../abi/mman.ts';
@@ -26,6 +27,7 @@ import { fileCall } from './fileCalls.ts';
 import { type Caller, type MemoryOp, memoryCall } from './memoryCalls.ts';
 import type { Chosen, Op } from './op.ts';
 import { ForkUnderWay, MemoryOpUnderWay, mayWait, type OpUnderWay, waitingForm } from './opsUnderWay.ts';
+import { Killer, pressureCall } from './pressure.ts';
 import { FileTable, Process, type Segment } from './process.ts';
 import { TableReclaim } from './tableReclaim.ts';
 import { Touching, touch } from './touch.ts';
@@ -89,6 +91,8 @@ export class Machine {
   readonly #charges: CallCharges;
   /** Who frees empty page tables after operations. */
   readonly tableReclaim: TableReclaim;
+  /** Who is killed when no memory can be got back. */
+  readonly outOfMemory: Killer;
   #nextPid = 1000;
 
   /** @param kernel  switches, sysctls and everything the processes share */
@@ -96,6 +100,11 @@ export class Machine {
     this.kernel = kernel;
     this.#charges = new CallCharges(kernel.work, vrangeLockVerdict(kernel));
     this.tableReclaim = new TableReclaim(kernel);
+    this.outOfMemory = new Killer(
+      kernel,
+      () => this.#processes.values(),
+      (process) => this.#exitGroup(process),
+    );
   }
 
   /** The living processes in the order they appeared. */
@@ -147,9 +156,11 @@ export class Machine {
   apply(tid: number, op: Op, chosen: Chosen = {}): Outcome {
     const process = this.#tasks.get(tid);
     if (process === undefined) return UNKNOWN;
+    const { mm } = process;
+    this.outOfMemory.begins(process);
     const outcome = this.#carryOut(process, tid, op, chosen);
     if (this.tableReclaim.isActive) this.tableReclaim.after(process.mm, this.addressSpaces);
-    return outcome;
+    return this.kernel.reclaim === null ? outcome : this.outOfMemory.ends(process, mm, outcome);
   }
 
   #carryOut(process: Process, tid: number, op: Op, chosen: Chosen): Outcome {
@@ -220,6 +231,7 @@ export class Machine {
           ? UNKNOWN
           : this.#memory({ machine: this, process, mm: process.mm, tid }, op, chosen);
     }
+    return process.mm === null ? UNKNOWN : pressureCall(process.mm, op);
   }
 
   /**
@@ -228,12 +240,17 @@ export class Machine {
    */
   begin(tid: number, op: Op, chosen: Chosen = {}): OpUnderWay {
     const underWay = this.#begin(tid, op, chosen);
-    if (!this.tableReclaim.isActive) return underWay;
+    if (!this.tableReclaim.isActive && this.kernel.reclaim === null) return underWay;
     return {
       step: () => {
+        const process = this.#tasks.get(tid);
+        const mm = process?.mm ?? null;
+        if (process !== undefined) this.outOfMemory.begins(process);
         const came = underWay.step();
-        if (!isWait(came)) this.tableReclaim.after(this.#tasks.get(tid)?.mm ?? null, this.addressSpaces);
-        return came;
+        if (isWait(came)) return came;
+        if (this.tableReclaim.isActive) this.tableReclaim.after(mm, this.addressSpaces);
+        if (process === undefined || this.kernel.reclaim === null) return came;
+        return this.outOfMemory.ends(process, mm, came);
       },
     };
   }

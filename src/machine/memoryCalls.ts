@@ -32,6 +32,7 @@ import { fileKindOf } from './fileKind.ts';
 import { ioSetup } from './ioRing.ts';
 import { failure, type Machine, type Outcome, outcomeOf } from './machine.ts';
 import type { Chosen, Op } from './op.ts';
+import type { PressureOp } from './pressure.ts';
 import type { Process } from './process.ts';
 import { settingCall } from './settings.ts';
 
@@ -66,6 +67,7 @@ export type MemoryOp = Exclude<
       | 'uffd_read'
       | 'pagemap_scan'
       | 'shmget'
+      | PressureOp['call']
       | 'touch'
       | 'nop';
   }

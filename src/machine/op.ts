@@ -123,6 +123,15 @@ export type Op =
   | { readonly call: 'fill_maps'; readonly room: number }
   /** vm.overcommit_memory of the machine is set. */
   | { readonly call: 'overcommit'; readonly mode: number }
+  /**
+   * memory.max of the memory cgroup of the process, which is its own and that of all that it forks, and they fork; infinity: no limit. And a write to its
+   * memory.reclaim: so many bytes are to be got back.
+   */
+  | { readonly call: 'set_memory_limit'; readonly bytes: number }
+  | { readonly call: 'reclaim'; readonly bytes: number }
+  /** No system calls: the machine has so much memory (infinity: as much as it takes); it gets a swap device of so many bytes more. */
+  | { readonly call: 'set_memory_size'; readonly bytes: number }
+  | { readonly call: 'swapon'; readonly bytes: number }
   | { readonly call: 'set_uid'; readonly uid: number }
   /** A child with a copy of the address space (fork), or one that shares it (CLONE_VM); `flags` are those of clone. */
   | { readonly call: 'clone'; readonly flags: number; readonly child: number }

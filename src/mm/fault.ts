@@ -18,12 +18,13 @@
  * Cost         one tree look-up (the last vma is tried first) and one table walk
  * Linux        mm/memory.c: handle_mm_fault, do_anonymous_page; arch/x86/mm/fault.c; spec/vma.md 13.3, 14.4
  */
-import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR } from '../abi/mman.ts';
+import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL } from '../abi/mman.ts';
 import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE, pageFloor } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { fileFault } from './fileFault.ts';
 import { FRAME_DIRTY, HUGE_PAGES } from './frames.ts';
 import { accessHuge, canFaultHuge, faultHuge, splitPmd } from './hugeMemory.ts';
+import { chargeFault } from './memoryLimit.ts';
 import { waitForMigration } from './migration.ts';
 import type { Mm } from './mm.ts';
 import { isProtected } from './protectPages.ts';
@@ -68,7 +69,8 @@ export type FaultResult =
   | { readonly kind: 'fault'; readonly what: FaultName }
   | {
       readonly kind: 'signal';
-      readonly signal: 'SIGSEGV' | 'SIGBUS';
+      /** SIGKILL: there is no memory left for its page, and its process was chosen to end. */
+      readonly signal: 'SIGSEGV' | 'SIGBUS' | 'SIGKILL';
       readonly code: number;
       readonly codeName: string;
       /** A page that user space declared lost. */
@@ -81,6 +83,7 @@ const HIT: FaultResult = { kind: 'hit' };
 const MAPERR: FaultResult = { kind: 'signal', signal: 'SIGSEGV', code: SEGV_MAPERR, codeName: 'SEGV_MAPERR' };
 const ACCERR: FaultResult = { kind: 'signal', signal: 'SIGSEGV', code: SEGV_ACCERR, codeName: 'SEGV_ACCERR' };
 const BUS = { kind: 'signal', signal: 'SIGBUS', code: BUS_ADRERR, codeName: 'BUS_ADRERR' } as const;
+const KILLED: FaultResult = { kind: 'signal', signal: 'SIGKILL', code: SI_KERNEL, codeName: 'SI_KERNEL' };
 const POISON: FaultResult = { ...BUS, isPoison: true };
 const served = Object.fromEntries(
   Object.keys(FAULTED).map((what) => [what, { kind: 'fault', what } as FaultResult]),
@@ -174,14 +177,17 @@ function faultOnce(mm: Mm, vma: Vma, request: AccessRequest): FaultResult {
   const page = pageFloor(request.addr);
   const write = request.access === 'write';
   const { pages } = mm;
+  const charged = mm.kernel.reclaim === null ? 'charged' : chargeFault(mm, vma, request);
+  if (charged === 'killed') return KILLED;
   const pmd = pages.pmd(page);
   if (isMarkerPmd(pmd)) {
     const came = markedHuge(mm, vma, page, request);
     if (came !== null) return came;
   } else if (pmd & HUGE) {
-    const came = huge(mm, vma, page, request);
+    const came = charged === 'small' ? brokenHuge(mm, vma, page) : huge(mm, vma, page, request);
     if (came !== null) return came;
-  } else if (pmd === NONE && canFaultHuge(mm, vma, page)) return newHuge(mm, vma, page, request);
+  } else if (pmd === NONE && charged !== 'small' && canFaultHuge(mm, vma, page))
+    return newHuge(mm, vma, page, request);
   const low = pages.low(page);
   switch (low & KIND_MASK) {
     case PRESENT:
@@ -212,6 +218,13 @@ function markedHuge(mm: Mm, vma: Vma, page: Addr, request: AccessRequest): Fault
     return count(mm, faultHuge(mm, vma, page, request, vma.flags & VM_UFFD_WP ? UFFD_WP : 0), request);
   }
   splitPmd(mm, vma, base, 'fault');
+  mm.kernel.work.charge(PATH['pmd-split'], 0, 1);
+  return null;
+}
+
+/** A store to the huge zero page, and no memory for a huge page: small ones come. */
+function brokenHuge(mm: Mm, vma: Vma, page: Addr): null {
+  splitPmd(mm, vma, floorTo(page, PMD_SIZE));
   mm.kernel.work.charge(PATH['pmd-split'], 0, 1);
   return null;
 }

@@ -41,7 +41,7 @@ const isTableCopied = (vma: Vma, copy: Vma): boolean =>
  */
 export function forkMm(parent: Mm): Mm | SysResult {
   const { kernel } = parent;
-  const child = new Mm(kernel);
+  const child = new Mm(kernel, parent.memory);
   copySettings(parent, child);
   const forked: ForkedContexts = new Map();
   for (const vma of parent.vmas) {
@@ -115,5 +115,6 @@ export function exitMm(mm: Mm): void {
   tlb.finish();
   mm.lockedVm = 0;
   mm.lockedLeak = 0;
+  mm.memory.mms.delete(mm);
   mm.gone = true;
 }

@@ -14,7 +14,7 @@
  *   [frame-exclusive]  a page that an entry holds exclusively is mapped once
  * Cost    30 bytes a frame with fingerprint contents; a growth step copies, at most 25 % are spare above 65,536 frames
  * Linux   struct folio (include/linux/mm_types.h), mm/rmap.c
- * Left out   LRU links (docs/scope.md)
+ * Left out   LRU links: lru.ts has them, for those kernels in which memory can get short
  */
 // Long because: everything that is kept of a frame is private to one class.
 import type { Pgoff } from '../base/units.ts';
@@ -69,6 +69,20 @@ interface LargeFolio {
 }
 
 const FIRST_SIZE = 1024;
+/** Where a page belongs on the LRU lists depends on these. */
+const LRU_FLAGS = FRAME_ACTIVE | FRAME_SWAPBACKED | FRAME_SHMEM;
+
+/** Somebody who keeps lists of frames (lru.ts). */
+export interface FrameWatcher {
+  /** A frame was taken, or 512 of a huge folio. */
+  added(pfn: Pfn, pages: number): void;
+  /** A frame is about to be given back: it still has its flags. */
+  gone(pfn: Pfn): void;
+  /** The flags of a frame say another list now. */
+  changed(pfn: Pfn): void;
+  /** The huge folio at `head` is about to become single frames. */
+  split(head: Pfn): void;
+}
 
 /** All frames of one kernel. */
 export class Frames {
@@ -85,6 +99,8 @@ export class Frames {
   /** How often each folio is pinned, by its first frame. */
   readonly #pins = new Map<Pfn, number>();
   readonly contents: FrameContents;
+  /** Who keeps lists of frames; null: memory never gets short, and nobody does. */
+  watcher: FrameWatcher | null = null;
 
   /** @param contents  how much of each page is kept; by default its first word */
   constructor(contents: FrameContents = new FingerprintContents()) {
@@ -99,6 +115,7 @@ export class Frames {
     if (pfn >= this.#flags.length) this.#grow(pfn + 1);
     this.#reset(pfn, flags, owner, index);
     this.#nrUsed++;
+    if (this.watcher !== null) this.watcher.added(pfn, 1);
     return pfn;
   }
   /** Takes 512 zeroed frames, aligned, as one folio. Returns the first. */
@@ -107,6 +124,7 @@ export class Frames {
     for (let i = 0; i < HUGE_PAGES; i++) this.#reset(head + i, flags | FRAME_LARGE, owner, index + i);
     this.#large.set(head, { entire: 0, nrPtes: 0, deferred: false, sharing: new FolioSharing() });
     this.#nrUsed += HUGE_PAGES;
+    if (this.watcher !== null) this.watcher.added(head, HUGE_PAGES);
     return head;
   }
   #nextLarge(): Pfn {
@@ -136,6 +154,7 @@ export class Frames {
     this.#free.push(pfn);
   }
   #retire(pfn: Pfn): void {
+    if (this.watcher !== null) this.watcher.gone(pfn);
     this.#flags[pfn] = 0;
     this.contents.release(pfn);
     this.#nrUsed--;
@@ -210,6 +229,7 @@ export class Frames {
   /** Breaks the huge folio of `pfn`, which no pmd maps at once, into single frames; those that nothing holds are given back. */
   splitFolio(pfn: Pfn): void {
     const head = headOf(pfn);
+    if (this.watcher !== null) this.watcher.split(head);
     this.#large.delete(head);
     const used = this.#flags[head]! & (FRAME_REFERENCED | FRAME_ACTIVE);
     for (let i = 0; i < HUGE_PAGES; i++)
@@ -235,9 +255,13 @@ export class Frames {
   }
   /** Huge folios that wait to be broken up. */
   get nrDeferred(): number {
-    let waiting = 0;
-    for (const { deferred } of this.#large.values()) if (deferred) waiting++;
-    return waiting;
+    return this.deferredFolios().length;
+  }
+  /** Returns the first pages of the huge folios that wait to be broken up, in the order in which the folios came. */
+  deferredFolios(): Pfn[] {
+    const heads: Pfn[] = [];
+    for (const [head, { deferred }] of this.#large) if (deferred) heads.push(head);
+    return heads;
   }
 
   /** Returns how many ptes and huge pmds map `pfn`. Linux: folio_precise_page_mapcount(). */
@@ -323,18 +347,19 @@ export class Frames {
   /** Sets and clears FRAME_ bits of one frame. */
   setFlags(pfn: Pfn, set: number, clear = 0): void {
     this.#flags[pfn] = (this.#flags[pfn]! & ~clear) | set;
+    if (this.watcher !== null && (set | clear) & LRU_FLAGS) this.watcher.changed(pfn);
   }
   /** The folio of `pfn` was used by itself, not through an entry. Linux: folio_mark_accessed(). */
   markAccessed(pfn: Pfn): void {
     const first = this.#flags[pfn]! & FRAME_LARGE ? headOf(pfn) : pfn;
     const flags = this.#flags[first] as number;
     if ((flags & FRAME_REFERENCED) === 0) this.#flags[first] = flags | FRAME_REFERENCED;
-    else if ((flags & FRAME_ACTIVE) === 0) this.#flags[first] = (flags & ~FRAME_REFERENCED) | FRAME_ACTIVE;
+    else if ((flags & FRAME_ACTIVE) === 0) this.setFlags(first, FRAME_ACTIVE, FRAME_REFERENCED);
   }
   /** Forgets that the folio of `pfn` was used. Linux: folio_clear_referenced(), folio_deactivate(). */
   clearAccessed(pfn: Pfn): void {
     const first = this.#flags[pfn]! & FRAME_LARGE ? headOf(pfn) : pfn;
-    this.#flags[first]! &= ~(FRAME_REFERENCED | FRAME_ACTIVE);
+    this.setFlags(first, 0, FRAME_REFERENCED | FRAME_ACTIVE);
   }
   /** Forgets that the folio of `pfn` was used since it was last asked. Linux: folio_clear_referenced() */
   clearReferenced(pfn: Pfn): void {

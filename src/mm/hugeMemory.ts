@@ -39,6 +39,9 @@ import { isSharedWritable } from './vmaAccess.ts';
 import { VM_HUGEPAGE, VM_LOCKED, VM_UFFD_WP } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
 
+/** Anything of a kernel: an address space, whichever it is. */
+type OfKernel = Pick<Mm, 'kernel'>;
+
 /** Bits of an entry that all pages of a huge mapping have alike. */
 const COMMON = WRITE | DIRTY | YOUNG | EXCLUSIVE | UFFD_WP | SOFT_DIRTY;
 
@@ -87,7 +90,7 @@ export function faultHuge(mm: Mm, vma: Vma, page: Addr, request: AccessRequest, 
 }
 
 /** Tells whether a load may be served by the huge zero page. Linux: transparent_hugepage_use_zero_page() */
-const mayMapHugeZero = (mm: Mm): boolean => mm.kernel.features.hugeZeroPage === 'on';
+export const mayMapHugeZero = (mm: Mm): boolean => mm.kernel.features.hugeZeroPage === 'on';
 
 /** Maps the huge folio `head` at `base`, whose pmd is none, with a table put aside. */
 export function mapHugeAnon(mm: Mm, base: Addr, head: Pfn, bits: number): void {
@@ -202,14 +205,14 @@ export function splitPmdAt(mm: Mm, vma: Vma, addr: Addr): void {
  * Breaks the huge folio of `pfn` up, after each huge mapping of it. Pages that nothing maps are given back; where a page of zeros was mapped, there
  * is the zero page now. Linux: split_folio().
  */
-export function splitFolio(mm: Mm, pfn: Pfn): void {
+export function splitFolio(mm: OfKernel, pfn: Pfn): void {
   const zeros = mappedZeros(mm, headOf(pfn));
   dissolveFolio(mm, pfn);
   for (const zero of zeros) replaceByZeroPage(mm, zero);
 }
 
 /** Makes the huge folio of `pfn` single pages. Anonymous ones are mapped as they were; those of a file leave all tables, and faults bring them back. */
-export function dissolveFolio(mm: Mm, pfn: Pfn): void {
+export function dissolveFolio(mm: OfKernel, pfn: Pfn): void {
   const { kernel } = mm;
   const { frames, work } = kernel;
   const head = headOf(pfn);
@@ -243,7 +246,7 @@ function isFolioDirty(mm: Mm, head: Pfn): boolean {
 }
 
 /** Takes a page of a file out of all tables. Linux: try_to_unmap() in unmap_folio() */
-function unmapEverywhere(mm: Mm, pfn: Pfn): void {
+function unmapEverywhere(mm: OfKernel, pfn: Pfn): void {
   const { frames } = mm.kernel;
   if (frames.mapcount(pfn) === 0) return;
   const places: { readonly mm: Mm; readonly vma: Vma; readonly addr: Addr }[] = [];
@@ -257,7 +260,7 @@ function unmapEverywhere(mm: Mm, pfn: Pfn): void {
 }
 
 /** Returns the pages of the huge folio at `head` that are mapped and all zeros. */
-function mappedZeros(mm: Mm, head: Pfn): Pfn[] {
+function mappedZeros(mm: OfKernel, head: Pfn): Pfn[] {
   if (!mm.kernel.frames.isAnon(head)) return [];
   const { frames } = mm.kernel;
   const pfns = Array.from({ length: HUGE_PAGES }, (_, i) => head + i);
@@ -265,7 +268,7 @@ function mappedZeros(mm: Mm, head: Pfn): Pfn[] {
 }
 
 /** Maps the zero page wherever `pfn` is mapped, unless it has to stay in memory. Linux: try_to_map_unused_to_zeropage() */
-function replaceByZeroPage(mm: Mm, pfn: Pfn): void {
+function replaceByZeroPage(mm: OfKernel, pfn: Pfn): void {
   const places: { readonly mm: Mm; readonly addr: Addr }[] = [];
   walkRmap(mm.kernel, pfn, (other, vma, addr) => {
     if ((vma.flags & VM_LOCKED) === 0) places.push({ mm: other, addr });

@@ -5,12 +5,14 @@
  *             `committedLeak` (what growth of a stack without VM_ACCOUNT leaves behind)
  * Linux       sysctl vm.*, mm/util.c (overcommit)
  */
+// Long because: everything that address spaces share stands here, the page cache too.
 import type { Arena } from '../base/arena.ts';
 import type { AnonVma } from './anonVma.ts';
 import type { EventSink } from './events.ts';
 import { type Features, LINUX_6_18 } from './features.ts';
 import type { FrameContents } from './frameContents.ts';
 import { FRAME_CACHED, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, Frames, type Pfn } from './frames.ts';
+import { MemoryGroup, type OutOfMemory } from './memoryGroup.ts';
 import { RFC_SCAN, type ScanTunables } from './ptScanTunables.ts';
 import { softDirtyBit } from './storeBits.ts';
 import { type Slot, Swap } from './swap.ts';
@@ -18,6 +20,7 @@ import { TablePages } from './tablePages.ts';
 import { CountingTlb, type Tlb } from './tlb.ts';
 import type { UffdWait } from './uffdContext.ts';
 import { type FileObject, isSharedMemory, type MappedFile } from './vma.ts';
+import type { Reclaim } from './vmscan.ts';
 import { VrangeLru } from './vrangeTree.ts';
 import { FACT, Work } from './work.ts';
 
@@ -34,6 +37,8 @@ export interface KernelConfig {
   readonly overcommitRatio: number;
   readonly totalRamPages: number;
   readonly totalSwapPages: number;
+  /** vm.swappiness: how readily pages with a place in swap go, beside pages of files. */
+  readonly swappiness: number;
   /** stack_guard_gap in bytes. */
   readonly stackGuardGap: number;
   /** Shared anonymous mappings are aligned for huge pages. */
@@ -51,6 +56,7 @@ export const DEFAULT_CONFIG: KernelConfig = {
   overcommitRatio: 50,
   totalRamPages: 6_160_000,
   totalSwapPages: 0,
+  swappiness: 60,
   stackGuardGap: 256 * 4096,
   shmemHuge: false,
   ptScan: RFC_SCAN,
@@ -98,6 +104,14 @@ export class Kernel {
   readonly tables: TablePages;
   readonly frames: Frames;
   readonly swap: Swap;
+  /** Pages that belong to no group of processes: of files that nobody had mapped yet. Linux: the root memory cgroup. */
+  readonly rootGroup = new MemoryGroup();
+  /** Who gets memory back when it is short; null: nobody has set a limit (memoryLimit.ts). */
+  reclaim: Reclaim | null = null;
+  /** Pages of memory the machine has; infinity: as many as it takes. */
+  memoryPages = Number.POSITIVE_INFINITY;
+  /** Whom to kill when no memory can be got back; null: whoever asked. */
+  onOutOfMemory: OutOfMemory | null = null;
   /** The volatile ranges of all address spaces in the order of purging. */
   readonly vrangeLru = new VrangeLru();
   /** The anon_vmas that a vma is attached to, by id: pages point to them. */
@@ -155,6 +169,12 @@ export class Kernel {
   /** Sets vm.overcommit_memory: what was promised before stays. */
   setOvercommit(overcommit: 0 | 1 | 2): void {
     this.#config = { ...this.#config, overcommit };
+  }
+
+  /** The machine gets a swap device with `pages` more pages. */
+  addSwap(pages: number): void {
+    this.swap.totalPages += pages;
+    this.#config = { ...this.#config, totalSwapPages: this.#config.totalSwapPages + pages };
   }
 
   /** Returns an id no vma had before. */
@@ -223,7 +243,7 @@ export class Kernel {
     if (slot === null) return undefined;
     const { frames, swap, work } = this;
     const cached = swap.cached(slot);
-    const pfn = cached === 0 ? frames.allocate(0, object.id, pgoff) : cached;
+    const pfn = cached === 0 ? frames.allocate(SWAPPED_SHMEM, object.id, pgoff) : cached;
     frames.setFlags(pfn, SWAPPED_SHMEM);
     frames.setOwner(pfn, object.id, pgoff);
     if (cached === 0) {

@@ -13,6 +13,7 @@ import { GapTree } from '../base/gapTree.ts';
 import { type Addr, nrPagesIn, PAGE_SIZE } from '../base/units.ts';
 import type { Cause } from './events.ts';
 import type { Kernel } from './kernel.ts';
+import { MemoryGroup } from './memoryGroup.ts';
 import { PageTable } from './pageTable.ts';
 import { isCounted, type PtReclaimMode, type ScanState } from './ptReclaim.ts';
 import type { Announcement } from './uffdEvents.ts';
@@ -108,12 +109,16 @@ export class Mm {
   vranges: VrangeTree | null = null;
   /** Changes that userfaultfd contexts are to be told of once the call that made them is over, in order (uffdEvents.ts). */
   readonly announcements: Announcement[] = [];
+  /** With whom its memory is counted. */
+  readonly memory: MemoryGroup;
   /** The process has CAP_IPC_LOCK, CAP_SYS_ADMIN and so on. */
   privileged = true;
 
-  /** Makes an empty address space of `kernel`. */
-  constructor(kernel: Kernel) {
+  /** Makes an empty address space of `kernel`. @param memory  with whom its memory is counted; by default nobody */
+  constructor(kernel: Kernel, memory = new MemoryGroup()) {
     this.kernel = kernel;
+    this.memory = memory;
+    memory.mms.add(this);
     this.id = kernel.nextMmId();
     this.pages = new PageTable(kernel.tables, isCounted(kernel));
   }

@@ -50,10 +50,16 @@ export function writeBack(kernel: Kernel, object: FileObject, first: Pgoff, end:
   for (let pgoff = first; pgoff < end; pgoff++) {
     const pfn = kernel.findCached(object, pgoff);
     if (pfn === null || (frames.flags(pfn) & FRAME_DIRTY) === 0) continue;
-    frames.setFlags(pfn, 0, FRAME_DIRTY);
-    kernel.keepOnDisk(object, pgoff, frames.stamp(pfn));
-    for (const vma of object.vmas) protectClean(vma, pgoff, pfn);
+    cleanPage(kernel, object, pgoff, pfn);
   }
+}
+
+/** Page `pgoff` of `object`, which is dirty, goes to its disk and is clean. */
+export function cleanPage(kernel: Kernel, object: FileObject, pgoff: Pgoff, pfn: Pfn): void {
+  const { frames } = kernel;
+  frames.setFlags(pfn, 0, FRAME_DIRTY);
+  kernel.keepOnDisk(object, pgoff, frames.stamp(pfn));
+  for (const vma of object.vmas) protectClean(vma, pgoff, pfn);
 }
 
 /** Reads what is missing of pages `first` to below `end` of `object` from its disk, where it is known what is missing. Linux: force_page_cache_readahead() */

@@ -32,6 +32,7 @@ import { FACT, type Origin } from './work.ts';
 /** Tells whether every fault in `vma` gives one small anonymous page, so that a blank range can be filled without asking page by page. */
 const mayFillAtOnce = (mm: Mm, vma: Vma, access: FaultAccess): boolean =>
   isAnonymousVma(vma) &&
+  mm.kernel.reclaim === null &&
   (vma.flags & (VM_UFFD_MASK | VM_HUGEPAGE)) === 0 &&
   mm.kernel.features.thp !== 'always' &&
   access !== 'exec';

@@ -31,8 +31,8 @@ export class Swap {
   readonly #slotOf = new Map<Pfn, Slot>();
   readonly #free: Slot[] = [];
   #next = 1;
-  /** Pages that fit. */
-  readonly totalPages: number;
+  /** Pages that fit. Grows where a device is added (swapon). */
+  totalPages: number;
 
   /** @param totalPages  size of the device in pages; 0: there is none */
   constructor(totalPages: number) {
@@ -42,6 +42,10 @@ export class Swap {
   /** More than half of it is in use: what is read back does not stay in the swap cache. Linux: vm_swap_full() */
   get isShort(): boolean {
     return this.#slots.size * 2 > this.totalPages;
+  }
+  /** Tells whether another page can be written out. */
+  get hasRoom(): boolean {
+    return this.#slots.size < this.totalPages;
   }
   /** Number of slots in use. */
   get nrUsed(): number {

@@ -20,6 +20,7 @@ import { exitMm, forkMm } from './fork.ts';
 import { FRAME_ANON, FRAME_CACHED, FRAME_SWAPCACHE } from './frames.ts';
 import { Kernel } from './kernel.ts';
 import { madvise } from './madvise.ts';
+import { reclaimOf } from './memoryLimit.ts';
 import { Mm } from './mm.ts';
 import { mmap } from './mmap.ts';
 import { EXCLUSIVE, MARKER, MARKER_PURGED, PRESENT, SWAP, WRITE, ZERO_PAGE } from './pte.ts';
@@ -196,6 +197,13 @@ const BREAKERS: Readonly<Record<string, (world: World) => void>> = {
   },
   'swap-count': ({ kernel }) => {
     kernel.swap.allocate(5);
+  },
+  'lru-lists': ({ kernel, mm, written }) => {
+    reclaimOf(kernel).lru.isolate(mm.pages.high(written.start));
+  },
+  'memory-charged': ({ kernel, mm }) => {
+    reclaimOf(kernel);
+    mm.memory.charged++;
   },
   'swap-cache': (world) => {
     const { kernel, mm, written } = world;

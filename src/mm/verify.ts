@@ -165,6 +165,8 @@ const KERNEL_INVARIANTS: readonly KernelInvariant[] = [
   { name: 'committed', broken: wrongCommitment },
   { name: 'work-tables', broken: wrongTableCount },
   { name: 'vrange-lru', broken: wrongVrangeLru },
+  { name: 'lru-lists', broken: ({ reclaim }) => reclaim?.lru.verify() ?? null },
+  { name: 'memory-charged', broken: ({ reclaim }) => reclaim?.lru.wrongCharge() ?? null },
 ];
 
 /** The names of the invariants, for docs and tests. */

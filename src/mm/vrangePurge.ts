@@ -17,6 +17,7 @@ import type { PurgeCause } from './events.ts';
 import { FRAME_SWAPCACHE } from './frames.ts';
 import { splitFolio, splitPmd } from './hugeMemory.ts';
 import type { Kernel } from './kernel.ts';
+import type { MemoryGroup } from './memoryGroup.ts';
 import type { Mm } from './mm.ts';
 import { HUGE, KIND_MASK, MARKER, MARKER_PURGED, PRESENT, SWAP } from './pte.ts';
 import { linearIndex, releaseEntry } from './rmap.ts';
@@ -56,11 +57,12 @@ class Batch {
 }
 
 /**
- * Purges volatile pages of all address spaces.
+ * Purges volatile pages of all address spaces, or of those of one group of processes.
  * @param wanted  pages that reclaim would like to have; infinity: all that may go
+ * @param group   null: all address spaces
  * @returns       how many went: more than `wanted` where a range goes as a whole
  */
-export function purgeVolatile(kernel: Kernel, wanted: number): number {
+export function purgeVolatile(kernel: Kernel, wanted: number, group: MemoryGroup | null = null): number {
   let done = 0;
   for (let round = Number.POSITIVE_INFINITY; done < wanted && round > 0; ) {
     round = 0;
@@ -68,7 +70,7 @@ export function purgeVolatile(kernel: Kernel, wanted: number): number {
       const node = kernel.vrangeLru.oldest;
       if (node === null) break;
       const most = node.behavior === 'full' ? Number.POSITIVE_INFINITY : Math.min(CLUSTER, wanted - done);
-      const purged = purgeNode(node, most, 'reclaim');
+      const purged = group === null || node.mm.memory === group ? purgeNode(node, most, 'reclaim') : 0;
       kernel.vrangeLru.rotate(node);
       // Of one that goes as a whole nothing is left to come back for.
       if (node.behavior === 'partial') round += purged;

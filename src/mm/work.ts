@@ -119,6 +119,22 @@ const FACT_NAMES = [
   'purgeSkippedPinned',
   'purgedTouched',
   'purgedCopied',
+  // Reclaim (docs/reclaim.md): pages looked at; of these those that stayed, became active, or inactive; lazily freed ones that were dropped; pages of files
+  // dropped, and written back first; what went because somebody needed memory, and beforehand; pages read ahead from swap, and those used then.
+  'lruScanned',
+  'lruRotated',
+  'lruActivated',
+  'lruDeactivated',
+  'lruDiscarded',
+  'fileEvicted',
+  'fileWrittenBack',
+  'reclaimedDirect',
+  'reclaimedKswapd',
+  'readAheadPages',
+  'readAheadHits',
+  // Times a limit was met, and processes killed because nothing could be got back.
+  'limitsMet',
+  'oomKills',
   // Flushes of the TLB: calls, pages in them, and those that drop everything.
   'tlbFlushes',
   'tlbPagesFlushed',

@@ -170,6 +170,11 @@ describe('operations', () => {
     ['50 setuid(65534) = 0', { op: { call: 'set_uid', uid: 65534 } }],
     ['51 fill(7) = 0', { op: { call: 'fill_maps', room: 7 } }],
     ['52 overcommit(2) = 0', { op: { call: 'overcommit', mode: 2 } }],
+    ['58 memory.max(1048576) = 0', { op: { call: 'set_memory_limit', bytes: 2 ** 20 } }],
+    ['59 memory.max(max) = 0', { op: { call: 'set_memory_limit', bytes: Number.POSITIVE_INFINITY } }],
+    ['60 memory.reclaim(4096) = 0', { op: { call: 'reclaim', bytes: 4096 } }],
+    ['61 memory.size(1048576) = 0', { op: { call: 'set_memory_size', bytes: 2 ** 20 } }],
+    ['62 swapon(1048576) = 0', { op: { call: 'swapon', bytes: 2 ** 20 } }],
     ['53 mlockall(MCL_CURRENT|MCL_FUTURE) = 0 <flt 12>', { op: { call: 'mlockall', flags: 3 } }],
     ['54 msync(0x200000000000, 4096, MS_ASYNC) = 0 <flt 0>', { op: { call: 'msync', flags: 1 } }],
     ['55 mseal(0x200000000000, 4096, 0) = 0 <flt 0>', { op: { call: 'mseal' } }],
@@ -311,7 +316,7 @@ describe('a bad line is told where and what would be right', () => {
     [
       'unknown call',
       ['1 flurb(1) = 0'],
-      '2:3: "flurb" is no operation of an ops file | mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, mlockall, munlockall, mincore, msync, mseal, vrange, prctl, touch_read, touch_write, process_vm_readv, process_vm_writev, process_madvise, memfd_create, open, ftruncate, fallocate, file_write, add_seals, shmget, shmat, shmdt, setrlimit, setuid, fill, overcommit, fork, child_exit, child_touch_read, child_touch_write, userfaultfd, close, uffd_read, ioctl, migrate_start, migrate_end, nop',
+      '2:3: "flurb" is no operation of an ops file | mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, mlockall, munlockall, mincore, msync, mseal, vrange, prctl, touch_read, touch_write, process_vm_readv, process_vm_writev, process_madvise, memfd_create, open, ftruncate, fallocate, file_write, add_seals, shmget, shmat, shmdt, setrlimit, setuid, fill, overcommit, memory.max, memory.reclaim, memory.size, swapon, fork, child_exit, child_touch_read, child_touch_write, userfaultfd, close, uffd_read, ioctl, migrate_start, migrate_end, nop',
     ],
     [
       'constant',

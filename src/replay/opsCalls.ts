@@ -140,6 +140,9 @@ function vrange(a: CallText): Op {
   };
 }
 
+/** A number of bytes, or `max` for no limit. */
+const bytesOrMax = (a: CallText): number => (a.text(0) === 'max' ? Number.POSITIVE_INFINITY : a.number(0));
+
 const migrate = (a: CallText, step: 'start' | 'end'): Op => ({
   call: 'migrate',
   addr: a.number(0),
@@ -292,6 +295,10 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ['setuid', { args: 1, decode: (a) => ({ call: 'set_uid', uid: a.number(0) }) }],
   ['fill', { args: 1, decode: (a) => ({ call: 'fill_maps', room: a.number(0) }) }],
   ['overcommit', { args: 1, decode: (a) => ({ call: 'overcommit', mode: a.number(0) }) }],
+  ['memory.max', { args: 1, decode: (a) => ({ call: 'set_memory_limit', bytes: bytesOrMax(a) }) }],
+  ['memory.reclaim', { args: 1, decode: (a) => ({ call: 'reclaim', bytes: a.number(0) }) }],
+  ['memory.size', { args: 1, decode: (a) => ({ call: 'set_memory_size', bytes: bytesOrMax(a) }) }],
+  ['swapon', { args: 1, decode: (a) => ({ call: 'swapon', bytes: a.number(0) }) }],
   [
     'fork',
     {

@@ -33,6 +33,7 @@ const SEEDS: Readonly<Record<Exclude<FuzzModeName, 'all'>, number>> = {
   files: 40,
   swap: 20,
   uffd: 60,
+  pressure: 10,
 };
 const OPS = 200;
 const RECORDED = 'test/recordings/opfuzz-uffd';

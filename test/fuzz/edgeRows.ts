@@ -406,6 +406,7 @@ const SETTINGS: readonly EdgeRow[] = [
   row('nobody becomes root', 'EPERM', nobody, { call: 'set_uid', uid: 0 }),
   row('more mappings than RLIMIT_AS has room for', 'ENOMEM', limit(mman.RLIMIT_AS, 2 ** 20), full),
   row('a third way to overcommit', 'EINVAL', { call: 'overcommit', mode: 3 }),
+  row('more memory back than there is', 'EAGAIN', { call: 'reclaim', bytes: 2 ** 30 }),
 ];
 
 const adviseOwn = (page: number, advice: number): Op => ({ call: 'madvise', ...at(page, 1), advice });

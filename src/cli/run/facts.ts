@@ -113,6 +113,7 @@ function workFacts({ pageTables, faults, nrFaults, vranges, facts }: WorkCounts)
     [facts.pagesZeroed, ['pages zeroed', grouped(facts.pagesZeroed), '']],
     [facts.pagesCopied, ['pages copied', grouped(facts.pagesCopied), '']],
     ...vrangeFacts(vranges, facts),
+    ...reclaimFacts(facts),
   ];
   return found.flatMap(([n, fact]) => (n === 0 ? [] : [fact]));
 }
@@ -162,6 +163,25 @@ function vrangeFacts(
         ]),
       ],
     ],
+  ];
+}
+
+/** What was done because memory was short. */
+function reclaimFacts(facts: WorkCounts['facts']): (readonly [n: number, fact: Fact])[] {
+  const { lruScanned, lruRotated, lruActivated, lruDeactivated, reclaimedDirect, reclaimedKswapd } = facts;
+  const stayed = { stayed: lruRotated, 'became active': lruActivated, 'became inactive': lruDeactivated };
+  const by = { 'by who needed memory': reclaimedDirect, 'by kswapd': reclaimedKswapd };
+  const reclaimed = reclaimedDirect + reclaimedKswapd;
+  return [
+    [lruScanned, ['pages scanned', grouped(lruScanned), tallyText(withoutZeros(stayed))]],
+    [reclaimed, ['pages reclaimed', grouped(reclaimed), tallyText(withoutZeros(by))]],
+    [facts.lruDiscarded, ['freed lazily, dropped', grouped(facts.lruDiscarded), '']],
+    [facts.pagesSwappedOut, ['swapped out', grouped(facts.pagesSwappedOut), '']],
+    [facts.pagesSwappedIn, ['swapped in', grouped(facts.pagesSwappedIn), '']],
+    [facts.fileEvicted, ['pages of files dropped', grouped(facts.fileEvicted), '']],
+    [facts.fileWrittenBack, ['pages of files written back', grouped(facts.fileWrittenBack), '']],
+    [facts.limitsMet, ['limits met', grouped(facts.limitsMet), '']],
+    [facts.oomKills, ['killed for want of memory', grouped(facts.oomKills), '']],
   ];
 }
 

@@ -89,6 +89,11 @@ const PLANS = {
   io_setup: 'write',
   migrate: 'none',
   overcommit: 'none',
+  // What is got back is found by way of the reverse mapping, too.
+  set_memory_limit: 'none',
+  reclaim: 'none',
+  set_memory_size: 'none',
+  swapon: 'none',
   write_file: 'none',
   fill_maps: 'none',
   nop: 'none',

@@ -10,8 +10,8 @@ import type { Scheduler } from '../sched/scheduler.ts';
 import { WaitQueue } from '../sched/waitQueue.ts';
 import type { Thread } from './thread.ts';
 
-/** The signals that an access can end in. */
-export type FaultSignal = 'SIGSEGV' | 'SIGBUS';
+/** The signals that an access can end in; nobody can handle the last one: there was no memory left. */
+export type FaultSignal = 'SIGSEGV' | 'SIGBUS' | 'SIGKILL';
 
 /** What a handler is told: siginfo_t. */
 export interface SignalInfo {
