@@ -232,7 +232,7 @@ export function dissolveFolio(mm: OfKernel, pfn: Pfn): void {
  * Tells whether a page of the huge folio at `head` was written: the folio has one mark for all, which its pages inherit when it is broken up.
  * Linux: folio_mark_dirty() in try_to_migrate_one(), __split_folio_to_order()
  */
-function isFolioDirty(mm: Mm, head: Pfn): boolean {
+function isFolioDirty(mm: OfKernel, head: Pfn): boolean {
   const { frames } = mm.kernel;
   let isDirty = false;
   for (let i = 0; i < HUGE_PAGES && !isDirty; i++) {
