@@ -10,6 +10,7 @@ import { CLONE_FILES, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from '../abi/mman
 import { VRANGE_BEHAVIOR, VRANGE_MODE } from '../abi/vrange.ts';
 import { PAGE_SIZE } from '../base/units.ts';
 import type { Access, Op } from '../machine/op.ts';
+import { MEMORY_CALLS } from './opsMemoryCalls.ts';
 import { CHILD, SELF } from './opsSnapshot.ts';
 import { UFFD_CALLS } from './opsUffdCalls.ts';
 import type { Scanner } from './scanner.ts';
@@ -139,9 +140,6 @@ function vrange(a: CallText): Op {
     behavior: named(VRANGE_BEHAVIOR, behavior),
   };
 }
-
-/** A number of bytes, or `max` for no limit. */
-const bytesOrMax = (a: CallText): number => (a.text(0) === 'max' ? Number.POSITIVE_INFINITY : a.number(0));
 
 const migrate = (a: CallText, step: 'start' | 'end'): Op => ({
   call: 'migrate',
@@ -295,10 +293,7 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ['setuid', { args: 1, decode: (a) => ({ call: 'set_uid', uid: a.number(0) }) }],
   ['fill', { args: 1, decode: (a) => ({ call: 'fill_maps', room: a.number(0) }) }],
   ['overcommit', { args: 1, decode: (a) => ({ call: 'overcommit', mode: a.number(0) }) }],
-  ['memory.max', { args: 1, decode: (a) => ({ call: 'set_memory_limit', bytes: bytesOrMax(a) }) }],
-  ['memory.reclaim', { args: 1, decode: (a) => ({ call: 'reclaim', bytes: a.number(0) }) }],
-  ['memory.size', { args: 1, decode: (a) => ({ call: 'set_memory_size', bytes: bytesOrMax(a) }) }],
-  ['swapon', { args: 1, decode: (a) => ({ call: 'swapon', bytes: a.number(0) }) }],
+  ...MEMORY_CALLS,
   [
     'fork',
     {
