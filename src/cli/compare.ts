@@ -3,7 +3,7 @@
  *
  * An input that cannot be read or asks for what is not modelled does not keep the others from being compared.
  */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { CostTable } from '../machine/index.ts';
 import type { FeatureSetting } from '../mm/index.ts';
 import { LINUX_6_18, PROFILES } from '../mm/index.ts';
@@ -16,22 +16,23 @@ import {
   comparisonText,
 } from '../whatif/compareText.ts';
 import { type Configuration, configurations, parseVary, type Vary } from '../whatif/configurations.ts';
-import { REWRITES } from '../whatif/rewrites.ts';
 import { type RunResult, runInput } from '../whatif/run.ts';
 import { loadCosts } from './calibration.ts';
 import { DONE, failureOf, failureText, finish } from './exitStatus.ts';
 import { refuseWithoutCalls } from './explain/view.ts';
 import { expandInputs } from './input/inputTree.ts';
-import { openInput, reading } from './inputs.ts';
+import { isWorkloadName, openInput, reading } from './inputs.ts';
 import {
   calibrationOption,
   cpusOption,
   EXIT_TEXT,
   INPUT_TEXT,
   jsonOption,
+  probeOption,
   profileOption,
   quietOption,
   readSetting,
+  rewriteOption,
   seedOption,
   verifyOption,
 } from './options.ts';
@@ -44,6 +45,7 @@ interface Flags {
   readonly set: readonly FeatureSetting[];
   readonly vary: readonly Vary[];
   readonly as: readonly string[];
+  readonly probe: readonly string[];
   readonly seed: number;
   readonly verify: VerifyWhen;
   readonly calibration?: string;
@@ -54,7 +56,7 @@ interface Flags {
 }
 
 const DESCRIPTION = `Run each input once per configuration and print what changed: the baseline, each --set and --as alone, all of them together.
-Without --set, --as and --vary: the two switches of seed 004.
+Without --set, --as, --probe and --vary: the two switches of seed 004.
 A directory that is no recording stands for the recordings and ops files in it.`;
 
 const LEGEND = `
@@ -67,6 +69,10 @@ const LEGEND = `
   pages                 4 KiB pages allocated, zeroed, copied; seed 004: asked whether shared, given an index, rehomed
   locks, waits          what seed 004 takes besides, to change where pages belong
   TLB                   flushes; of everything: of all of an address space
+  memory                of all processes: resident at the end, and what of it the kernel may take without asking
+  rewritten             calls that --as changed
+  least, most           a recording tells accesses by their faults: those alone, and all that may have been besides;
+                        ≥ and ≤ are bounds, ~ is what came of just these accesses and may be more or less
   answered differently  calls whose result is not the baseline's
   modelled time         what was done at the prices of the calibration (docs/costs.md): dearest paths, the others summed
   extra time            modelled time more than the baseline's, of the user and system time of the recording`;
@@ -79,7 +85,6 @@ const SEED_004: readonly FeatureSetting[] = [
 
 /** Adds `faultline compare` to the command line. */
 export function registerCompareCommand(program: Command): void {
-  const rules = REWRITES.map(({ rule, text }) => `${rule} (${text})`).join(', ');
   program
     .command('compare')
     .summary('inputs with and without switches, side by side: what changes, by how much, why')
@@ -93,7 +98,8 @@ export function registerCompareCommand(program: Command): void {
       [],
     )
     .addOption(profileOption('--baseline <name>', 'The row of `faultline features` to start from'))
-    .option('--as <rule>', `Change calls on their way: ${rules}.`, readRule, [])
+    .addOption(rewriteOption())
+    .addOption(probeOption())
     .addOption(seedOption())
     .addOption(cpusOption())
     .addOption(verifyOption())
@@ -110,19 +116,19 @@ function readVary(text: string, before: readonly Vary[]): Vary[] {
   return [...before, parseVary(text)];
 }
 
-function readRule(text: string, before: readonly string[]): string[] {
-  if (!REWRITES.some(({ rule }) => rule === text))
-    throw new InvalidArgumentError(`There is ${REWRITES.map(({ rule }) => rule).join(', ')}.`);
-  return [...before, text];
-}
+/** Nothing is asked for. */
+const isBareOf = ({ set, as, vary, probe }: Flags): boolean =>
+  set.length + as.length + vary.length + probe.length === 0;
 
 function compare(texts: readonly string[], flags: Flags): void {
-  const isBare = flags.set.length + flags.as.length + flags.vary.length === 0;
+  const isBare = isBareOf(flags);
   const asked = configurations({
     base: PROFILES[flags.baseline] ?? LINUX_6_18,
     settings: isBare ? SEED_004 : flags.set,
     rewrites: flags.as,
+    probes: flags.probe,
     vary: flags.vary,
+    isComplete: texts.every(isWorkloadName),
   });
   const costs = loadCosts(flags.calibration);
   const expanded = expandInputs(texts);
@@ -170,12 +176,14 @@ function compareOne(
 
 /** Runs a workload of several threads in each configuration; with and without locks of single vmas when nothing is asked for. */
 function compareThreads(input: ThreadedInput, costs: CostTable, flags: Flags): null {
-  const isBare = flags.set.length + flags.as.length + flags.vary.length === 0;
+  const isBare = isBareOf(flags);
   const asked = configurations({
     base: PROFILES[flags.baseline] ?? LINUX_6_18,
     settings: isBare ? [{ name: 'perVmaLocks', value: 'off' }] : flags.set,
     rewrites: flags.as,
+    probes: flags.probe,
     vary: flags.vary,
+    isComplete: true,
   });
   const options = { ...flags, costs };
   const runs = asked.map((configuration) => runColumn(input, configuration, options));

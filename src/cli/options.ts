@@ -2,6 +2,7 @@
  * Options that several commands have, with the same name and meaning everywhere.
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { UsageError } from '../base/assert.ts';
 import { CALIBRATION_SCHEMA } from '../machine/index.ts';
 import {
   type FeatureSetting,
@@ -11,6 +12,8 @@ import {
   withSettings,
 } from '../mm/index.ts';
 import type { VerifyWhen } from '../replay/play/player.ts';
+import { PROBE_FORMS, parseProbe } from '../whatif/probes.ts';
+import { REWRITES } from '../whatif/rewrites.ts';
 import { BUNDLED_NAME } from './calibration.ts';
 import { DEFAULT_SEED } from './inputs.ts';
 
@@ -91,6 +94,40 @@ export const calibrationOption = (): Option =>
 /** Makes `--json`. */
 export const jsonOption = (text = 'Print the same numbers under the same names as JSON.'): Option =>
   new Option('--json', text);
+
+/** Makes `--as`. */
+export const rewriteOption = (): Option =>
+  new Option(
+    '--as <rule>',
+    `Change calls on their way, as if the program had made others: ${REWRITES.map(({ rule, text }) => `${rule} (${text})`).join(', ')}.`,
+  )
+    .argParser(readRule)
+    .default([]);
+
+function readRule(text: string, before: readonly string[]): string[] {
+  if (!REWRITES.some(({ rule }) => rule === text))
+    throw new InvalidArgumentError(`There is ${REWRITES.map(({ rule }) => rule).join(', ')}.`);
+  return [...before, text];
+}
+
+/** Makes `--probe`. */
+export const probeOption = (): Option =>
+  new Option(
+    '--probe <probe>',
+    `Watch the program: ${PROBE_FORMS.map(({ form, text }) => `${form} (${text})`).join('; ')}.`,
+  )
+    .argParser(readProbe)
+    .default([]);
+
+function readProbe(text: string, before: readonly string[]): string[] {
+  try {
+    parseProbe(text);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new InvalidArgumentError(`There is ${PROBE_FORMS.map(({ form }) => form).join('; ')}.`);
+  }
+  return [...before, text];
+}
 
 /** Makes `--quiet`. */
 export const quietOption = (): Option => new Option('--quiet', 'Show no progress and no remarks.');

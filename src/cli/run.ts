@@ -3,9 +3,11 @@
  */
 import { type Command, Option } from 'commander';
 import { UsageError } from '../base/assert.ts';
-import type { MmEvent } from '../mm/index.ts';
+import { type MmEvent, withSettings } from '../mm/index.ts';
 import type { VerifyWhen } from '../replay/play/player.ts';
 import { eventText } from '../report/index.ts';
+import { parseProbe } from '../whatif/probes.ts';
+import { findRewrite } from '../whatif/rewrites.ts';
 import { loadCosts } from './calibration.ts';
 import { failureJson, failureOf } from './exitStatus.ts';
 import { type CliInput, openInput, reading } from './inputs.ts';
@@ -18,7 +20,9 @@ import {
   featuresOf,
   INPUT_TEXT,
   jsonOption,
+  probeOption,
   quietOption,
+  rewriteOption,
   seedOption,
   verifyOption,
   wholeNumber,
@@ -40,6 +44,8 @@ interface Flags extends FeatureFlags {
   readonly quiet?: true;
   readonly calibration?: string;
   readonly cpus?: number;
+  readonly as: readonly string[];
+  readonly probe: readonly string[];
 }
 
 const DESCRIPTION = `Play one input in one configuration and print the facts: operations, vmas, merges and why not, refusals.
@@ -64,6 +70,8 @@ export function registerRunCommand(program: Command): void {
       'The process whose view is printed. Defaults to the one that was recorded.',
       wholeNumber,
     )
+    .addOption(rewriteOption())
+    .addOption(probeOption())
     .option('--step', 'Print each operation; on a terminal stop after each.')
     .addOption(verifyOption())
     .addOption(calibrationOption())
@@ -101,6 +109,11 @@ function runThreads(input: ThreadedInput, flags: Flags): void {
       `${input.name} has several threads: its steps and views are not printed`,
       'neither --step nor --print',
     );
+  if (flags.as.length + flags.probe.length > 0)
+    throw new UsageError(
+      `${input.name} has several threads and runs by itself: nobody changes or watches its calls`,
+      'neither --as nor --probe',
+    );
   const options = { ...flags, costs: loadCosts(flags.calibration) };
   const set = flags.set.map(({ name, value }) => `${name}=${value}`);
   const label = [flags.profile, ...set].join(' ');
@@ -110,7 +123,10 @@ function runThreads(input: ThreadedInput, flags: Flags): void {
 
 function runOpened(input: CliInput, text: string, flags: Flags): void {
   const quiet = flags.quiet === true;
-  const options = { features: featuresOf(flags), verify: flags.verify };
+  const acts = [...flags.as.map(findRewrite), ...flags.probe.map(parseProbe)];
+  const needed = acts.flatMap(({ needs }) => needs);
+  const features = withSettings(featuresOf(flags), needed);
+  const options = { features, verify: flags.verify, acts };
   const costs = loadCosts(flags.calibration);
   const title = { costs, input: text, profile: flags.profile, set: flags.set, seed: flags.seed };
   if (flags.step) {

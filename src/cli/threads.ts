@@ -54,6 +54,8 @@ export function runColumn(
 ): TimedRun {
   if (configuration.rewrites.length > 0)
     throw new UsageError(`${name} runs by itself, so no call is changed on its way`, 'inputs without --as');
+  if ((configuration.probes ?? []).length > 0)
+    throw new UsageError(`${name} runs by itself, so nobody watches it`, 'inputs without --probe');
   const { features, params, label } = configuration;
   const { costs, seed, cpus } = options;
   const settled = settleParams(spec.workload, { ...spec.params, ...params });

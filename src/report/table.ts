@@ -5,10 +5,11 @@
  * thousands with commas, whatever the locale. Width is counted in characters; our texts have no wide ones.
  */
 
-/** A number and what it changed by; `change` null prints nothing. */
+/** A number and what it changed by; `change` null prints nothing. `bound` stands before a number that is not known better: a bound, or one of many possible values. */
 export interface Changed {
   readonly value: number;
   readonly change: number | null;
+  readonly bound?: '≥' | '≤' | '~';
 }
 
 /** What stands in a cell. */
@@ -46,7 +47,7 @@ interface Widths {
   change: number;
 }
 
-const numberText = (cell: Changed): string => grouped(cell.value);
+const numberText = (cell: Changed): string => `${cell.bound ?? ''}${grouped(cell.value)}`;
 const changeText = (cell: Changed): string => (cell.change === null ? '' : signed(cell.change));
 
 function widthsOf(table: Table): Widths[] {

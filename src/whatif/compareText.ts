@@ -3,7 +3,16 @@
  */
 import type { CostTable } from '../machine/index.ts';
 import { markdownTable, textTable } from '../report/index.ts';
-import { comparisonTable, metricsOf, type Remark, remarksOf, sentenceOf } from './comparison.ts';
+import { actJson, actLines, actsText, seriesTable } from './actsText.ts';
+import {
+  comparisonTable,
+  metricsOf,
+  openness,
+  type Remark,
+  remarksOf,
+  sentenceOf,
+  shortName,
+} from './comparison.ts';
 import type { Configuration } from './configurations.ts';
 import type { Divergence, LaneResult, RunResult } from './run.ts';
 import { isUnchanged, whyUnchanged } from './unchanged.ts';
@@ -58,6 +67,7 @@ export function comparisonText(
   const parts = [
     [emphasis.strong(header), ...table].join('\n'),
     differencesText(results, headings.size > 1),
+    actsText(results, context.costs),
     sentences.join('\n'),
     emphasis.faint(footer(context, configurationsOf(results))),
   ];
@@ -116,10 +126,26 @@ export function comparisonMarkdown(results: readonly RunResult[], context: Compa
   return [
     markdownTable(comparisonTable(results, context.costs)),
     remarks.join('\n'),
+    ...actsMarkdown(results, context.costs),
     `_${footer(context, configurationsOf(results))}_`,
   ]
     .filter((part) => part !== '')
     .join('\n\n');
+}
+
+function actsMarkdown(results: readonly RunResult[], costs: CostTable): string[] {
+  return results.flatMap(({ input, lanes }) =>
+    lanes.flatMap(({ configuration, acts }) =>
+      acts.flatMap((act) => [
+        `${shortName(input)}, ${configuration.label}, ${act.name}:\n\n${actLines(act, costs)
+          .map((line) => `- ${line}`)
+          .join('\n')}`,
+        ...(act.series === undefined || act.series.rows.length === 0
+          ? []
+          : [markdownTable(seriesTable(act.series))]),
+      ]),
+    ),
+  );
 }
 
 /** Returns the comparison as plain data for JSON. */
@@ -157,16 +183,33 @@ function laneJson(
     features: configuration.features,
     params: configuration.params,
     numbers: numbersOf(lane, of),
-    changesNothing: lane !== baseline && isUnchanged(lane) ? whyUnchanged(lane, baseline) : null,
+    ...boundJson(lane, of),
+    changesNothing: lane !== baseline && isUnchanged(lane, baseline) ? whyUnchanged(lane, baseline) : null,
     firstDifference: divergenceJson(firstDifference),
     answeredDifferently: { calls: results.differ, first: divergenceJson(results.first) },
     processes: processes.map(({ pid, isMain, vmas, pairs }) => ({ pid, isMain, vmas, pairs })),
+    ...(lane.acts.length === 0
+      ? {}
+      : {
+          acts: lane.acts.map((act) => actJson(act, of.costs)),
+          diverged: { calls: lane.diverged.calls, first: lane.diverged.first },
+        }),
     calls,
     counts,
+    memory: lane.memory,
     work: { pageTables, faults, vranges, facts },
     modelled: of.costs.timeOf(charges),
     cpuNs,
   };
+}
+
+/** Which of the numbers are bounds, and which only one of many possible values; nothing where all are exact. */
+function boundJson(lane: LaneResult, of: { readonly result: RunResult; readonly costs: CostTable }): object {
+  if (lane.bound === null) return {};
+  const metrics = metricsOf(lane, of.result, of.costs);
+  const named = (kind: 'bound' | 'open'): string[] =>
+    metrics.filter((each) => openness(each) === kind).map(({ group, name }) => `${group}.${name}`);
+  return { bound: lane.bound, bounds: named('bound'), notBounded: named('open') };
 }
 
 /** The rows of the table by their two words, zeros too. */

@@ -7,10 +7,11 @@
 import type { CostTable } from '../machine/index.ts';
 import type { RefusedVerdict } from '../report/index.ts';
 import { type Cell, counted, PAIR_KINDS, REFUSALS, type Row, type Table } from '../report/index.ts';
-import { lockMetrics, modelledMetrics, workMetrics } from './costMetrics.ts';
+import type { Bound } from './acts/act.ts';
+import { lockMetrics, memoryMetrics, modelledMetrics, TIME_GROUP, workMetrics } from './costMetrics.ts';
 import { placeText } from './placeBook.ts';
 import type { Divergence, LaneResult, RunResult } from './run.ts';
-import { isUnchanged, nothingChanges, whyUnchanged } from './unchanged.ts';
+import { isUnchanged, nothingChanges, otherWork, whyUnchanged } from './unchanged.ts';
 
 /** One number of a lane, with the two words it is called by. */
 export interface Metric {
@@ -68,13 +69,19 @@ export function metricsOf(lane: LaneResult, result: RunResult, costs: CostTable)
     ...[...OWN_ROW].map((verdict) => metric('merges not done', verdict, refused[verdict] ?? 0)),
     metric('merges not done', 'other reasons', total(others.map((verdict) => refused[verdict] ?? 0))),
     ...workMetrics(lane),
+    ...memoryMetrics(lane, result),
     metric('pages', 'rehomed', counts.rehomed.pages),
     ...lockMetrics(lane),
     metric('calls', 'answered differently', lane.results.differ),
-    ...Object.entries(lane.rewritten).map(([rule, n]) => metric('rewritten', rule, n)),
+    ...rulesOf(result).map((rule) => metric('rewritten', rule, lane.rewritten[rule] ?? 0)),
     ...modelledMetrics(lane, result, costs),
   ];
 }
+
+/** The rules of all columns. */
+const rulesOf = ({ lanes }: RunResult): string[] => [
+  ...new Set(lanes.flatMap(({ rewritten }) => Object.keys(rewritten))),
+];
 
 const PAIR_NAMES = {
   pgoff: 'only pgoff',
@@ -111,11 +118,47 @@ function inputRows(result: RunResult, costs: CostTable, separate: boolean): Row[
     const cells =
       unit === '%'
         ? found.map((metric) => percentText(metric?.value ?? null))
-        : values.map((value, i): Cell => ({ value, change: i === 0 ? null : value - before }));
+        : values.map((value, i): Cell => {
+            const change = i === 0 ? null : value - before;
+            const bound = markOf({ group: named, name }, result.lanes[i]?.bound ?? null);
+            return bound === null ? { value, change } : { value, change, bound };
+          });
     rows.push({ cells: [`  ${group === named ? '' : named}`, name, ...cells] });
     group = named;
   }
   return separate ? [{ heading: '' }, ...rows] : rows;
+}
+
+/** Groups of numbers that depend on accesses which a recording may not tell. VMAs, merges and answers do not. */
+const OPEN: ReadonlySet<string> = new Set([
+  'page tables',
+  'memory',
+  'faults',
+  'pages',
+  'locks',
+  'waits',
+  'TLB',
+  TIME_GROUP,
+]);
+/** Sums that grow with every access: bounds where accesses are missing. The other numbers of these groups may be more or less. */
+const MONOTONE: ReadonlySet<string> = new Set([
+  'page tables end, kB',
+  'page tables peak, kB',
+  'memory resident at the end, kB',
+  'faults all',
+  'pages allocated',
+  `${TIME_GROUP} all`,
+]);
+/** What a number is where accesses are missing: a bound, open, or exact all the same. */
+export function openness({ group, name }: Pick<Metric, 'group' | 'name'>): 'bound' | 'open' | 'exact' {
+  if (!OPEN.has(group)) return 'exact';
+  return MONOTONE.has(`${group} ${name}`) ? 'bound' : 'open';
+}
+function markOf(metric: Pick<Metric, 'group' | 'name'>, bound: Bound): '≥' | '≤' | '~' | null {
+  const kind = bound === null ? 'exact' : openness(metric);
+  if (kind === 'exact') return null;
+  if (kind === 'open') return '~';
+  return bound === 'least' ? '≥' : '≤';
 }
 
 const percentText = (value: number | null): string =>
@@ -164,7 +207,8 @@ export interface Remark {
 /** Returns a sentence for an input that nothing changes, else null. */
 export function sentenceOf(result: RunResult): string | null {
   const [baseline, ...lanes] = result.lanes;
-  if (baseline === undefined || lanes.length === 0 || !lanes.every(isUnchanged)) return null;
+  if (baseline === undefined || lanes.length === 0 || !lanes.every((lane) => isUnchanged(lane, baseline)))
+    return null;
   return nothingChanges(shortName(result.input), lanes, baseline);
 }
 
@@ -179,10 +223,14 @@ export function remarksOf(result: RunResult): Remark[] {
       return [
         { input, label, call: '', text: 'another program: its operations cannot be held side by side' },
       ];
-    if (isUnchanged(lane))
+    if (isUnchanged(lane, baseline))
       return [{ input, label, call: '', text: `changes nothing: ${whyUnchanged(lane, baseline)}` }];
     const { firstDifference: first, results } = lane;
+    const other = otherWork(lane, baseline);
     return [
+      ...(first === null && results.differ === 0 && other !== null
+        ? [{ input, label, call: '', text: other }]
+        : []),
       ...(first === null ? [] : [divergence(input, label, first)]),
       ...(results.first === null
         ? []
@@ -192,8 +240,19 @@ export function remarksOf(result: RunResult): Remark[] {
               text: `${placeText(results.first.place)}: ${results.first.here}, baseline ${results.first.baseline}; ${counted(results.differ, 'call')} answered differently`,
             },
           ]),
+      ...divergedRemarks(input, label, lane),
     ];
   });
+}
+
+/** Where a lane with rewrites or probes goes another way than the recording. */
+function divergedRemarks(input: string, label: string, { diverged }: LaneResult): Remark[] {
+  const { first, calls } = diverged;
+  if (first === null) return [];
+  const { place, modelled, recorded } = first;
+  const rest = calls === 1 ? '' : `; ${counted(calls, 'call')} answered otherwise than recorded`;
+  const text = `diverges from ${placeText(place)}: modelled ${modelled}, recorded ${recorded}${rest}`;
+  return [{ input, label, text, call: place.call }];
 }
 
 function divergence(input: string, label: string, { place, here, baseline }: Divergence): Remark {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { UsageError } from '../base/assert.ts';
-import type { Op } from '../machine/index.ts';
 import { LINUX_6_18 } from '../mm/index.ts';
 import { type Configuration, configurations, mergeTrials, parseVary } from './configurations.ts';
-import { findRewrite } from './rewrites.ts';
+import { parseProbe } from './probes.ts';
+import { findRewrite, REWRITES } from './rewrites.ts';
 
 const PGOFF = { name: 'mergePgoffOnMove', value: 'on' } as const;
 const ACROSS = { name: 'mergeAcrossAnonVma', value: 'on' } as const;
@@ -108,23 +108,56 @@ describe('trials', () => {
   });
 });
 
-describe('mremap=relocate', () => {
-  const { rewritten } = findRewrite('mremap=relocate');
-  const mremap = (flags: number): Op => ({
-    call: 'mremap',
-    addr: 0,
-    oldLen: 1,
-    newLen: 1,
-    flags,
-    newAddr: 0,
+describe('columns', () => {
+  it('of a rewrite of which a recording does not tell all are two, the least and the most', () => {
+    const found = configurations({ base, rewrites: ['free=dontneed'] });
+    expect(found.map(({ label, bound }) => [label, bound])).toEqual([
+      ['baseline', null],
+      ['as free=dontneed, least', 'least'],
+      ['as free=dontneed, most', 'most'],
+    ]);
+    const complete = configurations({ base, rewrites: ['free=dontneed'], isComplete: true });
+    expect(labels(complete)).toEqual(['baseline', 'as free=dontneed']);
   });
-  it('asks for relocation where a move is allowed', () => {
-    expect(rewritten(mremap(1))).toEqual(mremap(9));
-    expect(rewritten(mremap(3))).toEqual(mremap(11));
-    expect(rewritten(mremap(0))).toBeNull();
-    expect(rewritten({ call: 'munmap', addr: 0, len: 1 })).toBeNull();
+
+  it('never make two other calls of one, nor two probes at once', () => {
+    expect(labels(configurations({ base, rewrites: ['dontneed=free', 'dontneed=none'] }))).toEqual([
+      'baseline',
+      'as dontneed=free',
+      'as dontneed=none',
+    ]);
+    const probes = ['snapshot:fork@5', 'snapshot:wp-default@5'];
+    expect(labels(configurations({ base, probes, isComplete: true }))).toEqual([
+      'baseline',
+      'probe snapshot:fork@5',
+      'probe snapshot:wp-default@5',
+    ]);
   });
-  it('is the only rule', () => {
+
+  it('all have a probe that only looks', () => {
+    const found = configurations({ base, settings: [PGOFF], probes: ['bloat'] });
+    expect(found.map(({ probes = [] }) => probes.map(({ name }) => name))).toEqual([
+      ['probe bloat'],
+      ['probe bloat'],
+    ]);
+  });
+});
+
+describe('rewrites and probes', () => {
+  it('are refused with what there is', () => {
     expect(() => findRewrite('mremap=copy')).toThrow("no rewrite 'mremap=copy'");
+    expect(() => parseProbe('bloats')).toThrow("no probe 'bloats'");
+    for (const text of ['bloat:1', 'snapshot:fork', 'snapshot:spoon@1', 'dirty:fork/1s', 'dirty:wp-async/0s'])
+      expect(() => parseProbe(text)).toThrow(`no probe '${text}'`);
+  });
+  it('are named as they are asked for', () => {
+    for (const text of [
+      'bloat',
+      'snapshot:wp-unpopulated@12',
+      'dirty:soft-dirty/100ms',
+      'dirty:wp-async/50ops',
+    ])
+      expect(parseProbe(text).name).toBe(`probe ${text}`);
+    for (const { rule, name } of REWRITES) expect(name).toBe(`as ${rule}`);
   });
 });

@@ -12,6 +12,8 @@ import {
   parseFeatureSetting,
   withSettings,
 } from '../mm/index.ts';
+import type { ActKind, Bound } from './acts/act.ts';
+import { type Probe, parseProbe } from './probes.ts';
 import { findRewrite, type Rewrite } from './rewrites.ts';
 
 /** One way to run an input. */
@@ -22,6 +24,10 @@ export interface Configuration {
   /** What differs from the first one, as it would be written on the command line without `--`. */
   readonly changes: readonly string[];
   readonly rewrites: readonly Rewrite[];
+  /** Who watches, or takes memory away; none when left out. */
+  readonly probes?: readonly ActKind[];
+  /** Which accesses are played that a recording does not tell (acts/act.ts); none when left out. */
+  readonly bound?: Bound;
   /** Parameters of a workload, by name. */
   readonly params: Readonly<Record<string, string>>;
 }
@@ -32,6 +38,10 @@ export interface Asked {
   readonly settings?: readonly FeatureSetting[];
   /** Rules of `--as`. */
   readonly rewrites?: readonly string[];
+  /** Probes of `--probe`. */
+  readonly probes?: readonly string[];
+  /** Every input tells all accesses, so that nothing is to be bounded. */
+  readonly isComplete?: boolean;
   readonly vary?: readonly Vary[];
 }
 
@@ -66,22 +76,56 @@ interface Change {
   readonly text: string;
   readonly settings: readonly FeatureSetting[];
   readonly rewrites: readonly Rewrite[];
+  readonly probes: readonly ActKind[];
+}
+
+/** What one column has besides what is varied. */
+interface Column {
+  readonly label: string | null;
+  readonly changes: readonly Change[];
+  /** Probes that every column has. */
+  readonly around: readonly Probe[];
+  readonly bound: Bound;
 }
 
 /** Returns the configurations that are asked for, the first one being the baseline. */
 export function configurations(asked: Asked): Configuration[] {
+  const probes = (asked.probes ?? []).map(parseProbe);
+  const around = probes.filter(({ isAround }) => isAround);
   const changes = [
     ...(asked.settings ?? []).map(settingChange),
     ...(asked.rewrites ?? []).map(rewriteChange),
+    ...probes.filter(({ isAround }) => !isAround).map(probeChange),
   ];
   const points = varied(asked.vary ?? []);
   const together = changes.length > 1 && !isContradiction(changes);
-  const columns: { label: string | null; changes: readonly Change[] }[] = [
-    { label: null, changes: [] },
-    ...changes.map((change) => ({ label: change.label, changes: [change] })),
-    ...(together ? [{ label: changes.length === 2 ? 'both' : 'all', changes }] : []),
+  // What is around all is held against a machine without it where nothing else is compared.
+  const isAlone = changes.length === 0 && points.length === 1 && around.some(({ isFelt }) => isFelt);
+  const columns: Omit<Column, 'bound'>[] = [
+    { label: null, changes: [], around: isAlone ? around.filter(({ isFelt }) => !isFelt) : around },
+    ...(isAlone ? [{ label: around.map(({ name }) => name).join(' '), changes: [], around }] : []),
+    ...changes.map((change) => ({ label: change.label, changes: [change], around })),
+    ...(together ? [{ label: changes.length === 2 ? 'both' : 'all', changes, around }] : []),
   ];
-  return points.flatMap((point) => columns.map((column) => configuration(asked.base, point, column)));
+  const bounded = columns.flatMap((column) => withBounds(column, asked.isComplete === true));
+  return points.flatMap((point) => bounded.map((column) => configuration(asked.base, point, column)));
+}
+
+/** One column for each bound. What nobody knows the most of makes that of everything unknown. */
+function withBounds(column: Omit<Column, 'bound'>, isComplete: boolean): Column[] {
+  const kinds = [
+    ...column.around,
+    ...column.changes.flatMap(({ rewrites, probes }) => [...rewrites, ...probes]),
+  ];
+  const bounds = kinds.map((kind) => kind.bounds).filter((each) => each.includes('least'));
+  if (isComplete || bounds.length === 0) return [{ ...column, bound: null }];
+  const hasMost = bounds.every((each) => each.includes('most'));
+  const named = (bound: 'least' | 'most'): Column => ({
+    ...column,
+    label: `${column.label ?? 'baseline'}, ${bound}`,
+    bound,
+  });
+  return hasMost ? [named('least'), named('most')] : [named('least')];
 }
 
 const settingChange = (setting: FeatureSetting): Change => ({
@@ -89,15 +133,28 @@ const settingChange = (setting: FeatureSetting): Change => ({
   text: `${setting.name}=${setting.value}`,
   settings: [setting],
   rewrites: [],
+  probes: [],
 });
 
 function rewriteChange(rule: string): Change {
   const rewrite = findRewrite(rule);
-  return { label: `as ${rule}`, text: `as ${rule}`, settings: rewrite.needs, rewrites: [rewrite] };
+  const { name, needs } = rewrite;
+  return { label: name, text: name, settings: needs, rewrites: [rewrite], probes: [] };
 }
 
-/** Two values of one switch cannot both be set. */
+const probeChange = (probe: Probe): Change => ({
+  label: probe.name,
+  text: probe.name,
+  settings: probe.needs,
+  rewrites: [],
+  probes: [probe],
+});
+
+/** Two values of one switch cannot both be set, one call cannot become two others, and probes of one kind would notice each other. */
 function isContradiction(changes: readonly Change[]): boolean {
+  const changed = changes.flatMap(({ rewrites }) => rewrites.map(({ rule }) => rule.split('=')[0]));
+  const probing = changes.flatMap(({ probes }) => probes);
+  if (new Set(changed).size < changed.length || probing.length > 1) return true;
   const values = new Map<FeatureName, string>();
   for (const { name, value } of changes.flatMap((change) => change.settings)) {
     if (values.has(name) && values.get(name) !== value) return true;
@@ -116,11 +173,7 @@ function varied(vary: readonly Vary[]): Point[] {
   return points;
 }
 
-function configuration(
-  base: Features,
-  point: Point,
-  column: { readonly label: string | null; readonly changes: readonly Change[] },
-): Configuration {
+function configuration(base: Features, point: Point, column: Column): Configuration {
   const isFeature = (key: string): boolean => Object.hasOwn(FEATURES, key);
   const settings = point
     .filter(({ key }) => isFeature(key))
@@ -129,9 +182,19 @@ function configuration(
   const label = [...values, ...(column.label === null ? [] : [column.label])].join(' ');
   return {
     label: label === '' ? 'baseline' : label,
-    features: withSettings(base, [...settings, ...column.changes.flatMap((change) => change.settings)]),
-    changes: [...values, ...column.changes.map((change) => change.text)],
+    features: withSettings(base, [
+      ...settings,
+      ...column.changes.flatMap((change) => change.settings),
+      ...column.around.flatMap(({ needs }) => needs),
+    ]),
+    changes: [
+      ...values,
+      ...column.changes.map((change) => change.text),
+      ...column.around.map(({ name }) => name),
+    ],
     rewrites: column.changes.flatMap((change) => change.rewrites),
+    probes: [...column.around, ...column.changes.flatMap((change) => change.probes)],
+    bound: column.bound,
     params: Object.fromEntries(
       point.filter(({ key }) => !isFeature(key)).map(({ key, value }) => [key, value]),
     ),

@@ -12,6 +12,9 @@ import type { LaneEnd } from './lane.ts';
 import type { LaneResult, RunResult } from './run.ts';
 import { changedFeatures } from './unchanged.ts';
 
+/** The group of modelled times. */
+export const TIME_GROUP = 'modelled time, µs';
+const TABLE_KB = 4;
 /** So many paths have rows of their own. */
 const NR_PATHS = 8;
 
@@ -23,11 +26,16 @@ const metric = (group: string, name: string, value: number): Metric => ({
 });
 
 /** Returns what was done to pages and tables; what seed 004 does besides to have them its way. */
-export function workMetrics({ work }: LaneEnd): Metric[] {
+export function workMetrics({ work, memory }: LaneEnd): Metric[] {
   const { pageTables, faults, nrFaults, vranges, facts } = work;
   return [
     metric('page tables', 'end, kB', pageTables.end / 1024),
     metric('page tables', 'peak, kB', pageTables.peak / 1024),
+    metric('page tables', 'empty at the end, kB', memory.emptyTables * TABLE_KB),
+    metric('page tables', 'freed by MADV_DONTNEED', facts.ptFreedSync),
+    metric('page tables', 'freed by scans', facts.ptFreedAsync),
+    metric('page tables', 'freed by MADV_PT_RECLAIM', facts.ptFreedAdvised),
+    metric('page tables', 'freed with their last entry', facts.ptFreedCounted),
     metric('page tables', 'moved', facts.tablesMoved),
     metric('faults', 'all', nrFaults),
     ...(Object.keys(faults) as FaultName[]).map((kind) => metric('faults', kind, faults[kind])),
@@ -40,6 +48,26 @@ export function workMetrics({ work }: LaneEnd): Metric[] {
     metric('volatile ranges', 'peak', vranges.peak),
     metric('volatile ranges', 'pages purged', facts.pagesPurged),
     metric('volatile ranges', 'purged pages touched', facts.purgedTouched + facts.purgedCopied),
+  ];
+}
+
+/**
+ * Returns what is resident at the end, and what of it the kernel may take at once. Told where some lane gives memory away in that way, or ends with
+ * more or less than the baseline.
+ */
+export function memoryMetrics({ memory }: LaneEnd, { lanes }: RunResult): Metric[] {
+  const isTold = lanes.some(
+    (lane) =>
+      lane.memory.lazyFree > 0 ||
+      lane.memory.volatile > 0 ||
+      lane.memory.resident !== lanes[0]?.memory.resident,
+  );
+  if (!isTold) return [];
+  return [
+    metric('memory', 'resident at the end, kB', memory.resident / 1024),
+    metric('memory', 'of it given to MADV_FREE, kB', memory.lazyFree / 1024),
+    metric('memory', 'of it volatile, kB', memory.volatile / 1024),
+    metric('memory', 'in swap, kB', memory.swapped / 1024),
   ];
 }
 
@@ -80,7 +108,7 @@ export function modelledMetrics(lane: LaneResult, result: RunResult, costs: Cost
   const microseconds = (ns: number): number => Math.round(ns / 1000);
   const timeOf = (path: PathName): number => paths.find((each) => each.path === path)?.ns ?? 0;
   const own = shown.reduce((sum, path) => sum + timeOf(path), 0);
-  const group = 'modelled time, µs';
+  const group = TIME_GROUP;
   return [
     metric(group, 'all', microseconds(totalNs)),
     ...shown.map((path) => metric(group, path, microseconds(timeOf(path)))),

@@ -4,18 +4,34 @@
 import { hexRange } from '../base/units.ts';
 import type { VmaRow } from '../mm/index.ts';
 import type { ExplainedPair, Explanation, PairGroup, Story } from './explanation.ts';
+import type { EmptiedGroup, ProcessTables } from './tables.ts';
 
 /** Returns all of it: every pair of every group, and the lives that were asked for. */
 export function explanationJson(explanation: Explanation): unknown {
-  const { input, configuration, trials, processes, stories } = explanation;
+  const { input, configuration, trials, processes, stories, tables } = explanation;
   return {
     input,
     features: configuration.features,
     trials,
     processes: processes.map(({ groups, ...process }) => ({ ...process, groups: groups.map(groupJson) })),
     stories: stories.map(storyJson),
+    tables: {
+      processes: tables.processes.map(tablesJson),
+      onTheWay: { ...tables.onTheWay, groups: tables.onTheWay.groups.map(emptiedJson) },
+      trials: tables.trials,
+    },
   };
 }
+
+const tablesJson = ({ groups, ...process }: ProcessTables): unknown => ({
+  ...process,
+  groups: groups.map(emptiedJson),
+});
+
+const emptiedJson = ({ bases, ...group }: EmptiedGroup): unknown => ({
+  ...group,
+  bases: bases.map((base) => base.toString(16)),
+});
 
 const groupJson = (group: PairGroup): unknown => ({
   count: group.pairs.length,

@@ -15,6 +15,7 @@ import type {
   Story,
 } from './explanation.ts';
 import { type OpPlace, placeText } from './placeBook.ts';
+import { policyLines, tablesLines } from './tablesText.ts';
 
 /** How much is printed. */
 export interface ExplainTextOptions {
@@ -28,6 +29,8 @@ const EXAMPLES = 2;
 export function explanationText(explanation: Explanation, options: ExplainTextOptions = {}): string {
   const { processes } = explanation;
   const lines = processes.flatMap((process) => [...processLines(explanation, process, options), '']);
+  const policies = policyLines(explanation.tables);
+  if (policies.length > 0) lines.push(...policies, '');
   if (processes.length === 0) return `${shortName(explanation.input)}: no address space is left at the end`;
   return lines.slice(0, -1).join('\n');
 }
@@ -39,6 +42,7 @@ function processLines(
 ): string[] {
   const { pid, vmas, touching, pairs, groups } = process;
   const name = shortName(explanation.input);
+  const tables = explanation.tables.processes.find((each) => each.pid === pid);
   const who = explanation.processes.length > 1 ? `${name}, process ${pid}` : name;
   const title = `${who}: ${counted(vmas, 'vma')}, ${counted(touching, 'pair')} of neighbours that touch`;
   const blocked = groups.filter(({ isBlockedPair }) => isBlockedPair);
@@ -57,6 +61,7 @@ function processLines(
     '',
     `kept apart by something else: ${others.length === 0 ? 'none' : ''}`.trimEnd(),
     ...others.flatMap((group) => groupLines(group, options)),
+    ...(tables === undefined ? [] : ['', ...tablesLines(tables, options.all === true)]),
   ];
 }
 

@@ -24,9 +24,12 @@ import {
   type Remedy,
 } from '../report/index.ts';
 import type { Configuration } from './configurations.ts';
+import { explainTables, NO_TABLES } from './explainTables.ts';
 import { Lane, type LaneEnd, type ProcessEnd } from './lane.ts';
 import type { OpPlace, PlaceBook } from './placeBook.ts';
-import { type ItemsRun, type ProgramRun, ProgramSteps, programOf, type RunInput } from './runInput.ts';
+import { playProgram } from './playProgram.ts';
+import type { ItemsRun, RunInput } from './runInput.ts';
+import type { TablesExplanation } from './tablesText.ts';
 
 /** Where a page offset comes from that is not that of its address. */
 export interface OffsetOrigin {
@@ -107,6 +110,8 @@ export interface Explanation {
   readonly processes: readonly ProcessExplanation[];
   /** Lives of the vmas at the address that was asked for; empty when none was asked for or none was ever there. */
   readonly stories: readonly Story[];
+  /** Page tables and memory at the end; nothing where only a life was asked for. */
+  readonly tables: TablesExplanation;
 }
 
 /** How to explain. */
@@ -164,6 +169,7 @@ export function explainInput(
       groups: groupsOf(explained[i] ?? []),
     })),
     stories: address === null ? [] : storiesAt(address, end.processes, baseline),
+    tables: address === null ? explainTables(input, configuration) : NO_TABLES,
   };
 }
 
@@ -212,15 +218,6 @@ class TellingPass implements Pass {
 
   follow(item: ReplayItem): void {
     for (const { lane } of this.told) if (lane !== this.#first) lane.feed(item);
-  }
-}
-
-function playProgram(input: ProgramRun, lane: Lane): void {
-  lane.startProgram();
-  const steps = new ProgramSteps(programOf(input));
-  for (let item = steps.next(); item !== null; item = steps.next()) {
-    lane.feed(item);
-    if (lane.outcome !== null) steps.took(lane.outcome);
   }
 }
 

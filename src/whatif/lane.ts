@@ -6,9 +6,10 @@
  *
  * Cost   one machine a lane
  */
-import type { Op, Outcome, Process } from '../machine/index.ts';
+import type { Machine, Op, Outcome, Process } from '../machine/index.ts';
 import { type KernelConfig, type MmEvent, type VmaRow, vmaRows } from '../mm/index.ts';
 import { CpuTime, type ReplayItem, type ReplayOp } from '../replay/index.ts';
+import { agrees, isCompared, outcomeText, recordedText } from '../replay/play/difference.ts';
 import { Player, placeError, type VerifyWhen } from '../replay/play/player.ts';
 import {
   type Counts,
@@ -22,8 +23,10 @@ import {
   workCounts,
 } from '../report/index.ts';
 import { FIRST_TASK } from '../workloads/index.ts';
+import { Acting, type ActReport, type Bound } from './acts/act.ts';
 import type { Configuration } from './configurations.ts';
-import { PlaceBook } from './placeBook.ts';
+import { added, type MemoryEnd, memoryOf } from './memoryEnd.ts';
+import { type OpPlace, PlaceBook, placeOf } from './placeBook.ts';
 
 /** How lanes are run. */
 export interface LaneOptions {
@@ -61,6 +64,24 @@ export interface LaneEnd {
   readonly cpuNs: number | null;
   /** How often each rewrite was applied. */
   readonly rewritten: Readonly<Record<string, number>>;
+  /** Memory at the end, of all processes. */
+  readonly memory: MemoryEnd;
+  /** What rewrites and probes did. */
+  readonly acts: readonly ActReport[];
+  /** Which of the accesses that the input does not tell were played; null: none is missing that matters. */
+  readonly bound: Bound;
+  /** With rewrites or probes: answers that are not the recorded ones. */
+  readonly diverged: Diverged;
+}
+
+/** Answers of the kernel that a rewrite or a probe makes others. */
+export interface Diverged {
+  readonly calls: number;
+  readonly first: {
+    readonly place: OpPlace;
+    readonly modelled: string;
+    readonly recorded: string;
+  } | null;
 }
 
 interface Leaver {
@@ -88,15 +109,17 @@ export class Lane {
   readonly #calls = new Map<string, number>();
   #touches = 0;
   readonly #cpuTime = new CpuTime();
-  readonly #rewritten = new Map<string, number>();
+  readonly #acting: Acting | null;
+  #nrDiverged = 0;
+  #firstDiverged: Diverged['first'] = null;
   #mainPid: number | null = null;
   #left: Leaver | null = null;
+  #leftMemory: MemoryEnd | null = null;
 
   /** Makes a machine for `configuration`. */
   constructor(configuration: Configuration, options: LaneOptions = {}) {
     this.configuration = configuration;
     this.#listener = options.events ?? null;
-    for (const { rule } of configuration.rewrites) this.#rewritten.set(rule, 0);
     this.#player = new Player(
       {
         features: configuration.features,
@@ -108,11 +131,18 @@ export class Lane {
         operation: (_item, outcome, process) => {
           this.outcome = outcome;
           this.process = process;
+          if (this.#acting !== null) this.#acting.outcome = outcome;
         },
       },
     );
+    const kinds = [...configuration.rewrites, ...(configuration.probes ?? [])];
+    this.#acting = kinds.length === 0 ? null : new Acting(this.#player, kinds, configuration.bound ?? null);
   }
 
+  /** The machine, as it is now. */
+  get machine(): Machine {
+    return this.#player.machine;
+  }
   /** Neighbours joined so far. */
   get nrJoined(): number {
     return this.#counts.nrJoined;
@@ -125,7 +155,9 @@ export class Lane {
 
   /** Starts the process that a program of ours begins in. */
   startProgram(): void {
-    this.#mainPid = this.#player.machine.spawn(FIRST_TASK).pid;
+    const process = this.#player.machine.spawn(FIRST_TASK);
+    this.#mainPid = process.pid;
+    this.#acting?.begin(process, true);
   }
 
   /** Takes one item. Throws Unmodelled or ModelBug with the place in the input. */
@@ -134,7 +166,8 @@ export class Lane {
     this.isMisplaced = false;
     try {
       if (item.kind === 'op') this.#operation(item);
-      else this.#player.feed(item);
+      else if (this.#acting === null) this.#player.feed(item);
+      else this.#acting.feed(item);
     } catch (error) {
       throw placeError(error, item);
     }
@@ -150,18 +183,21 @@ export class Lane {
       if (ENDS.has(call)) this.#beforeEnd(item);
     }
     this.places.enter(item);
-    this.#player.feed(this.configuration.rewrites.length === 0 ? item : this.#rewrite(item));
+    if (this.#acting === null) this.#player.feed(item);
+    else this.#act(this.#acting, item);
   }
 
-  #rewrite(item: ReplayOp): ReplayOp {
-    let { op } = item;
-    for (const { rule, rewritten } of this.configuration.rewrites) {
-      const changed = rewritten(op);
-      if (changed === null) continue;
-      op = changed;
-      this.#rewritten.set(rule, (this.#rewritten.get(rule) ?? 0) + 1);
-    }
-    return op === item.op ? item : { ...item, op };
+  #act(acting: Acting, item: ReplayOp): void {
+    const told = acting.feed(item);
+    if (told === null) return;
+    this.outcome = told;
+    if (!isCompared(item, told) || agrees(told, item.recorded)) return;
+    this.#nrDiverged++;
+    this.#firstDiverged ??= {
+      place: placeOf(item),
+      modelled: outcomeText(told),
+      recorded: recordedText(item.recorded),
+    };
   }
 
   #event(event: MmEvent): void {
@@ -179,10 +215,12 @@ export class Lane {
     if (process === null || process.mm === null || process.pid !== this.#mainPid) return;
     if (item.op.call === 'exit' && process.threads.size > 1) return;
     this.#left = { pid: process.pid, mm: process.mm.id, rows: vmaRows(process.mm) };
+    this.#leftMemory = memoryOf([process.mm]);
   }
 
   /** Returns what the lane came to. The input has ended. */
   end(verify: VerifyWhen = 'never'): LaneEnd {
+    const acts = this.#acting?.end() ?? [];
     if (verify !== 'never') this.#player.verifyOnce();
     const counts = this.#counts.counts();
     const peaks = new Map(counts.addressSpaces.map(({ mm, peak }) => [mm, peak]));
@@ -209,8 +247,23 @@ export class Lane {
       },
       work: workCounts(this.#player.machine.kernel.work),
       cpuNs: this.#cpuTime.ns,
-      rewritten: Object.fromEntries(this.#rewritten),
+      rewritten: Object.fromEntries(
+        this.configuration.rewrites.map(({ rule, name }) => [
+          rule,
+          acts.find((act) => act.name === name)?.applied ?? 0,
+        ]),
+      ),
+      memory: this.#memory(),
+      acts,
+      bound: this.#acting?.bound ?? null,
+      diverged: { calls: this.#nrDiverged, first: this.#firstDiverged },
     };
+  }
+
+  #memory(): MemoryEnd {
+    return this.#leftMemory === null
+      ? memoryOf(this.#player.machine.addressSpaces)
+      : added(this.#leftMemory, memoryOf(this.#player.machine.addressSpaces));
   }
 
   /** The main process first, then the others in the order of their appearance; each address space once. */

@@ -12,7 +12,7 @@ import type { ReplayItem, ReplayOp, Summary, Warning } from '../replay/index.ts'
 import { outcomeText } from '../replay/play/difference.ts';
 import type { VerifyWhen } from '../replay/play/player.ts';
 import { type Pass, playInSettledOrder } from '../replay/play/settledOrder.ts';
-import { type MergeEvent, sidesOf } from '../report/index.ts';
+import { counted, grouped, type MergeEvent, sidesOf } from '../report/index.ts';
 import type { Configuration } from './configurations.ts';
 import { Lane, type LaneEnd } from './lane.ts';
 import { type OpPlace, placeOf } from './placeBook.ts';
@@ -86,10 +86,18 @@ class Follower {
     }
     if (this.first !== null) return;
     if (lane.nrJoined === baseline.nrJoined && lane.nrVmas === baseline.nrVmas) return;
-    const [here, there] = differing(lane.merges, baseline.merges);
-    this.first = { place: placeOf(item), here: mergesText(here), baseline: mergesText(there) };
+    const [here, there] = differing(lane.merges, baseline.merges).map(mergesText) as [string, string];
+    const place = placeOf(item);
+    // A rewrite or probe has made VMAs, or the lack of some, of its own.
+    this.first =
+      here === there && isActed(lane)
+        ? { place, here: counted(lane.nrVmas, 'VMA'), baseline: grouped(baseline.nrVmas) }
+        : { place, here, baseline: there };
   }
 }
+
+const isActed = ({ configuration: { rewrites, probes = [] } }: Lane): boolean =>
+  rewrites.length + probes.length > 0;
 
 function isSameOutcome(a: Outcome, b: Outcome): boolean {
   if (a.kind === 'value' && b.kind === 'value') return a.value === b.value;

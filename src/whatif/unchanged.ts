@@ -6,7 +6,8 @@
  * followed which move is not known here.
  */
 import type { FeatureName } from '../mm/index.ts';
-import { counted, REFUSAL_WORDS, REFUSALS } from '../report/index.ts';
+import { counted, grouped, REFUSAL_WORDS, REFUSALS } from '../report/index.ts';
+import type { ActReport } from './acts/act.ts';
 import type { LaneEnd } from './lane.ts';
 import type { LaneResult } from './run.ts';
 
@@ -48,7 +49,7 @@ function whyNoAnonVmas(lane: LaneEnd, baseline: LaneEnd): string {
 
 /** Says why relocating at moves changed nothing. */
 function whyNoRelocation(lane: LaneEnd, baseline: LaneEnd): string {
-  const applied = sum(lane.rewritten);
+  const applied = lane.rewritten['mremap=relocate'] ?? 0;
   if (Object.keys(lane.rewritten).length === 0)
     return 'the program never asks for MREMAP_RELOCATE_ANON (see --as mremap=relocate)';
   if (applied === 0) return 'no mremap may move';
@@ -74,6 +75,11 @@ const WHY: { readonly [Name in FeatureName]?: (lane: LaneEnd, baseline: LaneEnd)
   wpUnpopulated: whyNoUserfaultfd,
   wpAsync: whyNoUserfaultfd,
   softDirty: () => 'it shows in pagemap alone, to who clears it',
+  vrange: () => 'the program never calls vrange (see --as dontneed=vrange)',
+  ptReclaim: (_lane, baseline) =>
+    baseline.memory.emptyTables === 0
+      ? 'no page table is left empty'
+      : `${counted(baseline.memory.emptyTables, 'empty page table')} ${baseline.memory.emptyTables === 1 ? 'stays' : 'stay'} under it`,
 };
 
 /** Names the features in which two lanes differ. */
@@ -82,9 +88,62 @@ export function changedFeatures(lane: LaneEnd, baseline: LaneEnd): FeatureName[]
   return (Object.keys(on) as FeatureName[]).filter((name) => on[name] !== off[name]);
 }
 
-/** Tells whether a lane went exactly as the baseline did, as far as vmas and answers show. */
-export const isUnchanged = (lane: LaneResult): boolean =>
-  !lane.isOtherProgram && lane.firstDifference === null && lane.results.differ === 0;
+/** Switches that show in pages and tables, where VMAs and answers may stay as they are. */
+const SHOWS_IN_PAGES: ReadonlySet<FeatureName> = new Set<FeatureName>(['ptReclaim', 'ptReclaimMode']);
+
+/** Tells whether what was done to pages and tables is to be looked at, too. */
+const isAboutPages = (lane: LaneEnd, baseline: LaneEnd): boolean =>
+  lane.acts.length > 0 || changedFeatures(lane, baseline).some((name) => SHOWS_IN_PAGES.has(name));
+
+/** Names what a lane counted otherwise than the baseline, the first few, in words; null where that does not matter or there is nothing. */
+export function otherWork(lane: LaneEnd, baseline: LaneEnd): string | null {
+  if (!isAboutPages(lane, baseline)) return null;
+  const [here, there] = [countsOf(lane), countsOf(baseline)];
+  const differing = Object.keys(here).filter((name) => here[name] !== there[name]);
+  if (differing.length === 0) return null;
+  const told = differing
+    .slice(0, 3)
+    .map((name) => `${name} ${grouped(there[name] ?? 0)} → ${markOf(name, lane)}${grouped(here[name] ?? 0)}`);
+  return `VMAs and answers as in the baseline; ${told.join(', ')}`;
+}
+
+/** Of what is looked at, sums that are bounds where accesses are missing; the others may be more or less. */
+const BOUNDS: ReadonlySet<string> = new Set([
+  'faults',
+  'page tables at the end, kB',
+  'page tables at the peak, kB',
+  'resident at the end, kB',
+]);
+function markOf(name: string, { bound }: LaneEnd): string {
+  if (bound === null) return '';
+  return BOUNDS.has(name) ? `at ${bound} ` : 'about ';
+}
+
+/** What is looked at, most telling first. */
+function countsOf({ work, memory }: LaneEnd): Record<string, number> {
+  const { pageTables, nrFaults, facts } = work;
+  return {
+    faults: nrFaults,
+    'page tables at the end, kB': pageTables.end / 1024,
+    'page tables at the peak, kB': pageTables.peak / 1024,
+    'resident at the end, kB': memory.resident / 1024,
+    'pages zeroed': facts.pagesZeroed,
+    'pages copied': facts.pagesCopied,
+    'tables freed': facts.pteTablesFreed,
+    'tables made': facts.pteTablesAllocated,
+    'scans for empty tables': facts.ptScans,
+    'TLB flushes': facts.tlbFlushes,
+    'pages zapped': facts.anonPtesZapped,
+  };
+}
+
+/** Tells whether a lane went exactly as the baseline did, as far as vmas and answers show, and pages where it is about them. */
+export const isUnchanged = (lane: LaneResult, baseline: LaneResult): boolean =>
+  !lane.isOtherProgram &&
+  lane.firstDifference === null &&
+  lane.results.differ === 0 &&
+  lane.diverged.calls === 0 &&
+  otherWork(lane, baseline) === null;
 
 const andList = (words: readonly string[]): string =>
   words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
@@ -99,8 +158,29 @@ function otherObstacles(baseline: LaneEnd): string {
   return said.length === 0 ? '' : `; its merges fail on ${andList(said.map(({ text }) => text))}`;
 }
 
+/** The reasons of the first rewrite are those of its switch. */
+const isRewrite = (name: string): boolean => name.startsWith('as ') && name !== 'as mremap=relocate';
+
+/** Says why a rewrite was never applied. */
+function whyNeverApplied({ name, left }: ActReport): string {
+  const reasons = Object.entries(left).map(([why, n]) => `${counted(n, 'call')} left (${why})`);
+  return reasons.length === 0
+    ? `${name.replace(/^as /, '')} finds no call to change`
+    : `${name.replace(/^as /, '')} changes no call: ${reasons.join(', ')}`;
+}
+
 /** Returns the reasons for which `lane`, which is unchanged, is; in words without a full stop. */
 export function whyUnchanged(lane: LaneEnd, baseline: LaneEnd): string {
+  const never = lane.acts.filter(({ name, applied }) => isRewrite(name) && applied === 0);
+  if (never.length > 0) return andList(never.map((act) => whyNeverApplied(act)));
+  const vain = lane.acts.filter(({ name, applied }) => isRewrite(name) && applied > 0);
+  if (vain.length > 0)
+    return andList(
+      vain.map(
+        ({ name, applied }) =>
+          `${name.replace(/^as /, '')} changes ${counted(applied, 'call')}, and nothing comes of it`,
+      ),
+    );
   const reasons = changedFeatures(lane, baseline).map((name) => {
     const why = WHY[name];
     return why === undefined

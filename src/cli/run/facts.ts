@@ -4,7 +4,8 @@
 
 import type { CostTable } from '../../machine/index.ts';
 import type { FeatureSetting } from '../../mm/index.ts';
-import { counted, grouped, type Tally, type WorkCounts, workCounts } from '../../report/index.ts';
+import { counted, grouped, type Tally, textTable, type WorkCounts, workCounts } from '../../report/index.ts';
+import { actJson, actLines, seriesTable } from '../../whatif/actsText.ts';
 import { styled } from '../output.ts';
 import type { Playback } from './playback.ts';
 
@@ -37,6 +38,9 @@ export function factsJson(title: RunTitle, playback: Playback): object {
     ...counts,
     work: { pageTables, faults, vranges, facts },
     modelled: { ...title.costs.timeOf(charges), measured },
+    ...(playback.acts.length === 0
+      ? {}
+      : { bound: playback.bound, acts: playback.acts.map((act) => actJson(act, title.costs)) }),
     refusals: playback.refusals,
     warnings: playback.warnings.map(({ what, text, count, file, line }) => ({
       what,
@@ -55,12 +59,19 @@ export function factsText(title: RunTitle, playback: Playback): string {
   const set = title.set.map(({ name, value }) => ` ${name}=${value}`).join('');
   const lines = [styled('bold', `${title.input}  ${title.profile}${set}`)];
   const work = workCounts(playback.machine.kernel.work);
+  const { bound } = playback;
   const facts = [...factsOf(playback), ...workFacts(work), ...timeFacts(work, title.costs)];
   const nameWidth = Math.max(...facts.map(([name]) => name.length));
   const valueWidth = Math.max(...facts.map(([, value]) => value.length));
   for (const [name, value, more] of facts)
     lines.push(`  ${name.padEnd(nameWidth)}  ${value.padStart(valueWidth)}  ${more}`.trimEnd());
-  return `${lines.join('\n')}\n`;
+  const told = playback.acts.flatMap((act) => [
+    '',
+    `  ${act.name}${bound === null ? '' : ', least: faults, pages, page tables and times are lower bounds (compare has the most besides)'}`,
+    ...actLines(act, title.costs).map((line) => `    ${line}`),
+    ...(act.series === undefined ? [] : [textTable(seriesTable(act.series))]),
+  ]);
+  return `${[...lines, ...told].join('\n')}\n`;
 }
 
 function factsOf({ ops, counts, machine, refusals }: Playback): Fact[] {

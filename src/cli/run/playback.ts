@@ -9,6 +9,8 @@ import { isCompared } from '../../replay/play/difference.ts';
 import { Player, placeError, type VerifyWhen } from '../../replay/play/player.ts';
 import { UnmappedTouches } from '../../replay/play/unmappedTouches.ts';
 import { type Counts, callText, EventCounts } from '../../report/index.ts';
+import { Acting, type ActKind, type ActReport, type Bound } from '../../whatif/acts/act.ts';
+import { ProgramSteps, programOf } from '../../whatif/runInput.ts';
 import { FIRST_TASK, runWorkload } from '../../workloads/index.ts';
 import type { CliInput, ItemsInput, WorkloadInput } from '../inputs.ts';
 
@@ -30,6 +32,8 @@ export interface PlayedOp {
 export interface PlaybackOptions {
   readonly features: Features;
   readonly verify: VerifyWhen;
+  /** Rewrites and probes; where a recording does not tell all accesses, with those that it tells. */
+  readonly acts?: readonly ActKind[];
   /** Is told every event. */
   readonly events?: EventSink;
   /** Is told how each address space begins. */
@@ -55,6 +59,9 @@ export interface Playback {
   readonly counts: Counts;
   readonly refusals: readonly Refusal[];
   readonly warnings: readonly Warning[];
+  /** What rewrites and probes did; with `least` numbers are lower bounds. */
+  readonly acts: readonly ActReport[];
+  readonly bound: Bound;
   /** The listener stopped it before the end. */
   readonly isStopped: boolean;
 }
@@ -80,6 +87,7 @@ class Run {
   #touches = 0;
   #mainTask: number | null = null;
   readonly #unmapped = new UnmappedTouches();
+  readonly #acting: Acting | null;
   #isStopped = false;
 
   constructor(options: PlaybackOptions) {
@@ -92,7 +100,10 @@ class Run {
     this.#player = new Player(
       { features, verify, events },
       {
-        operation: (item, outcome, process) => this.#recorded(item, outcome, process),
+        operation: (item, outcome, process) => {
+          if (this.#acting !== null) this.#acting.outcome = outcome;
+          this.#recorded(item, outcome, process);
+        },
         other: (item) => {
           if (item.kind === 'warning') this.#warnings.push(item);
           if (item.kind !== 'start') return;
@@ -101,12 +112,16 @@ class Run {
         },
       },
     );
+    const { acts = [] } = options;
+    const bound = acts.some((kind) => kind.bounds.includes('least')) ? 'least' : null;
+    this.#acting = acts.length === 0 ? null : new Acting(this.#player, acts, bound);
   }
 
   items(input: ItemsInput): void {
     for (const item of input.items()) {
       try {
-        this.#player.feed(item);
+        if (this.#acting === null) this.#player.feed(item);
+        else this.#acting.feed(item);
       } catch (error) {
         throw placeError(error, item);
       }
@@ -119,6 +134,10 @@ class Run {
 
   workload(input: WorkloadInput): void {
     this.#mainTask = FIRST_TASK;
+    if (this.#acting !== null) {
+      this.#actedWorkload(input, this.#acting);
+      return;
+    }
     const { machine } = this.#player;
     try {
       runWorkload(machine, input.spec, input.seed, (nr, { task, op }, outcome) => {
@@ -129,6 +148,17 @@ class Run {
       });
     } catch (error) {
       if (!(error instanceof Stopped)) throw error;
+    }
+    if (this.#options.verify !== 'never') this.#player.verifyAll();
+  }
+
+  /** Steps one by one, each through the acts; the program is told what they say. */
+  #actedWorkload(input: WorkloadInput, acting: Acting): void {
+    acting.begin(this.#player.machine.spawn(FIRST_TASK), true);
+    const steps = new ProgramSteps(programOf(input));
+    for (let item = steps.next(); item !== null && !this.#isStopped; item = steps.next()) {
+      const told = acting.feed(item);
+      if (told !== null) steps.took(told);
     }
     if (this.#options.verify !== 'never') this.#player.verifyAll();
   }
@@ -169,6 +199,7 @@ class Run {
 
   result(): Playback {
     const { machine } = this.#player;
+    const acts = this.#acting?.end() ?? [];
     const refusals = [...this.#refusals.entries()]
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([, each]) => each);
@@ -179,6 +210,8 @@ class Run {
       counts: this.#counts.counts(),
       refusals,
       warnings: this.#warnings,
+      acts,
+      bound: this.#acting?.bound ?? null,
       isStopped: this.#isStopped,
     };
   }
