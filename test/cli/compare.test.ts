@@ -111,7 +111,10 @@ describe('the bundled recordings', () => {
 describe('mistakes', () => {
   it.each([
     [['compare'], "missing required argument 'input'"],
-    [['compare', 'workload:slide', '--as', 'mremap=copy'], 'There is mremap=relocate.'],
+    [
+      ['compare', 'workload:slide', '--as', 'mremap=copy'],
+      'There is mremap=relocate, dontneed=vrange, dontneed=free,',
+    ],
     [['compare', 'workload:slide', '--vary', 'pages'], "'pages' names nothing to vary"],
     [['compare', 'workload:slide', '--vary', 'colour=1,2'], "slide has no parameter 'colour'"],
     [
