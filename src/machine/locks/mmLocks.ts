@@ -39,8 +39,8 @@ export class MmLocks {
   readonly ptes = new PteLocks();
   readonly vmaStats = { read: new LockStats(), write: new LockStats() } as const;
   readonly #scheduler: Scheduler;
-  /** Ranges that faults and their like read just now. */
-  readonly #reading: AddrRange[] = [];
+  /** Ranges that faults and their like read just now, in places that are used again: every fault comes by here, and a list that gets empty gives its room back. */
+  readonly #reading: (AddrRange | null)[] = [];
   /** What the writer of mmap_lock has changed. */
   #changed: readonly AddrRange[] = [];
   readonly #drained: WaitQueue;
@@ -56,13 +56,18 @@ export class MmLocks {
    * @returns  whether it is had; `endRead` gives it up
    */
   tryReadVma(range: AddrRange): boolean {
-    if (this.#changed.some((other) => doOverlap(other, range))) {
+    if (this.#changed.length > 0 && this.#isChanged(range)) {
       this.vmaStats.read.failedTries++;
       return false;
     }
-    this.#reading.push(range);
+    const place = this.#reading.indexOf(null);
+    if (place < 0) this.#reading.push(range);
+    else this.#reading[place] = range;
     this.vmaStats.read.took(0);
     return true;
+  }
+  #isChanged(range: AddrRange): boolean {
+    return this.#changed.some((other) => doOverlap(other, range));
   }
   /** Reads the locks of the vmas of all `ranges`, or of none. Returns what `endReadVma` is to give up, or null. */
   tryReadAll(ranges: readonly AddrRange[]): readonly AddrRange[] | null {
@@ -72,7 +77,7 @@ export class MmLocks {
   }
   /** Gives up what `tryReadVma(range)` had. */
   endReadVma(range: AddrRange): void {
-    this.#reading.splice(this.#reading.indexOf(range), 1);
+    this.#reading[this.#reading.indexOf(range)] = null;
     if (this.#drained.length > 0) this.#drained.wakeAll();
   }
 
@@ -80,7 +85,7 @@ export class MmLocks {
   *writeVmas(task: SchedTask, ranges: readonly AddrRange[]): Running<void> {
     this.#changed = ranges;
     const sinceNs = this.#scheduler.nowNs;
-    while (this.#reading.some((other) => ranges.some((range) => doOverlap(other, range))))
+    while (this.#reading.some((other) => other !== null && ranges.some((range) => doOverlap(other, range))))
       yield* this.#drained.wait(task, { reason: VMA_LOCK, voluntary: false, uninterruptible: true });
     this.vmaStats.write.took(this.#scheduler.nowNs - sinceNs);
   }

@@ -127,7 +127,9 @@ export class WaitQueue {
   }
   /** See `add`. */
   remove(waiter: Waiter): void {
-    this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+    // Nearly always it is the first one, and alone: to take that off makes no list of what was taken.
+    if (this.#waiting[0] === waiter) this.#waiting.shift();
+    else this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
   }
 }
 
