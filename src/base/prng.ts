@@ -62,7 +62,9 @@ export class Prng {
   shuffle<T>(items: T[]): T[] {
     for (let i = items.length - 1; i > 0; i--) {
       const j = this.below(i + 1);
-      [items[i], items[j]] = [items[j] as T, items[i] as T];
+      const item = items[i] as T;
+      items[i] = items[j] as T;
+      items[j] = item;
     }
     return items;
   }

@@ -174,6 +174,8 @@ export class BytesContents implements FrameContents {
   readonly keepsBytes = true;
   readonly #arena: Arena;
   #pages = new Int32Array(1024);
+  /** The words of each page of the arena that was asked for: pages stay where they are, and a view costs more than most of what it is asked for. */
+  readonly #views: (Uint32Array | null)[] = [];
 
   /** @param arena  where the pages go */
   constructor(arena: Arena = new Arena()) {
@@ -206,8 +208,14 @@ export class BytesContents implements FrameContents {
       page = this.#arena.allocate();
       this.#pages[pfn] = page;
     }
+    return this.#views[page] ?? this.#viewOf(page);
+  }
+  #viewOf(page: ArenaPage): Uint32Array {
+    while (this.#views.length <= page) this.#views.push(null);
     const offset = this.#arena.offset(page);
-    return this.#arena.words(page).subarray(offset, offset + ARENA_WORDS);
+    const view = this.#arena.words(page).subarray(offset, offset + ARENA_WORDS);
+    this.#views[page] = view;
+    return view;
   }
   isZero(pfn: number): boolean {
     return this.#pages[pfn] === 0 || this.words(pfn).every((word) => word === 0);

@@ -351,7 +351,8 @@ export class Kernel {
   }
   #dropSwapped(object: FileObject, from: number, to: number): void {
     const slots = this.#swapped.get(object.id);
-    if (slots === undefined) return;
+    // Most often it is one page that goes, and that is not there: all of them need not be gone through then.
+    if (slots === undefined || (to - from === 1 && !slots.has(from))) return;
     for (const [pgoff, slot] of slots) {
       if (pgoff < from || pgoff >= to) continue;
       slots.delete(pgoff);

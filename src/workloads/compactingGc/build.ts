@@ -13,7 +13,7 @@ import { UsageError } from '../../base/assert.ts';
 import type { Prng } from '../../base/prng.ts';
 import { PAGE_SIZE } from '../../base/units.ts';
 import type { Running, Thread } from '../../machine/index.ts';
-import { words } from './access.ts';
+import { wordAt, words } from './access.ts';
 import type { Graph } from './graph.ts';
 import { type Heap, REGION_PAGES } from './heap.ts';
 import { bytesOf, drawType, refsOf, setRef, type TypeNr, writeObject } from './objects.ts';
@@ -138,7 +138,7 @@ class Builder {
     for (let page = 0; page + 1 < this.#firstOf.length; page++) {
       const view = yield* words(t, this.#heap.addressOf(page), 'write');
       for (let id = this.#firstOf[page] as number; id < (this.#firstOf[page + 1] as number); id++) {
-        const at = ((this.#address[id] as number) % PAGE_SIZE) >>> 2;
+        const at = wordAt(this.#address[id] as number);
         writeObject(view, at, id, this.#graph);
         const refs = refsOf(this.#graph.type(id));
         for (let slot = 0; slot < refs; slot++)

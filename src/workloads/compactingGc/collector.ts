@@ -77,7 +77,7 @@ export class Collector {
     plan.classify(this.#o.density);
     plan.place();
     for (let page = 0; page < heap.pages; page++)
-      if (plan.regionOf(page) !== NOTHING && heap.inUse[page] === 0) heap.isReserved[page] = 1;
+      if (plan.regionOf(page) !== NOTHING && heap.inUse[page] === 0) heap.reserve(page);
     yield* t.owe(2 * plan.nrVisited * t.simulation.prices.accessNs);
     tally.markNs += cpuNs(t) - startNs - (tally.faultNs - faultsBefore);
     tally.pauses.push(yield* world.stop(t, () => this.#flip(t, plan)));
@@ -109,8 +109,8 @@ export class Collector {
         plan.addDense(page);
     plan.targets.sort((a, b) => a - b);
     // Other free pages may be taken again from now on.
-    heap.isReserved.fill(0);
-    for (const page of plan.targets) heap.isReserved[page] = 1;
+    heap.unreserveAll();
+    for (const page of plan.targets) heap.reserve(page);
     for (const [i, addr] of heap.roots.entries()) heap.roots[i] = plan.forward(addr);
     t.uses(2 * heap.roots.length * t.simulation.prices.accessNs);
     yield* strategy.flip(t, plan);
@@ -163,7 +163,7 @@ export class Collector {
     tally.isCompacting = false;
     this.#plan = null;
     this.#settle(plan);
-    heap.isReserved.fill(0);
+    heap.unreserveAll();
     heap.rewind();
     yield* this.#pageOutCold(t, plan);
   }

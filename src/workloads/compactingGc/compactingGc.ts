@@ -165,13 +165,15 @@ class Run {
     const run = this;
     return function* (m: Thread): Running<void> {
       world.enter();
+      let operations = 0;
       while (!run.#isOver) {
-        yield* world.safepoint(m);
+        if (world.isStopping) yield* world.stopHere(m);
         const isDone = yield* mutator.step(m);
         if (run.#isShort()) run.#gcWanted.wakeAll();
-        if (isDone) m.count('operations of mutators');
+        if (isDone) operations++;
         else yield* world.waitOutside(m, run.#collector.memoryFreed, isOver);
       }
+      m.count('operations of mutators', operations);
       yield* m.owe(0);
       world.leave();
     };

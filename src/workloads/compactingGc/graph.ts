@@ -62,17 +62,27 @@ export class Graph implements Identities {
   /** Returns which objects can be reached: 1 for each, by number. */
   reachable(): Uint8Array {
     const seen = new Uint8Array(this.#next);
-    const stack: number[] = [];
-    const visit = (id: number): void => {
-      if (id === 0 || seen[id] === 1) return;
-      seen[id] = 1;
-      stack.push(id);
-    };
-    for (const root of this.roots) visit(root);
-    for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
-      const refs = refsOf(this.type(id));
-      for (let slot = 0; slot < refs; slot++) visit(this.ref(id, slot));
+    // All that were seen, and how many of them were looked into: no object comes here twice.
+    const found = new Uint32Array(this.#next);
+    let nrFound = 0;
+    // No object refers to it.
+    seen[0] = 1;
+    for (const root of this.roots) {
+      if (seen[root] === 1) continue;
+      seen[root] = 1;
+      found[nrFound++] = root;
     }
+    for (let i = 0; i < nrFound; i++) {
+      const id = found[i] as number;
+      const end = id * MAX_REFS + refsOf(this.type(id));
+      for (let at = id * MAX_REFS; at < end; at++) {
+        const to = this.#refs[at] as number;
+        if (seen[to] === 1) continue;
+        seen[to] = 1;
+        found[nrFound++] = to;
+      }
+    }
+    seen[0] = 0;
     return seen;
   }
 }

@@ -33,7 +33,7 @@ export class Heap {
   /** Type + 1 of the object that begins at a granule, if it was marked or is new. */
   readonly marks: Uint8Array;
   /** Pages that allocation must not take: what is compacted now comes there. */
-  readonly isReserved: Uint8Array;
+  readonly #isReserved: Uint8Array;
   /** Roots: addresses, and beside them the objects that are there. */
   readonly roots: Float64Array;
   readonly rootIds: Uint32Array;
@@ -42,6 +42,8 @@ export class Heap {
   nrFree: number;
   readonly #buffers = new Set<AllocationBuffer>();
   #nextFree = 0;
+  /** All pages were looked at, and none could be taken; nothing came free since. */
+  #isFull = false;
 
   /** @param pages  a multiple of REGION_PAGES; @param globalRoots  roots that never change; @param ownRoots  those of mutators */
   constructor(pages: number, globalRoots: number, ownRoots: number) {
@@ -53,7 +55,7 @@ export class Heap {
     this.isCold = new Uint8Array(pages / REGION_PAGES);
     this.coldLive = new Uint8Array(pages);
     this.marks = new Uint8Array(pages * GRANULES);
-    this.isReserved = new Uint8Array(pages);
+    this.#isReserved = new Uint8Array(pages);
     this.roots = new Float64Array(roots);
     this.rootIds = new Uint32Array(roots);
   }
@@ -83,20 +85,32 @@ export class Heap {
 
   /** Takes a free page, or returns null. */
   takePage(): number | null {
+    if (this.#isFull) return null;
     for (let i = 0; i < this.pages; i++) {
       const page = (this.#nextFree + i) % this.pages;
-      if (this.inUse[page] !== 0 || this.isReserved[page] !== 0) continue;
+      if (this.inUse[page] !== 0 || this.#isReserved[page] !== 0) continue;
       this.#nextFree = page + 1;
       this.setInUse(page, true);
       return page;
     }
+    this.#isFull = true;
     return null;
+  }
+  /** Allocation must not take `page` from now on. */
+  reserve(page: number): void {
+    this.#isReserved[page] = 1;
+  }
+  /** Allocation may take all free pages again. */
+  unreserveAll(): void {
+    this.#isReserved.fill(0);
+    this.#isFull = false;
   }
   /** A page holds objects from now on, or none any more. */
   setInUse(page: number, inUse: boolean): void {
     if ((this.inUse[page] === 1) === inUse) return;
     this.inUse[page] = inUse ? 1 : 0;
     this.nrFree += inUse ? -1 : 1;
+    if (!inUse) this.#isFull = false;
   }
   /** Allocation begins at the lowest free page again. */
   rewind(): void {

@@ -50,7 +50,12 @@ export class Mutator {
     const { prng, firstRoot, nrRoots, heap, thinkNs } = this.#o;
     const root = firstRoot + prng.below(nrRoots);
     t.uses(thinkNs);
-    yield* this.#advance(t, root);
+    const from = heap.roots[root] as number;
+    const fromId = heap.rootIds[root] as number;
+    this.#advance(
+      root,
+      this.#plainObject(t, from, fromId, 'read') ?? (yield* this.#object(t, from, fromId, 'read')),
+    );
     const id = heap.rootIds[root] as number;
     const what = prng.below(8);
     if (what < REPLACING) return yield* this.#replace(t, root, id);
@@ -59,20 +64,27 @@ export class Mutator {
     return true;
   }
 
-  /** Returns the words of the page of the object at `addr`, whose header and data are right. */
-  *#object(t: Thread, addr: Addr, id: number, access: 'read' | 'write'): Running<PageWords> {
-    const view = plainWords(t, addr, access) ?? (yield* this.#o.tally.words(t, addr, access, true));
-    const wrong = whatIsWrong(view, wordAt(addr), id, this.#o.graph);
-    if (wrong !== null) throw new ModelBug(`[memory] object ${id} at ${hex(addr)} ${wrong} (${t.name})`);
+  /** Returns the words of the page of the object at `addr`, whose header and data are right, plain; null when that has to wait: then `#object` does it. */
+  #plainObject(t: Thread, addr: Addr, id: number, access: 'read' | 'write'): PageWords | null {
+    const view = plainWords(t, addr, access);
+    if (view !== null) this.#check(t, view, addr, id);
     return view;
   }
+  *#object(t: Thread, addr: Addr, id: number, access: 'read' | 'write'): Running<PageWords> {
+    const view = yield* this.#o.tally.words(t, addr, access, true);
+    this.#check(t, view, addr, id);
+    return view;
+  }
+  #check(t: Thread, view: PageWords, addr: Addr, id: number): void {
+    const wrong = whatIsWrong(view, wordAt(addr), id, this.#o.graph);
+    if (wrong !== null) throw new ModelBug(`[memory] object ${id} at ${hex(addr)} ${wrong} (${t.name})`);
+  }
 
-  /** The root goes on to the next object of its chain; from the end to where another root is. */
-  *#advance(t: Thread, root: number): Running<void> {
+  /** The root, whose object is in `view`, goes on to the next object of its chain; from the end to where another root is. */
+  #advance(root: number, view: PageWords): void {
     const { heap, graph, prng } = this.#o;
     const id = heap.rootIds[root] as number;
     const addr = heap.roots[root] as number;
-    const view = yield* this.#object(t, addr, id, 'read');
     const next = refAt(view, wordAt(addr), 0);
     const nextId = graph.ref(id, 0);
     const other = prng.below(heap.roots.length);
@@ -83,13 +95,13 @@ export class Mutator {
   *#follow(t: Thread, root: number, id: number): Running<void> {
     const { heap, graph, prng } = this.#o;
     const addr = heap.roots[root] as number;
-    const view = yield* this.#object(t, addr, id, 'read');
+    const view = this.#plainObject(t, addr, id, 'read') ?? (yield* this.#object(t, addr, id, 'read'));
     const slot = prng.below(refsOf(graph.type(id)));
     const to = refAt(view, wordAt(addr), slot);
     const toId = graph.ref(id, slot);
     if ((to === 0) !== (toId === 0)) throw new ModelBug(`[memory] object ${id} lost a reference (${t.name})`);
     if (toId === 0 || this.#isCold(toId)) return;
-    yield* this.#object(t, to, toId, 'read');
+    if (this.#plainObject(t, to, toId, 'read') === null) yield* this.#object(t, to, toId, 'read');
   }
   #isCold(id: number): boolean {
     const { lastDense, lastCold } = this.#o.built;
@@ -97,7 +109,7 @@ export class Mutator {
   }
 
   *#rewrite(t: Thread, addr: Addr, id: number): Running<void> {
-    const view = yield* this.#object(t, addr, id, 'write');
+    const view = this.#plainObject(t, addr, id, 'write') ?? (yield* this.#object(t, addr, id, 'write'));
     this.#o.graph.rewrite(id);
     writeData(view, wordAt(addr), id, this.#o.graph);
   }
@@ -113,7 +125,7 @@ export class Mutator {
     const first = yield* this.#create(t, second?.addr ?? 0, second?.id ?? 0);
     if (first === null) return false;
     const addr = heap.roots[root] as number;
-    const view = yield* this.#object(t, addr, id, 'write');
+    const view = this.#plainObject(t, addr, id, 'write') ?? (yield* this.#object(t, addr, id, 'write'));
     this.#o.marker.barrier(refAt(view, wordAt(addr), slot), first.addr);
     setRef(view, wordAt(addr), slot, first.addr);
     graph.setRef(id, slot, first.id);
@@ -127,7 +139,7 @@ export class Mutator {
     const addr = heap.allocate(this.#buffer, type);
     if (addr === null) return null;
     const id = graph.add(type);
-    const view = yield* tally.words(t, addr, 'write', true);
+    const view = plainWords(t, addr, 'write') ?? (yield* tally.words(t, addr, 'write', true));
     const at = wordAt(addr);
     writeObject(view, at, id, graph);
     // A new object is born marked; what it refers to need not be.

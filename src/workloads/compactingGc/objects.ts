@@ -35,13 +35,19 @@ const MAGIC = 0xfa170000;
 const HEADER_WORDS = 4;
 const HIGH = 2 ** 32;
 
-/** Returns the size of objects of `type`, bytes. */
-export const bytesOf = (type: TypeNr): number => TYPES[type]?.bytes ?? 0;
-/** Returns how many references objects of `type` have. */
-export const refsOf = (type: TypeNr): number => TYPES[type]?.refs ?? 0;
+const BYTES: readonly number[] = TYPES.map(({ bytes }) => bytes);
+const REFS: readonly number[] = TYPES.map(({ refs }) => refs);
 
-/** Draws a type: every second object is of the middle size. */
-export const drawType = (prng: Prng): TypeNr => prng.pick([0, 1, 1, 2]);
+/** Returns the size of objects of `type`, bytes. */
+export const bytesOf = (type: TypeNr): number => BYTES[type] ?? 0;
+/** Returns how many references objects of `type` have. */
+export const refsOf = (type: TypeNr): number => REFS[type] ?? 0;
+
+/** Every second object is of the middle size. */
+const DRAWN: readonly TypeNr[] = [0, 1, 1, 2];
+
+/** Draws a type. */
+export const drawType = (prng: Prng): TypeNr => prng.pick(DRAWN);
 
 /** Who knows what objects are, apart from what they refer to. */
 export interface Identities {
@@ -94,7 +100,8 @@ export function refAt(page: PageWords, at: number, slot: number): number {
 /** Sets reference `slot` of the object at word `at`. */
 export function setRef(page: PageWords, at: number, slot: number, addr: number): void {
   const i = at + HEADER_WORDS + 2 * slot;
-  page[i] = addr % HIGH;
+  // An array of 32-bit words takes the low 32 bits of a number.
+  page[i] = addr;
   page[i + 1] = Math.floor(addr / HIGH);
 }
 

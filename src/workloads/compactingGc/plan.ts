@@ -12,7 +12,7 @@
  */
 import { type Addr, PAGE_SIZE } from '../../base/units.ts';
 import { GRANULES, type Heap, REGION_PAGES } from './heap.ts';
-import { bytesOf, GRANULE } from './objects.ts';
+import { bytesOf, GRANULE, type TypeNr } from './objects.ts';
 
 /** What is done with a region or a page. */
 export const NOTHING = 0;
@@ -85,13 +85,13 @@ export class Plan {
     this.targets.push(page);
   }
 
-  /** The granules at which marked objects of `page` begin, ascending. */
-  *marked(page: number): Generator<number> {
+  /** Calls `each` with the granules at which marked objects of `page` begin, ascending, and their types. */
+  forEachMarked(page: number, each: (granule: number, type: TypeNr) => void): void {
     const { marks } = this.#heap;
     const end = (page + 1) * GRANULES;
     for (let granule = page * GRANULES; granule < end; ) {
       const mark = marks[granule] as number;
-      if (mark !== 0) yield granule;
+      if (mark !== 0) each(granule, mark - 1);
       granule += mark === 0 ? 1 : bytesOf(mark - 1) / GRANULE;
     }
   }
@@ -121,7 +121,7 @@ export class Plan {
     this.#placeCold();
     this.#slide();
     this.targets.sort((a, b) => a - b);
-    for (const page of this.targets) this.#heap.isReserved[page] = 1;
+    for (const page of this.targets) this.#heap.reserve(page);
   }
   #pagesOf(treatment: Treatment): number[] {
     const pages: number[] = [];
@@ -146,12 +146,11 @@ export class Plan {
   }
   #slide(): void {
     const pages = this.#pagesOf(SLID);
-    const { marks } = this.#heap;
     // Objects that come to pages[i]: from firstObject[i] on; by index first, then by page.
     let [nr, used] = [-1, PAGE_SIZE];
     for (const page of pages)
-      for (const granule of this.marked(page)) {
-        const bytes = bytesOf((marks[granule] as number) - 1);
+      this.forEachMarked(page, (granule, type) => {
+        const bytes = bytesOf(type);
         if (used + bytes > PAGE_SIZE) {
           nr++;
           used = 0;
@@ -164,7 +163,7 @@ export class Plan {
         this.unconsumed[page] = (this.unconsumed[page] as number) + 1;
         this.objects.push(granule);
         used += bytes;
-      }
+      });
   }
   /** Returns the granules of the objects that come to the target `page`, in the order in which they come to lie there. */
   objectsOf(page: number): readonly number[] {

@@ -123,11 +123,12 @@ export class Producer {
 
   /** Updates the references of all objects of a page where they lie. */
   *#update(t: Thread, page: number): Running<void> {
-    const { heap, plan, strategy, tally } = this.#options;
+    const { plan, strategy, tally } = this.#options;
     const view = yield* tally.words(t, strategy.sourceOf(page), 'write');
     const base = page * GRANULES;
-    for (const granule of plan.marked(page))
-      this.#fix(t, view, ((granule - base) * GRANULE) / WORD_BYTES, (heap.marks[granule] as number) - 1);
+    plan.forEachMarked(page, (granule, type) =>
+      this.#fix(t, view, ((granule - base) * GRANULE) / WORD_BYTES, type),
+    );
     this.#maybeFlip(view, page);
   }
   /** Copies the objects together that come to `page`, into the room at `at`. */
@@ -183,15 +184,15 @@ export class Producer {
 
   /** Flips a byte of the data of an object on a dense page, if that is what goes wrong, once some pages are made. */
   #maybeFlip(view: PageWords, page: number): void {
-    const { heap, injected, plan } = this.#options;
+    const { injected, plan } = this.#options;
     if (injected !== 'flip' || this.#isInjected || 8 * this.#nrMade < plan.targets.length) return;
-    const granule = plan.regionOf(page) === DENSE ? plan.marked(page).next().value : undefined;
-    if (granule === undefined) return;
-    this.#isInjected = true;
-    const last = wordAt(
-      (granule % GRANULES) * GRANULE + bytesOf((heap.marks[granule] as number) - 1) - WORD_BYTES,
-    );
-    view[last] = ((view[last] as number) ^ 0xff) >>> 0;
+    if (plan.regionOf(page) !== DENSE) return;
+    plan.forEachMarked(page, (granule, type) => {
+      if (this.#isInjected) return;
+      this.#isInjected = true;
+      const last = wordAt((granule % GRANULES) * GRANULE + bytesOf(type) - WORD_BYTES);
+      view[last] = ((view[last] as number) ^ 0xff) >>> 0;
+    });
   }
 }
 

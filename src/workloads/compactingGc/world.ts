@@ -29,11 +29,12 @@ export class World {
     if (this.#nrRunning === 0) this.#collector.wakeAll();
   }
 
-  /** A mutator has come to where it may stop. */
-  *safepoint(t: Thread): Running<void> {
-    if (this.#isStopping) yield* this.#stopped(t);
+  /** Tells whether mutators are to stop: one that has come to where it may calls `stopHere` then. */
+  get isStopping(): boolean {
+    return this.#isStopping;
   }
-  *#stopped(t: Thread): Running<void> {
+  /** A mutator stops until the world goes on. */
+  *stopHere(t: Thread): Running<void> {
     yield* t.owe(0);
     this.leave();
     yield* this.#waitWhile(t, this.#mutators, 'world stopped', () => this.#isStopping);
