@@ -59,6 +59,8 @@ const OF_ATTRIBUTES = Uint8Array.of(
   FACT.indexesRewritten,
   FACT.anonVmasRewritten,
 );
+/** Numbers of the facts that vrange is charged for. */
+const OF_VRANGES = Uint8Array.of(...OF_ATTRIBUTES, FACT.markersZapped, FACT.vrangePagesWalked);
 /** Numbers of the facts that any call is charged for. */
 const OF_CALLS = Uint8Array.of(
   ...OF_ATTRIBUTES,
@@ -100,6 +102,13 @@ const OF_CALLS = Uint8Array.of(
 const isAboutAttributes = ({ call }: MemoryOp): boolean =>
   call === 'mprotect' || call === 'mlock' || call === 'munlock' || call === 'set_vma_name';
 
+/** Returns the numbers of the facts that a call, or the fork or exit that is none, is charged for. */
+function factsFor(op: MemoryOp | null): Uint8Array {
+  if (op === null) return OF_CALLS;
+  if (op.call === 'vrange') return OF_VRANGES;
+  return isAboutAttributes(op) ? OF_ATTRIBUTES : OF_CALLS;
+}
+
 /** An unmapping that takes whole vmas, that trims one, that leaves both ends of one. */
 const MUNMAP_BY_SPLITS = [PATH['munmap-whole'], PATH['munmap-trim'], PATH['munmap-split']] as const;
 
@@ -120,7 +129,7 @@ export class CallCharges {
   begin(op: MemoryOp | null): void {
     const { facts } = this.#work;
     const before = this.#before;
-    const list = op !== null && isAboutAttributes(op) ? OF_ATTRIBUTES : OF_CALLS;
+    const list = factsFor(op);
     for (let i = 0; i < list.length; i++) {
       const fact = list[i] as number;
       before[fact] = facts[fact] as number;
@@ -180,8 +189,7 @@ export class CallCharges {
   }
   /** Tells whether nothing was done that a call can be charged for. */
   #isIdle(op: MemoryOp): boolean {
-    const facts = isAboutAttributes(op) ? OF_ATTRIBUTES : OF_CALLS;
-    return facts.every((fact) => this.#since(fact as Fact) === 0);
+    return factsFor(op).every((fact) => this.#since(fact as Fact) === 0);
   }
   #charge(path: Path, calls: number, pages = 0): void {
     if (calls !== 0 || pages !== 0) this.#work.charge(path, calls, pages);

@@ -40,6 +40,7 @@ export function timeMetrics({ report, figures }: Omit<TimedRun, 'label'>): TimeM
     ['stalls, µs', stallRows(report.threads)],
     ['CPUs', cpuRows(report)],
     ['locks', lockRows(report)],
+    ['volatile ranges', vrangeRows(report)],
     ['dearest paths, µs', pathRows(report)],
   ];
   return rows.flatMap(([name, each]) => each.map(group(name)));
@@ -86,6 +87,14 @@ const lockRows = ({ locks }: TimeReport): [string, number][] =>
     [`${name}, ${mode}: waited, µs`, microseconds(waitedNs)],
     [`${name}, ${mode}: longest, µs`, microseconds(longestWaitNs)],
   ]);
+
+const vrangeRows = ({ facts }: TimeReport): [string, number][] => [
+  ['calls', facts.vrangeVolatileCalls + facts.vrangeNovolatileCalls],
+  ['pages purged', facts.pagesPurged],
+  ['pages purged, more than wanted', facts.vrangeOvershoot],
+  ['entries looked at for purging', facts.purgePagesScanned],
+  ['SIGBUS for what was purged', facts.purgedTouched],
+];
 
 function pathRows({ work }: TimeReport): [string, number][] {
   const shown = work.paths.slice(0, NR_PATHS);

@@ -420,8 +420,28 @@ const moveAway = (flags: number): Op => ({
 });
 const withSwitch = (features: Partial<Features>, row: EdgeRow): EdgeRow => ({ ...row, features });
 
+const markVolatile = (page: number, pages: number): Op => ({
+  call: 'vrange',
+  ...at(page, pages),
+  mode: 'volatile',
+  behavior: 'full',
+});
+
 /** What the proposals would do. */
 const SWITCHED: readonly EdgeRow[] = [
+  withSwitch({ vrange: 'on' }, row('volatile memory with a hole', 'ENOMEM', map(0, 2), markVolatile(0, 3))),
+  withSwitch(
+    { vrange: 'on' },
+    row(
+      'volatile memory of a file',
+      'EINVAL',
+      memfd(),
+      truncate(3, PG),
+      map(0, 1, RW, mman.MAP_SHARED | mman.MAP_FIXED, 3),
+      markVolatile(0, 1),
+    ),
+  ),
+  row('volatile memory without the proposal', 'ENOSYS', map(0, 1), markVolatile(0, 1)),
   withSwitch(
     { anonVmaName: 'on' },
     row(

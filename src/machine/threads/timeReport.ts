@@ -5,7 +5,7 @@
  *              [task-time] the times of each thread add up to its life
  */
 import type { Histogram } from '../../base/histogram.ts';
-import { WORK_NAMES } from '../../mm/work.ts';
+import { type FactName, WORK_NAMES, type Work } from '../../mm/work.ts';
 import type { WorkTime } from '../cost.ts';
 import type { LockMode, LockStats } from '../locks/lockStats.ts';
 import { VMA_LOCK } from '../locks/mmLocks.ts';
@@ -77,6 +77,8 @@ export interface TimeReport {
   readonly threads: readonly ThreadReport[];
   readonly locks: readonly LockReport[];
   readonly throughput: readonly Throughput[];
+  /** What was counted, by fact. */
+  readonly facts: Readonly<Record<FactName, number>>;
 }
 
 /** Makes the report of a run that is over. */
@@ -106,8 +108,15 @@ export function timeReport(simulation: Simulation): TimeReport {
       count,
       perSecond: elapsedNs === 0 ? 0 : count / (elapsedNs / 1e9),
     })),
+    facts: factsOf(kernel.work),
   };
 }
+
+const factsOf = ({ facts }: Work): Record<FactName, number> =>
+  Object.fromEntries(WORK_NAMES.facts.map((name, i) => [name, facts[i] as number])) as Record<
+    FactName,
+    number
+  >;
 
 function notesOf(nrCpus: number): string[] {
   const notes = ['times are modelled; what crosses CPUs was measured in a virtual machine'];
