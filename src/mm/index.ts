@@ -93,7 +93,7 @@ export {
 } from './vmFlags.ts';
 export { type VrangeLock, type VrangeRequest, vrange, vrangeLockVerdict } from './vrange.ts';
 export { type VrangeBytes, vrangeBytes } from './vrangeForms.ts';
-export { type PurgeVerdict, purgePage, purgeVolatile } from './vrangePurge.ts';
+export { type PurgeVerdict, PurgeVisit, purgeVolatile } from './vrangePurge.ts';
 export { vrangesText } from './vrangesText.ts';
 export type { VrangeBehavior, VrangeMode, VrangeNode, VrangeTree } from './vrangeTree.ts';
 export { brkCall, forkCall, mmapCall, mremapCall, munmapCall, type WaitingCall } from './waitingCalls.ts';

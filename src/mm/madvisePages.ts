@@ -44,7 +44,7 @@ import { TlbGather } from './tlb.ts';
 import { type FileObject, isAnonymousVma, type Vma } from './vma.ts';
 import { VM_DROPPABLE, VM_MAYBE_GUARD } from './vmFlags.ts';
 import { isVolatileAt } from './vrange.ts';
-import { purgePage } from './vrangePurge.ts';
+import { PurgeVisit } from './vrangePurge.ts';
 import { FACT } from './work.ts';
 import { DISCARD, isProtectionKept, zapRange } from './zap.ts';
 
@@ -149,21 +149,25 @@ export function coldRange(mm: Mm, range: PageRange): SysResult {
  */
 export function pageOutRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
   const { frames } = mm.kernel;
+  const visit = new PurgeVisit(mm, range, 'pageout');
+  const isPurged = (addr: Addr): boolean => isVolatileAt(mm, addr) && visit.page(addr) === 'purged';
   forEachAdvised(mm, range, {
-    huge: (base, pmd) => pageOutHuge(mm, vma, base, pmd),
+    huge: (base, pmd) => pageOutHuge(vma, base, pmd, isPurged),
     page: (addr, _low, pfn) => {
-      if (isVolatileAt(mm, addr) && purgePage(mm, addr) === 'purged') return;
+      if (isPurged(addr)) return;
       if (!frames.isLarge(pfn) && frames.mapcount(pfn) !== 1) return;
       frames.clearAccessed(pfn);
       if (frames.isAnon(pfn)) pageOut(mm, vma, addr);
       else if (!frames.isLarge(pfn)) pageOutShared(mm, vma, addr);
     },
   });
+  visit.finish();
   return OK;
 }
 
-/** A huge page is swapped out whole, or dropped; where there is no room for all of it, it is broken up first. */
-function pageOutHuge(mm: Mm, vma: Vma, base: Addr, pmd: number): void {
+/** A huge page is swapped out whole, or dropped; where there is no room for all of it, it is broken up first. Volatile pages of it are purged. */
+function pageOutHuge(vma: Vma, base: Addr, pmd: number, isPurged: (addr: Addr) => boolean): void {
+  const mm = vma.mm as Mm;
   const { frames } = mm.kernel;
   const head = mm.pages.pmdHigh(base);
   frames.clearAccessed(head);
@@ -173,7 +177,7 @@ function pageOutHuge(mm: Mm, vma: Vma, base: Addr, pmd: number): void {
     splitPmd(mm, vma, base);
     if (isToBeKept(vma, pmd))
       for (let i = 0; i < HUGE_PAGES; i++) frames.setFlags(head + i, FRAME_SWAPBACKED);
-    else for (const addr of addrs) drop(mm, addr);
+    else for (const addr of addrs) if (!isPurged(addr)) drop(mm, addr);
     return;
   }
   if (mayPageOut(mm, HUGE_PAGES)) {
@@ -181,8 +185,7 @@ function pageOutHuge(mm: Mm, vma: Vma, base: Addr, pmd: number): void {
     dissolveFolio(mm, head);
   } else splitFolio(mm, head);
   for (const addr of addrs) {
-    if (isVolatileAt(mm, addr) && purgePage(mm, addr) === 'purged') continue;
-    pageOut(mm, vma, addr);
+    if (!isPurged(addr)) pageOut(mm, vma, addr);
   }
 }
 

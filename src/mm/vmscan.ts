@@ -11,8 +11,8 @@
  *
  * Facts      lruScanned, lruRotated, lruActivated, lruDeactivated, lruDiscarded, fileEvicted, reclaimedDirect, reclaimedKswapd, pagesPurged,
  *            pagesSwappedOut
- * Charges    a page that is looked at and stays costs what one of MADV_COLD costs, one that is swapped out what one of MADV_PAGEOUT, one that is dropped or
- *            purged what one of MADV_DONTNEED, one of a file what unmapping it costs
+ * Charges    a page that is looked at and stays costs what one of MADV_COLD costs, one that is swapped out what one of MADV_PAGEOUT, one that is dropped what
+ *            one of MADV_DONTNEED, one of a file what unmapping it costs; what is purged charges itself (vrangePurge.ts)
  * Cost       linear in the pages looked at, and in who maps them
  * Linux      mm/vmscan.c (6.18, classic LRU): do_try_to_free_pages, shrink_node, shrink_lruvec, shrink_inactive_list, shrink_active_list, balance_pgdat
  * Left out   waiting for writes (a device is as fast as memory: compressed memory), throttling, compaction, shrinkers but that of huge folios, refaults
@@ -102,7 +102,7 @@ export class Reclaim {
     };
     charge('madv-cold', Math.max(0, since(FACT.lruScanned) - gone));
     charge('madv-pageout', since(FACT.pagesSwappedOut));
-    charge('dontneed', since(FACT.lruDiscarded) + since(FACT.pagesPurged));
+    charge('dontneed', since(FACT.lruDiscarded));
     charge('zap-file', since(FACT.fileEvicted));
     charge('folio-split', since(FACT.foliosSplit));
   }

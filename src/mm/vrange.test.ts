@@ -280,12 +280,24 @@ describe('purging', () => {
     memory.advise(0, 16, MADV_PAGEOUT);
     expect([memory.kinds(0, 8), memory.kinds(8, 8), memory.resident[3]]).toEqual([['purged'], ['swap'], 8]);
   });
-  it('flushes once for a range', () => {
+  it.each<[string, (memory: Memory) => unknown]>([
+    ['reclaim', (memory) => purge(memory)],
+    ['MADV_PAGEOUT', (memory) => memory.advise(0, 16, MADV_PAGEOUT)],
+  ])('flushes once for a range: %s', (_who, act) => {
     const memory = heap();
     V(memory, 0, 16);
     const before = fact(memory, 'tlbFlushes');
-    purge(memory);
-    expect(fact(memory, 'tlbFlushes') - before).toBe(1);
+    act(memory);
+    expect([fact(memory, 'tlbFlushes') - before, fact(memory, 'pagesPurged')]).toEqual([1, 16]);
+  });
+  it('MADV_PAGEOUT purges a lazily freed huge page, and does not drop it', () => {
+    const memory = new Machine(0, { vrange: 'on' }).spawn();
+    memory.mapHuge(0, 512);
+    memory.touch(0, 'write', { pages: 512, stamp: WRITTEN });
+    V(memory, 0, 512);
+    memory.advise(0, 512, MADV_FREE);
+    memory.advise(0, 512, MADV_PAGEOUT);
+    expect([memory.kinds(0, 512), memory.read(7), N(memory, 0, 512)]).toEqual([['purged'], 'BUS_ADRERR', 1]);
   });
 });
 

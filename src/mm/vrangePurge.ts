@@ -92,43 +92,60 @@ function purgeNode(node: VrangeNode, most: number, why: PurgeCause): number {
     const to = low & HUGE ? Math.min(addr + PMD_SIZE, node.end) : addr + PAGE_SIZE;
     for (let at = from; at < to; at += PAGE_SIZE) addrs.push(at);
   });
-  const seen = { purged: 0, locked: 0, shared: 0, pinned: 0 };
-  const batch = new Batch();
+  const visit = new PurgeVisit(mm, { start, end }, why);
   for (const addr of addrs) {
-    if (seen.purged >= most) break;
-    const verdict = purgeInto(mm, addr, batch);
-    if (verdict !== 'not-volatile' && verdict !== 'nothing-there') seen[verdict]++;
+    if (visit.purged >= most) break;
+    visit.page(addr);
   }
-  batch.finish();
-  const { kernel } = mm;
-  kernel.emit?.({ kind: 'vrangePurge', op: kernel.opNr, mm: mm.id, start, end, why, ...seen });
-  return seen.purged;
+  visit.finish();
+  return visit.purged;
 }
 
-/**
- * Purges the page at `addr`, which is in a volatile range of `mm`, if it may go: from everybody who has it.
- * Facts   pagesPurged, purgeSkippedLocked, purgeSkippedShared, purgeSkippedPinned
- * Events  vrangePurge, of this page
- */
-export function purgePage(mm: Mm, addr: Addr): PurgeVerdict {
-  const batch = new Batch();
-  const verdict = purgeInto(mm, addr, batch);
-  batch.finish();
-  const { kernel } = mm;
-  const range = { start: addr, end: addr + PAGE_SIZE };
-  const count = (what: PurgeVerdict): number => (verdict === what ? 1 : 0);
-  kernel.emit?.({
-    kind: 'vrangePurge',
-    op: kernel.opNr,
-    mm: mm.id,
-    ...range,
-    why: 'pageout',
-    purged: count('purged'),
-    locked: count('locked'),
-    shared: count('shared'),
-    pinned: count('pinned'),
-  });
-  return verdict;
+/** A visit to pages of one range: one flush for each address space, one event. */
+export class PurgeVisit {
+  readonly #mm: Mm;
+  readonly #range: { readonly start: Addr; readonly end: Addr };
+  readonly #why: PurgeCause;
+  readonly #batch = new Batch();
+  readonly #seen = { purged: 0, locked: 0, shared: 0, pinned: 0 };
+  #looked = false;
+
+  constructor(mm: Mm, range: { readonly start: Addr; readonly end: Addr }, why: PurgeCause) {
+    this.#mm = mm;
+    this.#range = range;
+    this.#why = why;
+  }
+
+  /** Pages that went so far. */
+  get purged(): number {
+    return this.#seen.purged;
+  }
+  /**
+   * Purges the page at `addr`, if it may go: from everybody who has it.
+   * Facts   pagesPurged, purgeSkippedLocked, purgeSkippedShared, purgeSkippedPinned
+   */
+  page(addr: Addr): PurgeVerdict {
+    this.#looked = true;
+    const verdict = purgeInto(this.#mm, addr, this.#batch);
+    if (verdict !== 'not-volatile' && verdict !== 'nothing-there') this.#seen[verdict]++;
+    return verdict;
+  }
+  /** Flushes, and tells, if any page was looked at. Events: vrangePurge */
+  finish(): void {
+    if (!this.#looked) return;
+    this.#batch.finish();
+    const { kernel, id } = this.#mm;
+    const { start, end } = this.#range;
+    kernel.emit?.({
+      kind: 'vrangePurge',
+      op: kernel.opNr,
+      mm: id,
+      start,
+      end,
+      why: this.#why,
+      ...this.#seen,
+    });
+  }
 }
 
 function purgeInto(mm: Mm, addr: Addr, batch: Batch): PurgeVerdict {
