@@ -9,6 +9,11 @@ export const PR_SET_THP_DISABLE = 41;
 export const PR_SET_MDWE = 65;
 export const PR_SET_MEMORY_MERGE = 67;
 export const PR_SET_VMA = 0x5356_4d41;
+/** Of seed 003, with a number of our own: whether the page tables of this process are scanned for empty ones, by the values below it. */
+export const PR_SET_PT_RECLAIM = 0x5054_5243;
+export const PR_PT_RECLAIM_NEVER = 0;
+export const PR_PT_RECLAIM_MADVISE = 1;
+export const PR_PT_RECLAIM_ALWAYS = 2;
 /** The only operation of PR_SET_VMA. */
 export const PR_SET_VMA_ANON_NAME = 0;
 
@@ -31,6 +36,10 @@ const CONSTANT: Readonly<Record<string, number>> = {
   PR_SET_MEMORY_MERGE,
   PR_SET_VMA,
   PR_SET_VMA_ANON_NAME,
+  PR_SET_PT_RECLAIM,
+  PR_PT_RECLAIM_NEVER,
+  PR_PT_RECLAIM_MADVISE,
+  PR_PT_RECLAIM_ALWAYS,
   PR_MDWE_REFUSE_EXEC_GAIN: 1,
   PR_MDWE_NO_INHERIT: 2,
   PR_THP_DISABLE_EXCEPT_ADVISED: 2,

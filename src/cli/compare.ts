@@ -163,7 +163,7 @@ function compareOne(
     if (threaded !== null) return compareThreads(threaded, costs, flags);
     const input = openInput(text, { quiet, seed: flags.seed });
     refuseWithoutCalls(input);
-    const result = reading(input, () => runInput(input, asked, { verify: flags.verify }));
+    const result = reading(input, () => runInput(input, asked, { verify: flags.verify, costs }));
     if (!quiet) for (const warning of result.warnings) note(`${text}: ${warning.text} (${warning.count})`);
     return result;
   } catch (error) {

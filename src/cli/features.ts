@@ -1,8 +1,16 @@
 /**
- * `faultline features`: the switches, their values, what each profile sets them to, where they come from.
+ * `faultline features`: the switches and what can be set beside them, their values, what each profile sets them to, where they come from.
  */
 import type { Command } from 'commander';
-import { FEATURES, type FeatureName, PROFILES } from '../mm/index.ts';
+import {
+  FEATURES,
+  type FeatureName,
+  PROFILES,
+  RFC_SCAN,
+  SCAN_TUNABLES,
+  type TunableName,
+  tunableText,
+} from '../mm/index.ts';
 import { EXIT_TEXT, jsonOption } from './options.ts';
 import { print, styled } from './output.ts';
 
@@ -25,7 +33,21 @@ interface FeatureRow {
   readonly text: string;
 }
 
-function rows(): FeatureRow[] {
+/** What can be set of the scan of `ptReclaim=async`: alike in all profiles. */
+const tunableRows = (): FeatureRow[] =>
+  Object.entries(SCAN_TUNABLES).map(([name, { values, text }]) => ({
+    name: `ptReclaim.${name}`,
+    values: [values],
+    profiles: Object.fromEntries(
+      Object.keys(PROFILES).map((profile) => [profile, tunableText(name as TunableName, RFC_SCAN)]),
+    ),
+    seed: '003',
+    text,
+  }));
+
+const rows = (): FeatureRow[] => [...featureRows(), ...tunableRows()];
+
+function featureRows(): FeatureRow[] {
   return Object.entries(FEATURES).map(([name, { values, seed, text }]) => ({
     name,
     values,

@@ -3,9 +3,9 @@
  */
 import { type Command, Option } from 'commander';
 import { UsageError } from '../base/assert.ts';
-import { type MmEvent, withSettings } from '../mm/index.ts';
+import { type MmEvent, tableCensus, withSettings } from '../mm/index.ts';
 import type { VerifyWhen } from '../replay/play/player.ts';
-import { eventText } from '../report/index.ts';
+import { eventText, tableRuns } from '../report/index.ts';
 import { parseProbe } from '../whatif/probes.ts';
 import { findRewrite } from '../whatif/rewrites.ts';
 import { loadCosts } from './calibration.ts';
@@ -62,7 +62,7 @@ export function registerRunCommand(program: Command): void {
     .addOption(
       new Option(
         '--print <view>',
-        'Print this instead of the facts: maps, smaps, smaps_rollup, the memory lines of status, and statm as /proc has them; pagemap as runs of pages and internals (page offsets, anon_vmas), as recordings have them; vmas as a table; vranges, the volatile ranges; or events as they happen. Of an ops file its window is shown, but the sums of rollup, status and statm are those of the whole process.',
+        'Print this instead of the facts: maps, smaps, smaps_rollup, the memory lines of status, and statm as /proc has them; pagemap as runs of pages and internals (page offsets, anon_vmas), as recordings have them; pagetables as runs of tables with what each holds, what pins it, and who emptied it; vmas as a table; vranges, the volatile ranges; or events as they happen. Of an ops file its window is shown, but the sums of rollup, status and statm are those of the whole process.',
       ).choices([...VIEWS, 'events']),
     )
     .option(
@@ -126,8 +126,14 @@ function runOpened(input: CliInput, text: string, flags: Flags): void {
   const acts = [...flags.as.map(findRewrite), ...flags.probe.map(parseProbe)];
   const needed = acts.flatMap(({ needs }) => needs);
   const features = withSettings(featuresOf(flags), needed);
-  const options = { features, verify: flags.verify, acts };
   const costs = loadCosts(flags.calibration);
+  const options = {
+    features,
+    verify: flags.verify,
+    acts,
+    costs,
+    config: { tracksTables: flags.print === 'pagetables' },
+  };
   const title = { costs, input: text, profile: flags.profile, set: flags.set, seed: flags.seed };
   if (flags.step) {
     const playback = stepped(input.name, options, (more) => playInput(input, more));
@@ -212,5 +218,6 @@ function printView(
     if (flags.pid === undefined && others.length > 0) note(`also alive (--pid): ${others.join(', ')}`);
   }
   const text = viewText(view, mm, flags.window);
-  print(flags.json ? `${JSON.stringify({ view, pid: process?.pid, text })}\n` : text);
+  const more = view === 'pagetables' ? { census: tableCensus(mm), tables: tableRuns(mm, flags.window) } : {};
+  print(flags.json ? `${JSON.stringify({ view, pid: process?.pid, text, ...more })}\n` : text);
 }

@@ -80,6 +80,8 @@ export const CALL_ERRORS: Readonly<Partial<Record<OpName, readonly string[]>>> =
   write_file: ['EBADF', 'EINVAL', 'EPERM'],
   set_mdwe: ['EINVAL', 'EPERM'],
   set_thp_disable: ['EINVAL'],
+  prctl_pt_reclaim: ['EINVAL'],
+  pt_scan_write: ['EACCES', 'EINVAL', 'ENOENT'],
   setrlimit: ['EINVAL'],
   set_uid: ['EPERM'],
   fill_maps: ['ENOMEM'],

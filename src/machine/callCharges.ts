@@ -26,6 +26,7 @@ import {
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
+  MADV_PT_RECLAIM,
   MADV_REMOVE,
   MADV_VOLATILE,
   MAP_FIXED,
@@ -96,6 +97,7 @@ const OF_CALLS = Uint8Array.of(
   FACT.pagesFoundResident,
   FACT.pagesCopiedByKernel,
   FACT.vrangePagesWalked,
+  FACT.ptCopiedEmptyByFork,
 );
 
 /** Tells whether a call changes attributes of vmas and nothing else. */
@@ -170,6 +172,7 @@ export class CallCharges {
     this.#charge(PATH['fork-written-vmas'], 0, written);
     this.#charge(PATH['fork-pages'], 0, this.#since(FACT.ptesCopied));
     this.#charge(PATH['fork-huge-pages'], 0, this.#since(FACT.pmdsCopied));
+    this.#charge(PATH['fork-empty-tables'], 0, this.#since(FACT.ptCopiedEmptyByFork));
     this.#work.settle();
   }
 
@@ -256,6 +259,8 @@ export class CallCharges {
       case 'set_memory_merge':
       case 'set_mdwe':
       case 'set_thp_disable':
+      case 'prctl_pt_reclaim':
+      case 'pt_scan_write':
       case 'setrlimit':
       case 'set_uid':
       case 'overcommit':
@@ -401,6 +406,10 @@ export class CallCharges {
       case MADV_VOLATILE:
       case MADV_NONVOLATILE:
         this.#vrange();
+        return;
+      case MADV_PT_RECLAIM:
+        // What it reads and frees charges itself.
+        this.#charge(PATH.syscall, 1);
         return;
       case MADV_POPULATE_READ:
       case MADV_POPULATE_WRITE:

@@ -54,6 +54,7 @@ describe('a price', () => {
         'uffd-fault-page',
         'uffd-signal',
         'uffd-copy-again',
+        'fork-empty-tables',
       ],
     ],
     [

@@ -323,6 +323,15 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   },
   'swap-in-write': { call: minus(figure('swap_in_half_write'), figure('swap_in_half')) },
 
+  // The scan of seed 003 was never measured. It reads entries and does nothing with them, as PAGEMAP_SCAN does of which no page is asked for.
+  'pt-scan': { page: SCAN_CLEAN },
+  // So many pages have no table.
+  'pt-scan-absent': { page: times(HUGE, figure('pagemap_scan_absent')) },
+  // Of what no figure tells, a tunable says how many nanoseconds it takes (mm/ptScanTunables.ts).
+  'pt-given': { page: () => 1 },
+  // Made as a fault makes one, and both read; more than one table has to come from somewhere cold.
+  'fork-empty-tables': { page: plus(TABLE, times(HUGE, SCAN_CLEAN)) },
+
   // A walk that looks at the record of every page. Reading pagemap does so, and asks how often a page is mapped.
   'sharing-check': { page: figure('pagemap_read_resident') },
   // A walk that changes the record of every page under a lock. MADV_COLD is the nearest that was measured.
@@ -334,4 +343,6 @@ export const PRICED_IF_TAKEN: (path: PathName) => boolean = (path) =>
   path.startsWith('uffd-') ||
   path === 'purged-signal' ||
   path.startsWith('pagemap-') ||
+  path.startsWith('pt-scan') ||
+  path === 'fork-empty-tables' ||
   path === 'swap-in-write';

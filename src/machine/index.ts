@@ -21,6 +21,7 @@ export { type Descriptor, FileTable, Process } from './process.ts';
 export { type Program, runProgram, type Step, type StepListener } from './program.ts';
 export type { Running } from './sched/schedTask.ts';
 export { type Pollable, WaitQueue, type Woken } from './sched/waitQueue.ts';
+export type { ScanTimes } from './tableReclaim.ts';
 export { readPagemap, type ScanHow, scanPagemap } from './threads/pagemapFile.ts';
 export { Pipe } from './threads/pipe.ts';
 export { Simulation, type SimulationOptions } from './threads/simulation.ts';

@@ -93,6 +93,7 @@ export class Machine {
   readonly tableReclaim: TableReclaim;
   /** Who is killed when no memory can be got back. */
   readonly outOfMemory: Killer;
+  readonly #spaces = (): readonly Mm[] => this.addressSpaces;
   #nextPid = 1000;
 
   /** @param kernel  switches, sysctls and everything the processes share */
@@ -158,9 +159,23 @@ export class Machine {
     if (process === undefined) return UNKNOWN;
     const { mm } = process;
     this.outOfMemory.begins(process);
+    this.#before(op);
     const outcome = this.#carryOut(process, tid, op, chosen);
-    if (this.tableReclaim.isActive) this.tableReclaim.after(process.mm, this.addressSpaces);
+    this.#after(process.mm);
     return this.kernel.reclaim === null ? outcome : this.outOfMemory.ends(process, mm, outcome);
+  }
+
+  #before(op: Op): void {
+    const { history } = this.kernel.tables;
+    if (history === null) return;
+    history.doing = op;
+    history.op = this.kernel.opNr;
+  }
+  /** An operation of a thread of `mm` is over. */
+  #after(mm: Mm | null): void {
+    const { tableReclaim } = this;
+    if (tableReclaim.isActive) tableReclaim.after(mm, this.addressSpaces);
+    tableReclaim.tick(this.#spaces);
   }
 
   #carryOut(process: Process, tid: number, op: Op, chosen: Chosen): Outcome {
@@ -218,6 +233,8 @@ export class Machine {
       case 'set_memory_merge':
       case 'set_mdwe':
       case 'set_thp_disable':
+      case 'prctl_pt_reclaim':
+      case 'pt_scan_write':
       case 'setrlimit':
       case 'set_uid':
       case 'fill_maps':
@@ -240,15 +257,15 @@ export class Machine {
    */
   begin(tid: number, op: Op, chosen: Chosen = {}): OpUnderWay {
     const underWay = this.#begin(tid, op, chosen);
-    if (!this.tableReclaim.isActive && this.kernel.reclaim === null) return underWay;
     return {
       step: () => {
         const process = this.#tasks.get(tid);
         const mm = process?.mm ?? null;
         if (process !== undefined) this.outOfMemory.begins(process);
+        this.#before(op);
         const came = underWay.step();
         if (isWait(came)) return came;
-        if (this.tableReclaim.isActive) this.tableReclaim.after(mm, this.addressSpaces);
+        this.#after(mm);
         if (process === undefined || this.kernel.reclaim === null) return came;
         return this.outOfMemory.ends(process, mm, came);
       },

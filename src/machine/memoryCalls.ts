@@ -125,6 +125,8 @@ export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcom
     case 'set_memory_merge':
     case 'set_mdwe':
     case 'set_thp_disable':
+    case 'prctl_pt_reclaim':
+    case 'pt_scan_write':
     case 'setrlimit':
     case 'set_uid':
     case 'fill_maps':

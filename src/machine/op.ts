@@ -102,6 +102,10 @@ export type Op =
   | { readonly call: 'set_mdwe'; readonly flags: number }
   /** PR_SET_THP_DISABLE. */
   | { readonly call: 'set_thp_disable'; readonly on: boolean; readonly flags: number }
+  /** PR_SET_PT_RECLAIM (seed 003): whether the page tables of the process are scanned for empty ones; 0 never, 1 where MADV_PT_RECLAIM_MARK asked, 2 always. */
+  | { readonly call: 'prctl_pt_reclaim'; readonly mode: number }
+  /** What is written to the file of that scan: `NAME=VALUE` of mm/ptScanTunables.ts, blanks between. */
+  | { readonly call: 'pt_scan_write'; readonly settings: string }
   /** One access of `size` bytes at the start of each page of [addr, addr+len), ascending; addr itself need not be page aligned. */
   | {
       readonly call: 'touch';

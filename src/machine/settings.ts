@@ -10,6 +10,7 @@ import { Unmodelled } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
 import { setMemoryMerge } from '../mm/ksm.ts';
 import type { Mm, Rlimits } from '../mm/mm.ts';
+import { setPtReclaim, writePtScan } from '../mm/ptReclaimCalls.ts';
 import { DONE, failure, type Outcome, outcomeOf } from './machine.ts';
 import type { Caller } from './memoryCalls.ts';
 import type { Op } from './op.ts';
@@ -26,6 +27,8 @@ export type SettingOp = Extract<
       | 'set_memory_merge'
       | 'set_mdwe'
       | 'set_thp_disable'
+      | 'prctl_pt_reclaim'
+      | 'pt_scan_write'
       | 'setrlimit'
       | 'set_uid'
       | 'fill_maps'
@@ -43,6 +46,10 @@ export function settingCall(caller: Caller, op: SettingOp): Outcome {
       return setMdwe(mm, op.flags);
     case 'set_thp_disable':
       return setThpDisable(mm, op);
+    case 'prctl_pt_reclaim':
+      return outcomeOf(setPtReclaim(mm, op.mode));
+    case 'pt_scan_write':
+      return outcomeOf(writePtScan(mm, op.settings));
     case 'setrlimit':
       return setLimit(mm, op);
     case 'set_uid':

@@ -57,7 +57,7 @@ export function copyPages(parent: Mm, child: Mm, vma: Vma, copy: Vma): void {
         }
         splitPmd(parent, vma, base);
       }
-      child.pages.makeTable(base);
+      if (child.pages.makeTable(base)) countCopy(parent, base);
       copyTable(parent, child, {
         vma,
         copy,
@@ -67,6 +67,12 @@ export function copyPages(parent: Mm, child: Mm, vma: Vma, copy: Vma): void {
       });
     }
   });
+}
+
+/** The child gets a table for the one at `base`. */
+function countCopy({ pages, kernel }: Mm, base: Addr): void {
+  kernel.work.count(FACT.ptCopiedByFork);
+  if (pages.nrUsed(base) === 0) kernel.work.count(FACT.ptCopiedEmptyByFork);
 }
 
 /** Makes the pud and pmd pages that the walk over the parent's makes on its way. */

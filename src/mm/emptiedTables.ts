@@ -1,9 +1,12 @@
 /**
- * Page tables of one address space that were left without entries, for those who want to free them (ptReclaim.ts).
+ * Page tables of one address space that were left without entries, for those who want to free them (ptReclaim.ts); and those that were freed for it, for
+ * those who want to know whether that was a pity.
  *
- * Cost   one look-up a table that comes or loses its last entry
+ * Cost   one look-up a table that comes or loses its last entry; of those freed, an entry each for a second
  */
-import type { Addr } from '../base/units.ts';
+import { type Addr, floorTo, PMD_SIZE } from '../base/units.ts';
+import type { TablePages } from './tablePages.ts';
+import { FACT, type Work } from './work.ts';
 
 /** Where tables were left without entries since somebody asked last. */
 export class EmptiedTables {
@@ -23,5 +26,91 @@ export class EmptiedTables {
     const bases = [...this.#bases].filter(isEmpty);
     this.#bases.clear();
     return bases;
+  }
+}
+
+/** A second has so many parts; who knows the time says when one is over. */
+const PARTS = 8;
+/** So many are remembered; of more, those that were freed first are not. */
+const MOST = 2 ** 20;
+
+/** Tables that were freed for being empty within the last second; for ever where nobody tells the time. */
+export class FreedTables {
+  /** By the part of the second in which it was freed, in that order. */
+  readonly #freed = new Map<Addr, number>();
+  #part = 0;
+
+  /** The table at `base` was freed. */
+  tableFreed(base: Addr): void {
+    this.#freed.delete(base);
+    this.#freed.set(base, this.#part);
+    if (this.#freed.size > MOST)
+      for (const first of this.#freed.keys()) return void this.#freed.delete(first);
+  }
+  /** A table was made at `base`. */
+  tableMade(base: Addr, work: Work): void {
+    if (this.#freed.size > 0 && this.#freed.delete(base)) work.count(FACT.ptReallocated);
+  }
+  /** 2 MiB were mapped at once at `base`. */
+  hugeMade(base: Addr, work: Work): void {
+    if (this.#freed.size > 0 && this.#freed.delete(base)) work.count(FACT.hugeAfterPtFree);
+  }
+  /** An eighth of a second is over: forgets what was freed longer than one ago. */
+  age(): void {
+    this.#part++;
+    for (const [base, part] of this.#freed) {
+      if (this.#part - part <= PARTS) return;
+      this.#freed.delete(base);
+    }
+  }
+}
+
+/** All that is kept of the tables without entries of one address space, and who is told when they come and go. */
+export class EmptyTables {
+  readonly #tables: TablePages;
+  /** Whose they are, for `TableHistory`. */
+  readonly #owner: object;
+  /** Tables left without entries; null: nobody wants to know. */
+  readonly emptied: EmptiedTables | null;
+  /** Tables that were freed for being empty, not long ago. */
+  readonly reuse = new FreedTables();
+  /** How many there are. */
+  nr = 0;
+
+  /** @param owner  the page table that it is for; @param notesEmptied  somebody will ask which tables are empty now */
+  constructor(tables: TablePages, owner: object, notesEmptied: boolean) {
+    this.#tables = tables;
+    this.#owner = owner;
+    this.emptied = notesEmptied ? new EmptiedTables() : null;
+  }
+
+  /** There is a table without entries at `addr`. @param wasNone  it is new */
+  came(addr: Addr, wasNone: boolean): void {
+    const { work, history } = this.#tables;
+    this.nr++;
+    work.nrEmptyTables++;
+    this.emptied?.note(floorTo(addr, PMD_SIZE));
+    history?.note(this.#owner, floorTo(addr, PMD_SIZE), wasNone ? 'made' : 'emptied');
+  }
+  /** The one at `addr` holds something now, or is gone. */
+  went(addr: Addr): void {
+    const { work, history } = this.#tables;
+    this.nr--;
+    work.nrEmptyTables--;
+    history?.forget(this.#owner, floorTo(addr, PMD_SIZE));
+  }
+  /** A table was made for `addr`. */
+  made(addr: Addr): void {
+    this.reuse.tableMade(floorTo(addr, PMD_SIZE), this.#tables.work);
+  }
+  /** 2 MiB at `base` are mapped at once. @param isDeposited  a table is put aside for them */
+  covered(base: Addr, isDeposited: boolean): void {
+    this.reuse.hugeMade(base, this.#tables.work);
+    if (isDeposited) this.#tables.work.count(FACT.ptDeposited);
+  }
+  /** Tables of [from, from + len) moved to `to`. */
+  moved(from: Addr, to: Addr, len: number): void {
+    this.emptied?.moved(from, to, len);
+    this.#tables.history?.moved(this.#owner, from, to, len);
   }
 }

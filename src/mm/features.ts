@@ -5,6 +5,14 @@
  * positions of a switch. `linux-6.18` is what the oracle runs; `as-5.18` and `as-3.9` are 6.18 with switches turned back and do not claim to be
  * those kernels. docs/adding-a-switch.md walks through adding one.
  */
+import {
+  isTunable,
+  parseTunable,
+  parseTunables,
+  SCAN_TUNABLES,
+  type ScanTunables,
+  type TunableName,
+} from './ptScanTunables.ts';
 
 /** Every switch with its possible values; the first one is "as if the proposal did not exist". */
 export interface Features {
@@ -53,10 +61,29 @@ export interface Features {
   readonly hugeZeroPage: 'off' | 'on';
   /** /sys/kernel/mm/transparent_hugepage/enabled. */
   readonly thp: 'never' | 'madvise' | 'always';
+  /** No switch: what is set of the scan that `ptReclaim` begins; the values of the posting where nothing is. Written `ptReclaim.NAME=VALUE`. */
+  readonly ptScan?: Partial<ScanTunables>;
 }
 
 /** The name of a switch. */
-export type FeatureName = keyof Features;
+export type FeatureName = Exclude<keyof Features, 'ptScan'>;
+
+/** What is written before the name of a tunable. */
+const TUNABLE_OF = 'ptReclaim.';
+/** The name of a tunable as it is written in settings. */
+export type TunableSetting = `${typeof TUNABLE_OF}${TunableName}`;
+/** The names of all tunables, as they are written in settings, in the order in which they are listed. */
+export const TUNABLE_SETTINGS = Object.keys(SCAN_TUNABLES).map(
+  (name) => `${TUNABLE_OF}${name}`,
+) as readonly TunableSetting[];
+/** Returns the tunable that is written `name`, or null. */
+function tunableOf(name: string): TunableName | null {
+  const own = name.startsWith(TUNABLE_OF) ? name.slice(TUNABLE_OF.length) : '';
+  return isTunable(own) ? own : null;
+}
+/** Tells whether `name` can be set: a switch, or a tunable. */
+export const isSetting = (name: string): name is FeatureName | TunableSetting =>
+  Object.hasOwn(FEATURES, name) || tunableOf(name) !== null;
 
 /** What a user is told about a switch. */
 export interface FeatureInfo {
@@ -230,7 +257,7 @@ export const PROFILES: Readonly<Record<string, Features>> = {
 
 /** One change of a switch, as written after `--set`. */
 export interface FeatureSetting {
-  readonly name: FeatureName;
+  readonly name: FeatureName | TunableSetting;
   readonly value: string;
 }
 
@@ -241,6 +268,7 @@ export interface FeatureSetting {
 export function parseFeatureSetting(text: string): FeatureSetting | string {
   const at = text.indexOf('=');
   const name = at < 0 ? text : text.slice(0, at);
+  if (name.startsWith(TUNABLE_OF)) return parseTunableSetting(text, name);
   if (!Object.hasOwn(FEATURES, name))
     return `no feature '${name}'; there are ${Object.keys(FEATURES).join(', ')}`;
   const info = FEATURES[name as FeatureName];
@@ -250,8 +278,24 @@ export function parseFeatureSetting(text: string): FeatureSetting | string {
   return { name: name as FeatureName, value };
 }
 
+function parseTunableSetting(text: string, name: string): FeatureSetting | string {
+  const tunable = tunableOf(name);
+  if (tunable === null) return `no '${name}'; there are ${TUNABLE_SETTINGS.join(', ')}`;
+  const parsed = parseTunable(text.slice(TUNABLE_OF.length));
+  if (typeof parsed === 'string') return `${TUNABLE_OF}${parsed}`;
+  return { name: `${TUNABLE_OF}${tunable}`, value: text.slice(name.length + 1) };
+}
+
 /** Returns `base` with the settings applied in order. */
 export function withSettings(base: Features, settings: readonly FeatureSetting[]): Features {
-  const changes = Object.fromEntries(settings.map(({ name, value }) => [name, value]));
-  return { ...base, ...changes };
+  const changes: Record<string, string> = {};
+  const tunables: string[] = [];
+  for (const { name, value } of settings)
+    if (tunableOf(name) === null) changes[name] = value;
+    else tunables.push(`${name.slice(TUNABLE_OF.length)}=${value}`);
+  if (tunables.length === 0) return { ...base, ...changes };
+  return { ...base, ...changes, ptScan: { ...base.ptScan, ...parseTunables(tunables.join(' ')) } };
 }
+
+/** Returns how page tables are scanned where `features` hold. */
+export const scanOf = ({ ptScan }: Features): Partial<ScanTunables> => ptScan ?? {};

@@ -24,9 +24,11 @@ export {
   type FeatureName,
   type FeatureSetting,
   type Features,
+  isSetting,
   LINUX_6_18,
   PROFILES,
   parseFeatureSetting,
+  TUNABLE_SETTINGS,
   withSettings,
 } from './features.ts';
 export { exitMm, forkMm } from './fork.ts';
@@ -60,12 +62,29 @@ export { forEachPage, forEachWord, isLazyFree, type PageKind, type PageState, pa
 export { processMadvise } from './processMadvise.ts';
 export { type ProcessVm, ProcessVmCopy, processVm } from './processVm.ts';
 export { type AnonVmaRow, mapsLine, mapsText, type VmaRow, vmaDisplayName, vmaRows } from './procfs.ts';
-export { type ScanStop, scanTables, settleTables } from './ptReclaim.ts';
-export { RFC_SCAN, type ScanTunables } from './ptScanTunables.ts';
+export { settleTables } from './ptReclaim.ts';
+export { type ScanStop, scanTables } from './ptScan.ts';
+export {
+  RFC_SCAN,
+  SCAN_TUNABLES,
+  type ScanTunables,
+  type TunableName,
+  tunableText,
+} from './ptScanTunables.ts';
 export { isRefused, type SysResult, WHYS, type Why } from './result.ts';
 export { figuresOf, type MemoryFigures, pssBytes } from './smaps.ts';
 export { smapsBlock, smapsRollupText, smapsText } from './smapsText.ts';
 export { statmText, statusText } from './statusText.ts';
+export {
+  forEachTable,
+  PINS,
+  type Pin,
+  type TableCensus,
+  type TablePlace,
+  type TableRow,
+  tableCensus,
+} from './tableCensus.ts';
+export type { Emptier, Emptying } from './tableHistory.ts';
 export { CountingTlb, type Tlb } from './tlb.ts';
 export { MISS, translate } from './translate.ts';
 export {

@@ -9,13 +9,14 @@
 import type { Arena } from '../base/arena.ts';
 import type { AnonVma } from './anonVma.ts';
 import type { EventSink } from './events.ts';
-import { type Features, LINUX_6_18 } from './features.ts';
+import { type Features, LINUX_6_18, scanOf } from './features.ts';
 import type { FrameContents } from './frameContents.ts';
 import { FRAME_CACHED, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, Frames, type Pfn } from './frames.ts';
 import { MemoryGroup, type OutOfMemory } from './memoryGroup.ts';
 import { RFC_SCAN, type ScanTunables } from './ptScanTunables.ts';
 import { softDirtyBit } from './storeBits.ts';
 import { type Slot, Swap } from './swap.ts';
+import { TableHistory } from './tableHistory.ts';
 import { TablePages } from './tablePages.ts';
 import { CountingTlb, type Tlb } from './tlb.ts';
 import type { UffdWait } from './uffdContext.ts';
@@ -45,6 +46,8 @@ export interface KernelConfig {
   readonly shmemHuge: boolean;
   /** How page tables are scanned for empty ones (seed 003). */
   readonly ptScan: ScanTunables;
+  /** Who emptied which page table is kept, for tableCensus.ts. */
+  readonly tracksTables: boolean;
 }
 
 /** The machine the specification was measured on. */
@@ -60,6 +63,7 @@ export const DEFAULT_CONFIG: KernelConfig = {
   stackGuardGap: 256 * 4096,
   shmemHuge: false,
   ptScan: RFC_SCAN,
+  tracksTables: false,
 };
 
 /** Where a kernel keeps what takes room. What is left out it makes itself. */
@@ -152,9 +156,11 @@ export class Kernel {
   ) {
     this.features = features;
     this.softDirtyBit = softDirtyBit(this);
-    this.tables = new TablePages(this.work, storage.tables);
+    const history = config.tracksTables === true ? new TableHistory() : null;
+    this.tables = new TablePages(this.work, storage.tables, history);
     this.frames = new Frames(storage.contents);
     this.#config = { ...DEFAULT_CONFIG, ...config };
+    this.setPtScan(scanOf(features));
     this.swap = new Swap(this.#config.totalSwapPages);
   }
 

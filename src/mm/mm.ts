@@ -15,7 +15,8 @@ import type { Cause } from './events.ts';
 import type { Kernel } from './kernel.ts';
 import { MemoryGroup } from './memoryGroup.ts';
 import { PageTable } from './pageTable.ts';
-import { isCounted, type PtReclaimMode, type ScanState } from './ptReclaim.ts';
+import { isCounted, type PtReclaimMode } from './ptReclaim.ts';
+import type { ScanState } from './ptScan.ts';
 import type { Announcement } from './uffdEvents.ts';
 import { type FileObject, nrPagesOf, Vma } from './vma.ts';
 import {
@@ -103,6 +104,8 @@ export class Mm {
   gone = false;
   /** PR_SET_PT_RECLAIM: whether its tables are scanned for; null: as the machine says. */
   ptReclaim: PtReclaimMode | null = null;
+  /** Tables that a zap left to be looked at again, where somebody lets time pass before that (`recheckTables`); null: at once. */
+  recheck: Addr[] | null = null;
   /** How far scanning its tables has come; null: it never was. */
   ptScan: ScanState | null = null;
   /** Its volatile ranges (vrange.ts); null: none was ever marked. Linux: nothing; vroot in v7 to v10 of the series. */

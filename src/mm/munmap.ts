@@ -23,6 +23,7 @@ import { nrPagesOf, type Vma } from './vma.ts';
 import { maySplit, splitVma } from './vmaMerge.ts';
 import { VM_ACCOUNT, VM_LOCKED, VM_SEALED } from './vmFlags.ts';
 import { forgetVolatile } from './vrange.ts';
+import { FACT } from './work.ts';
 import { UNMAP, zapInto } from './zap.ts';
 
 /** What lies in a range that is about to be replaced or removed. */
@@ -89,7 +90,9 @@ export function removeVmas(
     unlinkVma(mm, vma, how.cause);
   }
   const tables = mm.pages.bytes;
+  const before = mm.pages.nrPtes;
   mm.pages.freeTables(start, end, floor, ceiling);
+  mm.kernel.work.count(FACT.ptFreedUnmapped, before - mm.pages.nrPtes);
   if (mm.pages.bytes < tables) tlb.freedTable(start, end);
   tlb.finish();
   if (how.uncommit) mm.kernel.commit(-gathered.nrAccounted);

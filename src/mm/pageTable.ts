@@ -10,7 +10,7 @@
  * Invariants
  *   [table-used]    the count of each table is the number of its entries that are not none; a stored pte table is never empty
  *   [table-shared]  a page that tables share is copied before one of them is written (tablePages.ts)
- *   [table-count]   `nrPtes` is the number of pte tables, deposited ones included, `nrEmpty` of those without entries; `nrPmds`, `nrPuds` those of pmd and
+ *   [table-count]   `nrPtes` is the number of pte tables, deposited ones included, `empties.nr` of those without entries; `nrPmds`, `nrPuds` those of pmd and
  *                   pud pages
  * Cost    one entry: four dependent reads, two when the last access was in the same GiB. Whole ranges: linear in tables and in touched
  *         entries, not in pages; 512 GiB or 1 GiB without tables are one step
@@ -21,7 +21,7 @@
 import type { ArenaPage } from '../base/arena.ts';
 import { must } from '../base/assert.ts';
 import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE, pmdIndex, pteIndex } from '../base/units.ts';
-import { EmptiedTables } from './emptiedTables.ts';
+import { EmptyTables } from './emptiedTables.ts';
 import { verifyTables } from './pageTableVerify.ts';
 import { EMPTY_TABLE, HUGE, KIND_MASK, kindName, NO_DEPOSIT, NONE, type PteKind, TABLE } from './pte.ts';
 import { type EntryVisitor, type SlotVisitor, TablePages } from './tablePages.ts';
@@ -43,9 +43,8 @@ export class PageTable {
   #nrPtes = 0;
   #nrPmds = 0;
   #nrPuds = 0;
-  #nrEmpty = 0;
-  /** Tables left without entries; null: nobody wants to know. */
-  readonly emptied: EmptiedTables | null;
+  /** Those without entries. */
+  readonly empties: EmptyTables;
   /** The GiB whose pmd page was looked up last, and that page (0: none). */
   #gib = -1;
   #pmdPage: ArenaPage = 0;
@@ -55,7 +54,7 @@ export class PageTable {
   /** @param tables  the tables of the kernel that owns the address space; @param notesEmptied  somebody will ask which tables are empty now */
   constructor(tables: TablePages = new TablePages(), notesEmptied = false) {
     this.#tables = tables;
-    this.emptied = notesEmptied ? new EmptiedTables() : null;
+    this.empties = new EmptyTables(tables, this, notesEmptied);
   }
 
   /** Pte tables, deposited ones included. */
@@ -72,7 +71,7 @@ export class PageTable {
   }
   /** Pte tables without entries. */
   get nrEmpty(): number {
-    return this.#nrEmpty;
+    return this.empties.nr;
   }
   /** Bytes of tables, as `VmPTE` of status counts them. Linux: mm_pgtables_bytes(). */
   get bytes(): number {
@@ -189,10 +188,8 @@ export class PageTable {
     this.#pmdWords[at] = low;
     this.#pmdWords[at + 1] = high;
     if ((was === NONE) !== (low === NONE)) this.#tables.count(this.#pmdPage, was === NONE ? 1 : -1);
-    if ((was & KIND_MASK) === EMPTY_TABLE) this.#nrEmpty--;
-    if ((low & KIND_MASK) !== EMPTY_TABLE) return;
-    this.#nrEmpty++;
-    this.emptied?.note(floorTo(addr, PMD_SIZE));
+    if ((was & KIND_MASK) === EMPTY_TABLE) this.empties.went(addr);
+    if ((low & KIND_MASK) === EMPTY_TABLE) this.empties.came(addr, was === NONE);
   }
   /** Counts `by`, 1 or -1, more pte tables. */
   #countTable(by: 1 | -1): void {
@@ -205,6 +202,7 @@ export class PageTable {
     if (this.pmd(addr) !== NONE) return false;
     this.#setPmd(addr, EMPTY_TABLE, 0);
     this.#countTable(1);
+    this.empties.made(addr);
     return true;
   }
 
@@ -258,6 +256,7 @@ export class PageTable {
   /** Maps the 2 MiB at `base`, whose pmd is none. A pte table is put aside for a later split, unless `low` has NO_DEPOSIT (files). */
   setHuge(base: Addr, low: number, high: number): void {
     this.#setPmd(base, low | HUGE, high);
+    this.empties.covered(base, (low & NO_DEPOSIT) === 0);
     if ((low & NO_DEPOSIT) === 0) this.#countTable(1);
   }
   /** Changes word 0 of the pmd at `base`, which is huge and stays so. */
@@ -276,6 +275,7 @@ export class PageTable {
   /** Turns the empty table at `base` into the deposit of a huge mapping. */
   depositTable(base: Addr, low: number, high: number): void {
     must(this.#emptyTableAt(base), '[page-table] only an empty table can be deposited');
+    this.empties.covered(base, true);
     this.#setPmd(base, low | HUGE, high);
   }
   #emptyTableAt(base: Addr): true | null {
@@ -536,8 +536,10 @@ export class PageTable {
     const low = this.pmd(from);
     const high = this.pmdHigh(from);
     if (this.pmd(to) !== NONE) return false;
-    this.#setPmd(from, NONE, 0);
     this.#setPmd(to, low, high);
+    // Before it is forgotten there.
+    this.empties.moved(from, to, PMD_SIZE);
+    this.#setPmd(from, NONE, 0);
     return true;
   }
   /**
@@ -570,7 +572,7 @@ export class PageTable {
   movePud(from: Addr, to: Addr): boolean {
     if (this.#enterGib(to) || !this.#enterGib(from)) return false;
     const page = this.#pmdPage;
-    this.emptied?.moved(floorTo(from, PUD_SIZE), floorTo(to, PUD_SIZE), PUD_SIZE);
+    this.empties.moved(floorTo(from, PUD_SIZE), floorTo(to, PUD_SIZE), PUD_SIZE);
     const { arena } = this.#tables;
     const source = this.#pudPageOf(gibOf(from));
     const target = this.makePudPage(to);
@@ -586,8 +588,6 @@ export class PageTable {
     this.#gib = -1;
     return true;
   }
-
-  // ---- checking ------------------------------------------------------------------------------------------------------------------
 
   /** Returns how many pmds of the GiB of `addr` are not none, as its page counts them. */
   nrSlots(addr: Addr): number {

@@ -37,8 +37,8 @@ export function verifyTables(pages: PageTable): string | null {
       if (wrong !== null) return wrong;
     }
   }
-  const { nrPtes, nrEmpty, nrPmds, nrPuds } = pages;
-  const counts = told({ ptes: nrPtes, empty: nrEmpty, pmds: nrPmds, puds: nrPuds });
+  const { nrPtes, nrPmds, nrPuds, empties } = pages;
+  const counts = told({ ptes: nrPtes, empty: empties.nr, pmds: nrPmds, puds: nrPuds });
   const found = told(seen);
   return counts === found ? null : `counted ${counts}; there are ${found}`;
 }

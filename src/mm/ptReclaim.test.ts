@@ -17,7 +17,8 @@ import { VRANGE_NOVOLATILE, VRANGE_VOLATILE } from '../abi/vrange.ts';
 import { PAGE_SIZE } from '../base/units.ts';
 import type { Features } from './features.ts';
 import { madvise } from './madvise.ts';
-import { type ScanStop, scanTables, settleTables } from './ptReclaim.ts';
+import { settleTables } from './ptReclaim.ts';
+import { type ScanStop, scanTables } from './ptScan.ts';
 import type { ScanTunables } from './ptScanTunables.ts';
 import { VM_UFFD_WP } from './vmFlags.ts';
 import { vrange } from './vrange.ts';
@@ -283,7 +284,7 @@ describe('35: contents', () => {
       const [off, ...others] = memories as [Memory, ...Memory[]];
       for (const other of others) expect(contentsOf(other)).toEqual(contentsOf(off));
       const [, , async, refcount] = memories as [Memory, Memory, Memory, Memory];
-      expect(refcount.mm.pages.nrEmpty).toBe(0);
+      expect(refcount.mm.pages.empties.nr).toBe(0);
       expect([refcount.kib <= async.kib, async.kib <= off.kib]).toEqual([true, true]);
     }
   });

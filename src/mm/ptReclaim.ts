@@ -10,12 +10,12 @@
  * markers of any kind keep their table.
  *
  * Invariant   [pt-counted]  with `refcount` no table is empty between operations
- * Cost        a scan is linear in the tables of the vmas it visits; MADV_PT_RECLAIM in those of its range
+ * Cost        ptScan.ts for a scan; MADV_PT_RECLAIM is linear in the tables of its range
  * Linux       mm/pt_reclaim.c (sync); the rest was never merged: RFC 3/3 of seed 003, pte_ref of 2021. spec/pt-reclaim.md 4
- * Left out    the race of an access with the check for emptiness, a busy mmap_lock, scans of address spaces in which nobody runs, grace periods
+ * Left out    the arch hook that state beside a none entry would need (s390)
  */
-import { EINVAL, ENOMEM } from '../abi/errno.ts';
-import { type Addr, floorTo, isPageAligned, PMD_SIZE, pageCeil } from '../base/units.ts';
+import { EAGAIN, EINVAL, ENOMEM } from '../abi/errno.ts';
+import { type Addr, ceilTo, floorTo, isPageAligned, PMD_SIZE, pageCeil } from '../base/units.ts';
 import type { Features } from './features.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
@@ -27,28 +27,12 @@ import { OK, refused, type SysResult } from './result.ts';
 import { TlbGather } from './tlb.ts';
 import type { Vma } from './vma.ts';
 import { VM_HUGEPAGE, VM_IO, VM_MIXEDMAP, VM_PFNMAP, VM_UFFD_WP } from './vmFlags.ts';
-import { FACT } from './work.ts';
+import { FACT, PATH, type Work } from './work.ts';
+
+const ENTRIES = 512;
 
 /** Whether a process wants to be scanned: prctl(PR_SET_PT_RECLAIM). */
 export type PtReclaimMode = Features['ptReclaimMode'];
-
-/** Where the scan of an address space has come to. */
-export class ScanState {
-  /** Where the next one begins. */
-  offset: Addr = 0;
-  /** How many scans in a row found a table empty, by its address. */
-  readonly seen = new Map<Addr, number>();
-}
-
-/** What one scan did. */
-export interface ScanStop {
-  readonly vmas: number;
-  /** Tables whose 512 entries were read. */
-  readonly tables: number;
-  readonly freed: number;
-  /** It reached the end of the address space. */
-  readonly isWhole: boolean;
-}
 
 /** Tells whether tables are scanned for. */
 export const isScanned = ({ features }: Kernel): boolean =>
@@ -65,146 +49,137 @@ export const isFreedByDiscard = ({ features }: Kernel): boolean =>
 export const isAdviceKnown = ({ features }: Kernel): boolean => features.madvPtReclaim === 'on';
 
 /** Tells whether the scan visits `vma`. */
-function isVisited(mm: Mm, vma: Vma, tunables: ScanTunables): boolean {
+export function isVisited(mm: Mm, vma: Vma, tunables: ScanTunables): boolean {
   const mode = mm.ptReclaim ?? mm.kernel.features.ptReclaimMode;
   if (mode === 'never' || (mode === 'madvise' && !vma.isPtReclaimed)) return false;
   if (vma.flags & (VM_HUGEPAGE | VM_PFNMAP | VM_IO | VM_MIXEDMAP) || vma.special !== null) return false;
   return tunables.scanUffdWp || (vma.flags & VM_UFFD_WP) === 0;
 }
 
-/**
- * One scan of an address space, from where the last one stopped.
- * Facts   ptScans, ptScanTables, ptFreedAsync
- */
-export function scanTables(mm: Mm): ScanStop {
-  const tunables = mm.kernel.config.ptScan;
-  mm.ptScan ??= new ScanState();
-  const scan = new Scan(mm, mm.ptScan, tunables);
-  return scan.run();
-}
-
-class Scan {
-  readonly #mm: Mm;
-  readonly #state: ScanState;
-  readonly #tunables: ScanTunables;
-  readonly #tlb: TlbGather;
-  #vmas = 0;
-  #tables = 0;
-  #freed = 0;
-  /** Bytes of whole tables that were visited. */
-  #visited = 0;
-
-  constructor(mm: Mm, state: ScanState, tunables: ScanTunables) {
-    this.#mm = mm;
-    this.#state = state;
-    this.#tunables = tunables;
-    this.#tlb = new TlbGather(mm);
-  }
-
-  run(): ScanStop {
-    const { work } = this.#mm.kernel;
-    const { vmas } = this.#mm;
-    const { offset } = this.#state;
-    const stopped = this.#walk(vmas.firstEndingAbove(offset) === null ? 0 : offset);
-    this.#tlb.finish();
-    const end = stopped !== null && vmas.firstEndingAbove(stopped) !== null ? stopped : null;
-    this.#state.offset = end ?? 0;
-    work.count(FACT.ptScans);
-    work.count(FACT.ptScanTables, this.#tables);
-    return { vmas: this.#vmas, tables: this.#tables, freed: this.#freed, isWhole: end === null };
-  }
-
-  /** Goes on from `begin`. Returns where it stopped; null at the end of the address space. */
-  #walk(begin: Addr): Addr | null {
-    const { size, stop, maxPerStop } = this.#tunables;
-    for (let vma = this.#mm.vmas.firstEndingAbove(begin); vma !== null; vma = vma.next) {
-      if (!isVisited(this.#mm, vma, this.#tunables)) continue;
-      const from = Math.max(begin, vma.start);
-      const stopped = this.#visit(Math.ceil(from / PMD_SIZE) * PMD_SIZE, floorTo(vma.end, PMD_SIZE));
-      if (stopped !== null) return stopped;
-      // Counted from where the scan began, holes and all: the first one of an address space, from 0, ends with its first vma.
-      if ((stop === 'vmaEnd' && vma.end - begin >= size) || this.#freed >= maxPerStop) return vma.end;
-    }
-    return null;
-  }
-
-  /** Visits the whole tables of [start, end). Returns where it had to stop, or null. */
-  #visit(start: Addr, end: Addr): Addr | null {
-    if (start >= end) return null;
-    this.#vmas++;
-    const { size, stop, maxPerStop } = this.#tunables;
-    const until = stop === 'exact' ? Math.min(end, start + (size - this.#visited)) : end;
-    const slots: { readonly base: Addr; readonly isEmpty: boolean }[] = [];
-    this.#mm.pages.forEachSlot(start, until, (base, pmd) => {
-      if (this.#mm.pages.hasTable(base)) slots.push({ base, isEmpty: (pmd & KIND_MASK) === EMPTY_TABLE });
-    });
-    for (const { base, isEmpty } of slots) {
-      this.#tables++;
-      if (isEmpty) this.#found(base);
-      else this.#state.seen.delete(base);
-      if (this.#freed >= maxPerStop) return base + PMD_SIZE;
-    }
-    this.#visited += until - start;
-    if (this.#tunables.upper) freeUpper(this.#mm, start, until);
-    return until < end ? until : null;
-  }
-
-  #found(base: Addr): void {
-    const { seen } = this.#state;
-    const before = seen.get(base) ?? 0;
-    if (before < this.#tunables.minAge) {
-      seen.set(base, before + 1);
-      return;
-    }
-    seen.delete(base);
-    freeEmpty(this.#mm, base, this.#tlb);
-    if (!this.#tunables.batchFlush) this.#tlb.finish();
-    this.#freed++;
-    this.#mm.kernel.work.count(FACT.ptFreedAsync);
-  }
-}
-
-function freeEmpty(mm: Mm, base: Addr, tlb: TlbGather): void {
+/** Frees the table at `base`, which is empty. */
+export function freeEmpty(mm: Mm, base: Addr, tlb: TlbGather): void {
   mm.pages.freeTable(base);
+  mm.pages.empties.reuse.tableFreed(base);
   tlb.freedTable(base, base + PMD_SIZE);
 }
 
 /** Frees the pages of the level above that hold nothing, of each GiB of which a part lies in [start, end). */
 function freeUpper(mm: Mm, start: Addr, end: Addr): void {
-  for (let at = floorTo(start, PUD_SIZE); at < end; at += PUD_SIZE) mm.pages.freeEmptyPmdPage(at);
+  for (let at = floorTo(start, PUD_SIZE); at < end; at += PUD_SIZE) freeUpperAt(mm, at);
+}
+/** Frees the page of the level above for the GiB of `addr`, if it holds nothing. Fact: pmdPagesReclaimed */
+export function freeUpperAt({ pages, kernel }: Mm, addr: Addr): void {
+  if (pages.freeEmptyPmdPage(addr)) kernel.work.count(FACT.pmdPagesReclaimed);
+}
+
+/** madvise(MADV_PT_RECLAIM) on its way: it looks without locks first, and who has a clock lets time pass before it clears what it found. */
+export class RangeReclaim {
+  readonly #mm: Mm;
+  readonly #start: Addr;
+  readonly #end: Addr;
+  readonly #found: Addr[] = [];
+
+  /** @param addr  page aligned; `len` bytes, rounded up to pages; both ends are then rounded inward to 2 MiB */
+  constructor(mm: Mm, addr: Addr, len: number) {
+    this.#mm = mm;
+    this.#start = addr;
+    this.#end = addr + pageCeil(len);
+  }
+
+  /** Reads the tables that lie whole in the range. Facts: ptScanTables, ptScanEntries, ptScanSlots; charges pt-scan, pt-scan-absent */
+  look(): void {
+    const { pages, kernel } = this.#mm;
+    const { work, config } = kernel;
+    const [from, to] = this.#tables();
+    let [tables, slots] = [0, 0];
+    for (let at = from; at < to; at = floorTo(at, PUD_SIZE) + PUD_SIZE)
+      if (pages.hasPmdPage(at)) slots += (Math.min(to, floorTo(at, PUD_SIZE) + PUD_SIZE) - at) / PMD_SIZE;
+    pages.forEachSlot(from, to, (base, pmd) => {
+      if (pages.hasTable(base)) tables++;
+      if ((pmd & KIND_MASK) === EMPTY_TABLE) this.#found.push(base);
+    });
+    work.count(FACT.ptScanTables, tables);
+    work.count(FACT.ptScanSlots, slots - tables);
+    work.charge(PATH['pt-scan-absent'], 0, slots - tables);
+    chargeEntries(work, config.ptScan, tables * ENTRIES);
+  }
+
+  /**
+   * Locks what was found empty, looks again, and frees it. Facts: ptFreedAdvised, ptRaceKept; charge dontneed-tables
+   * Refusals  ENOMEM hole (the rest is done) · EAGAIN changing (a table is not empty any more)
+   */
+  clearFound(): SysResult {
+    const { pages, kernel } = this.#mm;
+    const { work, config } = kernel;
+    const tlb = new TlbGather(this.#mm);
+    let freed = 0;
+    for (const base of this.#found) {
+      if ((pages.pmd(base) & KIND_MASK) !== EMPTY_TABLE) continue;
+      freeEmpty(this.#mm, base, tlb);
+      freed++;
+    }
+    tlb.finish();
+    work.count(FACT.ptFreedAdvised, freed);
+    work.count(FACT.ptRaceKept, this.#found.length - freed);
+    work.charge(PATH['dontneed-tables'], 0, freed);
+    const [from, to] = this.#tables();
+    if (config.ptScan.upper) freeUpper(this.#mm, from, to);
+    if (firstHole(this.#mm, this.#start, this.#end) !== null) return refused(ENOMEM, 'hole');
+    return freed === this.#found.length ? OK : refused(EAGAIN, 'changing');
+  }
+
+  #tables(): readonly [Addr, Addr] {
+    return [ceilTo(this.#start, PMD_SIZE), floorTo(this.#end, PMD_SIZE)];
+  }
 }
 
 /**
  * madvise(MADV_PT_RECLAIM): frees every table without entries that lies whole in the range, whoever shares it.
- * @param addr  page aligned; len bytes, rounded up to pages; both ends are then rounded inward to 2 MiB
- * Refusals     EINVAL unaligned · ENOMEM hole (the rest is done)
+ * Refusals  EINVAL unaligned; those of RangeReclaim
  */
 export function reclaimTables(mm: Mm, addr: Addr, len: number): SysResult {
   if (!isPageAligned(addr)) return refused(EINVAL, 'unaligned');
-  const end = addr + pageCeil(len);
-  const [from, to] = [Math.ceil(addr / PMD_SIZE) * PMD_SIZE, floorTo(end, PMD_SIZE)];
-  const empty: Addr[] = [];
-  let tables = 0;
-  mm.pages.forEachSlot(from, to, (base, pmd) => {
-    if (mm.pages.hasTable(base)) tables++;
-    if ((pmd & KIND_MASK) === EMPTY_TABLE) empty.push(base);
-  });
+  const call = new RangeReclaim(mm, addr, len);
+  call.look();
+  return call.clearFound();
+}
+
+/** Charges reading `entries` of tables, and counts them: ptScanEntries, pt-scan or pt-given. */
+export function chargeEntries(work: Work, { entryNs }: ScanTunables, entries: number): void {
+  work.count(FACT.ptScanEntries, entries);
+  if (entryNs === null) work.charge(PATH['pt-scan'], 0, entries);
+  else work.charge(PATH['pt-given'], 0, entries * entryNs);
+}
+
+/**
+ * Looks again at tables that a zap emptied and whose lock it had given up before it had come to their end (`mm.recheck`), and frees those that still are.
+ * Facts  ptFreedSync, ptFreedSlow, ptRaceKept
+ */
+export function recheckTables(mm: Mm, bases: readonly Addr[]): void {
+  const { pages, kernel } = mm;
   const tlb = new TlbGather(mm);
-  for (const base of empty) freeEmpty(mm, base, tlb);
+  for (const base of bases) {
+    if ((pages.pmd(base) & KIND_MASK) !== EMPTY_TABLE) {
+      kernel.work.count(FACT.ptRaceKept);
+      continue;
+    }
+    freeEmpty(mm, base, tlb);
+    kernel.work.count(FACT.ptFreedSync);
+    kernel.work.count(FACT.ptFreedSlow);
+  }
   tlb.finish();
-  const { work, config } = mm.kernel;
-  work.count(FACT.ptScanTables, tables);
-  work.count(FACT.ptFreedAdvised, empty.length);
-  if (config.ptScan.upper) freeUpper(mm, from, to);
-  return firstHole(mm, addr, end) === null ? OK : refused(ENOMEM, 'hole');
 }
 
 /** An operation is over: with `refcount` the tables that it left without entries go. Linux: nothing; free_pte_table() of the series of 2021. */
 export function settleTables(mm: Mm): void {
-  const emptied = mm.pages.emptied?.take((base) => (mm.pages.pmd(base) & KIND_MASK) === EMPTY_TABLE) ?? [];
+  const emptied =
+    mm.pages.empties.emptied?.take((base) => (mm.pages.pmd(base) & KIND_MASK) === EMPTY_TABLE) ?? [];
   if (emptied.length === 0) return;
   const tlb = new TlbGather(mm);
   for (const base of emptied) freeEmpty(mm, base, tlb);
   tlb.finish();
-  mm.kernel.work.count(FACT.ptFreedCounted, emptied.length);
+  if (mm.kernel.config.ptScan.upper) for (const base of emptied) freeUpperAt(mm, base);
+  const { work } = mm.kernel;
+  work.count(FACT.ptFreedCounted, emptied.length);
+  work.charge(PATH['dontneed-tables'], 0, emptied.length);
 }

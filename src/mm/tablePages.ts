@@ -10,6 +10,7 @@
  */
 import { ARENA_WORDS, Arena, type ArenaPage } from '../base/arena.ts';
 import type { Addr } from '../base/units.ts';
+import type { TableHistory } from './tableHistory.ts';
 import { Work } from './work.ts';
 
 /**
@@ -25,15 +26,18 @@ export class TablePages {
   readonly arena: Arena;
   /** Where tables that come and go are counted. */
   readonly work: Work;
+  /** Who emptied which table; null: nobody will ask. */
+  readonly history: TableHistory | null;
   #used = new Uint16Array(256);
   /** Pages of tables that are alike, by their one entry. */
   readonly #alike = new Map<number, ArenaPage>();
   readonly #shared = new Set<ArenaPage>();
 
-  /** @param work  counts the tables; @param arena  where they go */
-  constructor(work: Work = new Work(), arena: Arena = new Arena()) {
+  /** @param work  counts the tables; @param arena  where they go; @param history  is told who empties them */
+  constructor(work: Work = new Work(), arena: Arena = new Arena(), history: TableHistory | null = null) {
     this.work = work;
     this.arena = arena;
+    this.history = history;
   }
 
   /** Gives out a table that holds nothing. */

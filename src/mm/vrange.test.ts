@@ -21,7 +21,7 @@ import { madvise } from './madvise.ts';
 import { mlock, munlock } from './mlock.ts';
 import { mremap } from './mremap.ts';
 import { processVm } from './processVm.ts';
-import { scanTables } from './ptReclaim.ts';
+import { scanTables } from './ptScan.ts';
 import { vrange } from './vrange.ts';
 import { vrangeBytes } from './vrangeForms.ts';
 import { purgeVolatile } from './vrangePurge.ts';

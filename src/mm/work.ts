@@ -14,6 +14,7 @@
 // Long because: the closed lists of all that is counted and priced stand here, once.
 
 import { FAULT_PATHS } from './faultPaths.ts';
+import { PATH_NAMES } from './workPaths.ts';
 
 /** Things that are counted, and what one of them is. */
 const FACT_NAMES = [
@@ -95,13 +96,37 @@ const FACT_NAMES = [
   'entriesScanned',
   'absentScanned',
   'pagesScanned',
-  // Empty page tables (seed 003): scans, tables looked at by them and by MADV_PT_RECLAIM, and those freed by whom.
+  // Empty page tables (seed 003): scans, what they and MADV_PT_RECLAIM looked at (entries; those read without a lock), and tables freed by whom.
   'ptScans',
+  'ptScanVmas',
   'ptScanTables',
+  'ptScanEntries',
+  'ptScanUnlocked',
+  'ptScanSlots',
+  // Scans that were due while somebody changed vmas.
+  'ptScanTrylockFailed',
   'ptFreedSync',
+  // Of these, by looking again under both locks, after the first one had been given up.
+  'ptFreedSlow',
   'ptFreedAsync',
   'ptFreedAdvised',
   'ptFreedCounted',
+  // Where no vma needs them any more.
+  'ptFreedUnmapped',
+  // Pages of the level above that held nothing and were freed for it.
+  'pmdPagesReclaimed',
+  // Tables found empty that were not when they were looked at again; faults that found the table gone for which they had waited.
+  'ptRaceKept',
+  'ptMapRetries',
+  // Tables that became the deposit of a huge page; made for a child, and those of them that held nothing.
+  'ptDeposited',
+  'ptCopiedByFork',
+  'ptCopiedEmptyByFork',
+  // Freed for being empty, and made again, or covered by a huge page, within a second.
+  'ptReallocated',
+  'hugeAfterPtFree',
+  // Flushes because of a table.
+  'ptFlushes',
   // Volatile ranges (seed 002): calls, ranges met on the way through trees and made one or two of, entries looked at by NOVOLATILE, looks in vain; pages
   // purged and looked at for it, those that were in the way, those that went beside what was asked for, and accesses to what was gone, by the program and for it.
   'vrangeVolatileCalls',
@@ -174,163 +199,6 @@ const FAULT_NAMES = [
   'signal',
 ] as const;
 
-/** Priced paths. What each is worth, and from which figures of a calibration, is the table in machine/costTable.ts. */
-const PATH_NAMES = [
-  'syscall',
-  // Faults of the program. Hot: the page was freed a moment ago and is in the cache.
-  'fault-anon-hot',
-  'fault-anon-cold',
-  'fault-zero-page',
-  /** In a table that was made a moment ago. */
-  'fault-zero-new-table',
-  'fault-zero-to-write',
-  'fault-huge',
-  'fault-huge-hot',
-  'fault-huge-zero',
-  'fault-huge-zero-to-write',
-  'fault-huge-zero-to-write-hot',
-  'fault-cow',
-  'fault-reuse',
-  'fault-shmem-new',
-  'fault-shmem-cached',
-  'fault-shmem-around',
-  'fault-shmem-cow',
-  'fault-file',
-  'fault-file-cow',
-  'fault-swap-in',
-  'fault-spurious',
-  'fault-signal',
-  /** A page table that a fault had to make first. */
-  'fault-table',
-  /** A page that was not given back a moment ago, more than one that was; where the path has no figure for it. */
-  'fault-cold-page',
-  /** A page of a file whose record is not in the cache, where very many pages are in use. */
-  'cold-record',
-  /** No fault: the processor marks an entry dirty that was clean. */
-  'mark-dirty',
-  // Pages that the kernel brings in by itself: MADV_POPULATE, MAP_POPULATE, mlock.
-  'populate-read',
-  'populate-write-hot',
-  'populate-write-cold',
-  'populate-huge-zero',
-  'populate-huge',
-  'populate-huge-hot',
-  'populate-resident',
-  'mlock-absent',
-  'mmap-new',
-  'mmap-new-placed',
-  'mmap-merge',
-  'mmap-merge-both',
-  'brk-grow',
-  'munmap-whole',
-  'munmap-trim',
-  'munmap-split',
-  'munmap-more-vmas',
-  'munmap-more-written-vmas',
-  'munmap-pages',
-  /** What every call pays that changes attributes of vmas: mprotect, advice, locks, names. */
-  'vma-attributes',
-  'mprotect-read-only',
-  'mprotect-writable',
-  // Splits and merges of vmas, one each, and what they cost more where there is an anon_vma.
-  'split',
-  'split-written',
-  'merge',
-  'merge-written',
-  /** A part of a vma goes to the vma beside it, both stay. */
-  'border',
-  'dontneed',
-  'dontneed-large',
-  'dontneed-empty',
-  'dontneed-tables',
-  // Entries whose page is not freed with them, or that are not pages.
-  'zap-file',
-  'zap-zero',
-  'zap-swap',
-  'zap-shared',
-  'zap-huge-parts',
-  'zap-huge',
-  'zap-huge-freed',
-  'pmd-split',
-  'folio-split',
-  'madv-free',
-  'madv-cold',
-  'madv-pageout',
-  'madv-remove',
-  'madv-collapse',
-  'guard-install',
-  'guard-remove',
-  'mlock-resident',
-  'munlock',
-  'mremap-grow',
-  'mremap-shrink',
-  'mremap-move-empty',
-  'mremap-move-entries',
-  'mremap-move-tables',
-  'mremap-split',
-  'mremap-dontunmap',
-  /** Seed 000: pages change their place and no vma does. */
-  'mremap-only-pages',
-  'fork',
-  'fork-vmas',
-  'fork-written-vmas',
-  'fork-pages',
-  'fork-huge-pages',
-  'exit',
-  'exit-vmas',
-  'exit-written-vmas',
-  'exit-pages',
-  /** Soft-dirty: entries that lose write access and the bit. */
-  'clear-refs',
-  'mincore',
-  // vrange (seed 002): under a lock of its own, under mmap_lock for reading; a page that is purged; SIGBUS for one that was, besides the signal.
-  'vrange',
-  'vrange-read',
-  'purge',
-  'purged-signal',
-  'kernel-copy',
-  // userfaultfd. A fault that asks user space (besides the fault that it is when it comes back), the page that it takes in vain before it asks, and the
-  // part of one that gets SIGBUS that is not the signal.
-  'uffd-fault',
-  'uffd-fault-page',
-  'uffd-fault-huge-page',
-  'uffd-signal',
-  'uffd-read',
-  /** A store to a marker that is let through: what its two faults are more than those of a new page and of one that may be written. */
-  'uffd-marker-store',
-  'uffd-copy',
-  /** Its source was not there: the copy that was tried under the locks first, and beginning again without them. */
-  'uffd-copy-again',
-  'uffd-copy-file',
-  'uffd-zeropage',
-  'uffd-continue',
-  'uffd-poison',
-  'uffd-move',
-  /** Nothing but entries that are in swap: no translation of theirs is dropped. */
-  'uffd-move-swapped',
-  'uffd-move-huge',
-  // Write-protection: of what is there, by a marker, where one is already; and back.
-  'uffd-protect',
-  'uffd-protect-large',
-  'uffd-mark',
-  'uffd-mark-again',
-  'uffd-unprotect',
-  'uffd-unprotect-large',
-  'uffd-unmark',
-  'pagemap-read',
-  // PAGEMAP_SCAN: entries; memory without tables; pages that were asked for, and those protected then; regions reported.
-  'pagemap-scan',
-  'pagemap-scan-absent',
-  'pagemap-scan-found',
-  'pagemap-scan-protect',
-  'pagemap-scan-regions',
-  /** A page from swap that is written at once: what that is more than reading it. */
-  'swap-in-write',
-  // Seed 004: asking a page whether it is shared, and rewriting where it belongs.
-  'sharing-check',
-  'rehome',
-] as const;
-
 declare const unit: unique symbol;
 type Index<U extends string> = number & { readonly [unit]: U };
 /** One of the counted things. */
@@ -393,6 +261,7 @@ const SHMEM_CACHED = FAULTED['shmem-cached'];
 /** Faults that take a page, and whose figures were taken with pages given back a moment ago. */
 const TAKES_WARM: readonly FaultKind[] = [ANON, FAULTED['zero-to-write'], FAULTED['shmem-new']];
 const HUGE_ZERO = FAULTED['huge-zero'];
+const GIVEN = PATH['pt-given'];
 /** Their figures have their tables in them. */
 const WITH_TABLES: readonly FaultKind[] = [FAULTED.huge, FAULTED['huge-zero']];
 const HUGE_PAGES = 512;
@@ -424,6 +293,11 @@ export class Work {
   /** Volatile ranges of all address spaces now, and the most there were at once. */
   nrVranges = 0;
   peakVranges = 0;
+  /** Tables without entries now, and the most there were between operations. */
+  nrEmptyTables = 0;
+  peakEmptyTables = 0;
+  /** Nanoseconds that each fault is charged besides, for counting its entry (seed 003, `refcount`). */
+  refNs = 0;
   /** On whose behalf faults come; set and put back by who populates. */
   origin: Origin = 'program';
   /** Is told of charges as they are made; null saves the call. */
@@ -468,6 +342,7 @@ export class Work {
     this.faults[kind] = (this.faults[kind] as number) + n;
     const tally = this.faultTally;
     if (tally !== null) tally[kind] = (tally[kind] as number) + n;
+    if (this.refNs > 0) this.charge(GIVEN, 0, n * this.refNs);
     const path = PATHS[this.origin][kind] as Path;
     if (kind === ZERO && this.origin === 'program') {
       this.#zeroPage(path, n);
@@ -553,6 +428,11 @@ export class Work {
     this.calls[path] = (this.calls[path] as number) + calls;
     this.pages[path] = (this.pages[path] as number) + pages;
     if (this.onCharge !== null) this.onCharge(path, calls, pages);
+  }
+
+  /** An operation is over: what it emptied for a moment does not count. */
+  settleEmpty(): void {
+    if (this.nrEmptyTables > this.peakEmptyTables) this.peakEmptyTables = this.nrEmptyTables;
   }
 
   /** A system call ends: tables that it made are none that the next fault makes. */

@@ -30,7 +30,7 @@ import {
   YOUNG,
   ZERO_PAGE,
 } from './pte.ts';
-import { isFreedByDiscard } from './ptReclaim.ts';
+import { freeEmpty, isFreedByDiscard, recheckTables } from './ptReclaim.ts';
 import { deferSplit, Release } from './rmap.ts';
 import { TlbGather } from './tlb.ts';
 import { isAnonymousVma, type Vma } from './vma.ts';
@@ -79,6 +79,7 @@ export function zapInto(mm: Mm, vma: Vma, target: ZapTarget, options: ZapOptions
   const { start, end, tlb } = target;
   if (start >= end) return;
   const { pages } = mm;
+  const again: Addr[] = [];
   pages.forEachSlot(start, end, (base, pmd) => {
     const from = Math.max(start, base);
     const to = Math.min(end, base + PMD_SIZE);
@@ -95,13 +96,19 @@ export function zapInto(mm: Mm, vma: Vma, target: ZapTarget, options: ZapOptions
       }
       splitPmd(mm, vma, base);
     }
+    let isLockKept = true;
     if ((pages.pmd(base) & KIND_MASK) === TABLE)
-      zapEntries(mm, base, { vma, start: from, end: to, tlb }, options);
+      isLockKept = zapEntries(mm, base, { vma, start: from, end: to, tlb }, options);
     if (!shouldFreeTable(mm.kernel, options, whole, pages.pmd(base))) return;
-    pages.freeTable(base);
+    if (!isLockKept) {
+      again.push(base);
+      return;
+    }
+    freeEmpty(mm, base, tlb);
     mm.kernel.work.count(FACT.ptFreedSync);
-    tlb.freedTable(base, to);
   });
+  if (mm.recheck !== null) mm.recheck.push(...again);
+  else if (again.length > 0) recheckTables(mm, again);
 }
 
 /** Tells whether protection by userfaultfd outlives the pages of `vma`. Linux: pte_install_uffd_wp_if_needed() */
@@ -128,13 +135,13 @@ function zapMarkerPmd(
   return true;
 }
 
-/** Empties entries of the table at `base`. */
+/** Empties entries of the table at `base`. Returns whether its lock was held all the while: not if the pages no longer fitted into the gather. */
 function zapEntries(
   mm: Mm,
   base: Addr,
   target: ZapTarget & { readonly vma: Vma },
   options: ZapOptions,
-): void {
+): boolean {
   const { frames, work } = mm.kernel;
   const { keepAnon = false } = options;
   const { vma } = target;
@@ -145,7 +152,7 @@ function zapEntries(
   // Told once all of the range is gone: what goes whole never was partly mapped.
   let large: Set<Pfn> | null = null;
   let [first, last] = [-1, -1];
-  let [zeros, markers] = [0, 0];
+  let [zeros, markers, present] = [0, 0, 0];
   mm.pages.transformTable(target.start, target.end, (low, high, index) => {
     const kind = low & KIND_MASK;
     if (kind === MARKER) {
@@ -160,6 +167,7 @@ function zapEntries(
         large.add(headOf(high));
       }
       release.entry(low, high);
+      present++;
     } else if (kind === ZERO_PAGE) zeros++;
     else if (keepAnon) return low;
     else release.entry(low, high);
@@ -175,4 +183,5 @@ function zapEntries(
   if (markers > 0) work.count(FACT.markersZapped, markers);
   if (first >= 0) target.tlb.changed(base + first * PAGE_SIZE, base + (last + 1) * PAGE_SIZE);
   if (large !== null) for (const head of large as Set<Pfn>) deferSplit(mm, head);
+  return target.tlb.gathered(present);
 }

@@ -1,3 +1,4 @@
+// Long because: every form of a line has a row here.
 import { describe, expect, it } from 'vitest';
 import { UsageError } from '../base/assert.ts';
 import { filesInMemory } from './input.ts';
@@ -184,6 +185,21 @@ describe('operations', () => {
       '57 prctl(PR_SET_THP_DISABLE, 1, PR_THP_DISABLE_EXCEPT_ADVISED, 0, 0) = 0',
       { op: { call: 'set_thp_disable', on: true, flags: 2 } },
     ],
+    [
+      '58 madvise(0x200000000000, 2097152, MADV_PT_RECLAIM) = -1 EINVAL (Invalid argument)',
+      { op: { call: 'madvise', advice: 104 }, recorded: { errno: 'EINVAL' } },
+    ],
+    ['59 madvise(0x200000000000, 4096, MADV_PT_RECLAIM_MARK)', { op: { advice: 105 } }],
+    ['60 madvise(0x200000000000, 4096, MADV_PT_RECLAIM_UNMARK)', { op: { advice: 106 } }],
+    [
+      '61 prctl(PR_SET_PT_RECLAIM, PR_PT_RECLAIM_ALWAYS, 0, 0, 0) = 0',
+      { op: { call: 'prctl_pt_reclaim', mode: 2 } },
+    ],
+    ['62 prctl(PR_SET_PT_RECLAIM, 0, 0, 0, 0) = 0', { op: { call: 'prctl_pt_reclaim', mode: 0 } }],
+    [
+      '63 pt_scan(interval=50, size=64M) = 0',
+      { op: { call: 'pt_scan_write', settings: 'interval=50 size=64M' } },
+    ],
   ];
   for (const [line, record] of rows)
     it(line.slice(0, 80), () =>
@@ -314,7 +330,7 @@ describe('a bad line is told where and what would be right', () => {
     [
       'unknown call',
       ['1 flurb(1) = 0'],
-      '2:3: "flurb" is no operation of an ops file | mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, mlockall, munlockall, mincore, msync, mseal, vrange, prctl, touch_read, touch_write, process_vm_readv, process_vm_writev, process_madvise, memfd_create, open, ftruncate, fallocate, file_write, add_seals, shmget, shmat, shmdt, setrlimit, setuid, fill, overcommit, memory.max, memory.reclaim, memory.size, swapon, fork, child_exit, child_touch_read, child_touch_write, userfaultfd, close, uffd_read, ioctl, migrate_start, migrate_end, nop',
+      '2:3: "flurb" is no operation of an ops file | mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, mlockall, munlockall, mincore, msync, mseal, vrange, prctl, touch_read, touch_write, process_vm_readv, process_vm_writev, process_madvise, memfd_create, open, ftruncate, fallocate, file_write, add_seals, shmget, shmat, shmdt, setrlimit, setuid, fill, pt_scan, overcommit, memory.max, memory.reclaim, memory.size, swapon, fork, child_exit, child_touch_read, child_touch_write, userfaultfd, close, uffd_read, ioctl, migrate_start, migrate_end, nop',
     ],
     [
       'constant',
@@ -356,7 +372,7 @@ describe('a bad line is told where and what would be right', () => {
     [
       'prctl',
       ['1 prctl(PR_SET_NAME, 1, 0, 0, 0)'],
-      '2:9: argument 1 of prctl is "PR_SET_NAME" | PR_SET_VMA, PR_SET_MDWE, PR_SET_MEMORY_MERGE or PR_SET_THP_DISABLE',
+      '2:9: argument 1 of prctl is "PR_SET_NAME" | PR_SET_VMA, PR_SET_MDWE, PR_SET_MEMORY_MERGE, PR_SET_PT_RECLAIM or PR_SET_THP_DISABLE',
     ],
     ['pages', ['1 mincore(0x1000, 4096) = 0 vec=2'], '2:33: "2" are no pages | 0 or 1 for each page'],
     [

@@ -23,6 +23,7 @@ import {
   PERSONALITY_QUERY,
   PR_SET_MDWE,
   PR_SET_MEMORY_MERGE,
+  PR_SET_PT_RECLAIM,
   PR_SET_THP_DISABLE,
   PR_SET_VMA,
   PR_SET_VMA_ANON_NAME,
@@ -267,6 +268,8 @@ function prctlOp(a: CallText): Op | null {
       return { call: 'set_memory_merge', on: a.number(1) !== 0 };
     case PR_SET_MDWE:
       return { call: 'set_mdwe', flags: a.flags(1) };
+    case PR_SET_PT_RECLAIM:
+      return { call: 'prctl_pt_reclaim', mode: a.flags(1) };
     case PR_SET_THP_DISABLE:
       return { call: 'set_thp_disable', on: a.number(1) !== 0, flags: a.has(2) ? a.flags(2) : 0 };
     default:

@@ -44,6 +44,13 @@ export {
   type Table,
   textTable,
 } from './table.ts';
+export {
+  censusText,
+  emptyingText,
+  type TableRun,
+  tableRuns,
+  tablesText,
+} from './tablesText.ts';
 export { type TimedRun, type TimeMetric, timeMetrics, timeTable } from './timeMetrics.ts';
 export { type AvMerge, avMergeOf, eventText, type TraceVerdict, traceLine, traceVerdict } from './trace.ts';
 export {

@@ -5,10 +5,9 @@
  */
 import { UsageError } from '../base/assert.ts';
 import {
-  FEATURES,
-  type FeatureName,
   type FeatureSetting,
   type Features,
+  isSetting,
   parseFeatureSetting,
   withSettings,
 } from '../mm/index.ts';
@@ -61,7 +60,7 @@ export function parseVary(text: string): Vary {
       `'${text}' names nothing to vary`,
       'KEY=A,B,… of a switch or of a parameter of a workload',
     );
-  if (Object.hasOwn(FEATURES, key))
+  if (isSetting(key) || key.startsWith('ptReclaim.'))
     for (const value of values) {
       const setting = parseFeatureSetting(`${key}=${value}`);
       if (typeof setting === 'string')
@@ -90,10 +89,14 @@ interface Column {
 
 /** Returns the configurations that are asked for, the first one being the baseline. */
 export function configurations(asked: Asked): Configuration[] {
+  // How something is done is no proposal of its own: it holds in all columns.
+  const isTunable = ({ name }: FeatureSetting): boolean => name.includes('.');
+  const given = (asked.settings ?? []).filter(isTunable);
+  const base = withSettings(asked.base, given);
   const probes = (asked.probes ?? []).map(parseProbe);
   const around = probes.filter(({ isAround }) => isAround);
   const changes = [
-    ...(asked.settings ?? []).map(settingChange),
+    ...(asked.settings ?? []).filter((each) => !isTunable(each)).map(settingChange),
     ...(asked.rewrites ?? []).map(rewriteChange),
     ...probes.filter(({ isAround }) => !isAround).map(probeChange),
   ];
@@ -108,7 +111,7 @@ export function configurations(asked: Asked): Configuration[] {
     ...(together ? [{ label: changes.length === 2 ? 'both' : 'all', changes, around }] : []),
   ];
   const bounded = columns.flatMap((column) => withBounds(column, asked.isComplete === true));
-  return points.flatMap((point) => bounded.map((column) => configuration(asked.base, point, column)));
+  return points.flatMap((point) => bounded.map((column) => configuration(base, point, column)));
 }
 
 /** One column for each bound. What nobody knows the most of makes that of everything unknown. */
@@ -155,7 +158,7 @@ function isContradiction(changes: readonly Change[]): boolean {
   const changed = changes.flatMap(({ rewrites }) => rewrites.map(({ rule }) => rule.split('=')[0]));
   const probing = changes.flatMap(({ probes }) => probes);
   if (new Set(changed).size < changed.length || probing.length > 1) return true;
-  const values = new Map<FeatureName, string>();
+  const values = new Map<FeatureSetting['name'], string>();
   for (const { name, value } of changes.flatMap((change) => change.settings)) {
     if (values.has(name) && values.get(name) !== value) return true;
     values.set(name, value);
@@ -174,10 +177,7 @@ function varied(vary: readonly Vary[]): Point[] {
 }
 
 function configuration(base: Features, point: Point, column: Column): Configuration {
-  const isFeature = (key: string): boolean => Object.hasOwn(FEATURES, key);
-  const settings = point
-    .filter(({ key }) => isFeature(key))
-    .map(({ key, value }) => ({ name: key as FeatureName, value }));
+  const settings = point.flatMap(({ key, value }) => (isSetting(key) ? [{ name: key, value }] : []));
   const values = point.map(({ key, value }) => `${key}=${value}`);
   const label = [...values, ...(column.label === null ? [] : [column.label])].join(' ');
   return {
@@ -196,7 +196,7 @@ function configuration(base: Features, point: Point, column: Column): Configurat
     probes: [...column.around, ...column.changes.flatMap((change) => change.probes)],
     bound: column.bound,
     params: Object.fromEntries(
-      point.filter(({ key }) => !isFeature(key)).map(({ key, value }) => [key, value]),
+      point.filter(({ key }) => !isSetting(key)).map(({ key, value }) => [key, value]),
     ),
   };
 }
@@ -206,10 +206,10 @@ function configuration(base: Features, point: Point, column: Column): Configurat
  * of seed 004, both together, and their successor as if each mremap asked for it.
  */
 export function mergeTrials(base: Configuration): Configuration[] {
-  const halves: readonly FeatureSetting[] = [
+  const halves = [
     { name: 'mergePgoffOnMove', value: 'on' },
     { name: 'mergeAcrossAnonVma', value: 'on' },
-  ];
+  ] as const satisfies readonly FeatureSetting[];
   const off = halves.filter(({ name, value }) => base.features[name] !== value);
   const tried = configurations({ base: base.features, settings: off }).slice(1);
   const relocate = configurations({ base: base.features, rewrites: ['mremap=relocate'] }).slice(1);

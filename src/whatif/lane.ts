@@ -6,7 +6,7 @@
  *
  * Cost   one machine a lane
  */
-import type { Machine, Op, Outcome, Process } from '../machine/index.ts';
+import type { CostTable, Machine, Op, Outcome, Process } from '../machine/index.ts';
 import { type KernelConfig, type MmEvent, type VmaRow, vmaRows } from '../mm/index.ts';
 import { CpuTime, type ReplayItem, type ReplayOp } from '../replay/index.ts';
 import { agrees, isCompared, outcomeText, recordedText } from '../replay/play/difference.ts';
@@ -32,6 +32,8 @@ import { type OpPlace, PlaceBook, placeOf } from './placeBook.ts';
 export interface LaneOptions {
   readonly verify?: VerifyWhen;
   readonly config?: Partial<KernelConfig>;
+  /** Prices by which time passes in inputs that tell none. */
+  readonly costs?: CostTable;
   /** Is handed every event, too. */
   readonly events?: (event: MmEvent) => void;
 }
@@ -126,6 +128,7 @@ export class Lane {
         verify: options.verify ?? 'never',
         events: (event) => this.#event(event),
         ...(options.config === undefined ? {} : { config: options.config }),
+        ...(options.costs === undefined ? {} : { costs: options.costs }),
       },
       {
         operation: (_item, outcome, process) => {

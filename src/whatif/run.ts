@@ -7,7 +7,7 @@
  *
  * Cost   the input is read once, its calls twice (to settle the order of those that overlap); one machine a lane
  */
-import type { Outcome } from '../machine/index.ts';
+import type { CostTable, Outcome } from '../machine/index.ts';
 import type { ReplayItem, ReplayOp, Summary, Warning } from '../replay/index.ts';
 import { outcomeText } from '../replay/play/difference.ts';
 import type { VerifyWhen } from '../replay/play/player.ts';
@@ -58,6 +58,8 @@ export interface RunResult {
 /** How to run. */
 export interface RunOptions {
   readonly verify?: VerifyWhen;
+  /** Prices by which time passes in inputs that tell none. */
+  readonly costs?: CostTable;
 }
 
 /** Follows one lane beside the baseline. */

@@ -5,7 +5,7 @@
  * not occur, or did and was refused, or was granted and no other merge came of it. It says what was counted and no more: which merge would have
  * followed which move is not known here.
  */
-import type { FeatureName } from '../mm/index.ts';
+import { FEATURES, type FeatureName } from '../mm/index.ts';
 import { counted, grouped, REFUSAL_WORDS, REFUSALS } from '../report/index.ts';
 import type { ActReport } from './acts/act.ts';
 import type { LaneEnd } from './lane.ts';
@@ -85,7 +85,7 @@ const WHY: { readonly [Name in FeatureName]?: (lane: LaneEnd, baseline: LaneEnd)
 /** Names the features in which two lanes differ. */
 export function changedFeatures(lane: LaneEnd, baseline: LaneEnd): FeatureName[] {
   const [on, off] = [lane.configuration.features, baseline.configuration.features];
-  return (Object.keys(on) as FeatureName[]).filter((name) => on[name] !== off[name]);
+  return (Object.keys(FEATURES) as FeatureName[]).filter((name) => on[name] !== off[name]);
 }
 
 /** Switches that show in pages and tables, where VMAs and answers may stay as they are. */

@@ -123,6 +123,16 @@ export class Task {
     return (yield* this.call({ call: 'vrange', addr, len, mode, behavior })) === 1;
   }
 
+  /** Says whether the tables of this process are scanned for empty ones: PR_PT_RECLAIM_* (seed 003). */
+  *setPtReclaim(mode: number): Doing<void> {
+    yield* this.call({ call: 'prctl_pt_reclaim', mode });
+  }
+
+  /** Sets how tables are scanned for on this machine: `interval=50 size=64M`, the names of `faultline features`. */
+  *setPtScan(settings: string): Doing<void> {
+    yield* this.call({ call: 'pt_scan_write', settings });
+  }
+
   /** Accesses the first word of each page of [addr, addr+len), ascending: a store unless told. `stamp` is what a store leaves there. */
   *touch(addr: Addr, len: number = PAGE_SIZE, access: Access = 'write', stamp?: number): Doing<void> {
     const op: Op = { call: 'touch', addr, len, access, by: 'user' };

@@ -37,6 +37,8 @@ const ENTRIES: Readonly<Record<OpName, readonly string[]>> = {
   set_memory_merge: ['mm/ksm.ts setMemoryMerge'],
   set_mdwe: ['machine/settings.ts setMdwe'],
   set_thp_disable: ['machine/settings.ts setThpDisable'],
+  prctl_pt_reclaim: ['mm/ptReclaimCalls.ts setPtReclaim'],
+  pt_scan_write: ['mm/ptReclaimCalls.ts writePtScan'],
   setrlimit: ['machine/settings.ts setLimit'],
   set_uid: ['machine/settings.ts setUid'],
   touch: ['machine/touch.ts touch'],

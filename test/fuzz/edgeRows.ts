@@ -386,6 +386,11 @@ const FILES: readonly EdgeRow[] = [
   }),
 ];
 
+const withSwitch = (features: Partial<Features>, row: EdgeRow): EdgeRow => ({ ...row, features });
+/** A row on a machine that scans for empty page tables. */
+const scanning = (title: string, gives: string, ...ops: readonly Op[]): EdgeRow =>
+  withSwitch({ ptReclaim: 'async' }, row(title, gives, ...ops));
+
 /** Settings. */
 const SETTINGS: readonly EdgeRow[] = [
   row('mlock2 by who may lock nothing', 'EPERM', map(0, 1), limit(mman.RLIMIT_MEMLOCK, 0), nobody, {
@@ -396,6 +401,22 @@ const SETTINGS: readonly EdgeRow[] = [
   row('PR_SET_MDWE with a flag that needs another', 'EINVAL', { call: 'set_mdwe', flags: 2 }),
   row('PR_SET_MDWE taken back', 'EPERM', { call: 'set_mdwe', flags: 1 }, { call: 'set_mdwe', flags: 0 }),
   row('PR_SET_THP_DISABLE off with a flag', 'EINVAL', { call: 'set_thp_disable', on: false, flags: 2 }),
+  row('PR_SET_PT_RECLAIM where nothing scans', 'EINVAL', { call: 'prctl_pt_reclaim', mode: 2 }),
+  scanning('PR_SET_PT_RECLAIM', 'ok', { call: 'prctl_pt_reclaim', mode: 2 }),
+  scanning('PR_SET_PT_RECLAIM to what there is not', 'EINVAL', { call: 'prctl_pt_reclaim', mode: 3 }),
+  row('the file of the scan where nothing scans', 'ENOENT', {
+    call: 'pt_scan_write',
+    settings: 'interval=50',
+  }),
+  scanning('settings of the scan', 'ok', { call: 'pt_scan_write', settings: 'interval=50 size=64M' }),
+  scanning('a setting of the scan that is none', 'EINVAL', {
+    call: 'pt_scan_write',
+    settings: 'interval=0',
+  }),
+  scanning('the file of the scan, not as root', 'EACCES', nobody, {
+    call: 'pt_scan_write',
+    settings: 'interval=50',
+  }),
   row('a name where names are not configured', 'EINVAL', map(0, 1), named(0, 'a')),
   row('a soft limit above the hard one', 'EINVAL', {
     call: 'setrlimit',
@@ -418,7 +439,6 @@ const moveAway = (flags: number): Op => ({
   flags: mman.MREMAP_MAYMOVE | mman.MREMAP_FIXED | flags,
   newAddr: B + 9 * PG,
 });
-const withSwitch = (features: Partial<Features>, row: EdgeRow): EdgeRow => ({ ...row, features });
 
 const markVolatile = (page: number, pages: number): Op => ({
   call: 'vrange',

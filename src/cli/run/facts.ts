@@ -8,6 +8,7 @@ import { counted, grouped, type Tally, textTable, type WorkCounts, workCounts } 
 import { actJson, actLines, seriesTable } from '../../whatif/actsText.ts';
 import { styled } from '../output.ts';
 import type { Playback } from './playback.ts';
+import { type TableFactsOf, tableFacts } from './tableFacts.ts';
 
 /** What was run, and how. */
 export interface RunTitle {
@@ -37,6 +38,13 @@ export function factsJson(title: RunTitle, playback: Playback): object {
     })),
     ...counts,
     work: { pageTables, faults, vranges, facts },
+    emptyTables: {
+      end: machine.kernel.work.nrEmptyTables,
+      peak: machine.kernel.work.peakEmptyTables,
+      scanNs: machine.tableReclaim.times.allNs,
+      longestScanNs: machine.tableReclaim.times.longestNs,
+      rcuPending: machine.tableReclaim.rcuPendingTables,
+    },
     modelled: { ...title.costs.timeOf(charges), measured },
     ...(playback.acts.length === 0
       ? {}
@@ -60,7 +68,12 @@ export function factsText(title: RunTitle, playback: Playback): string {
   const lines = [styled('bold', `${title.input}  ${title.profile}${set}`)];
   const work = workCounts(playback.machine.kernel.work);
   const { bound } = playback;
-  const facts = [...factsOf(playback), ...workFacts(work), ...timeFacts(work, title.costs)];
+  const facts = [
+    ...factsOf(playback),
+    ...workFacts(work),
+    ...tableFacts(tablesOf(playback, title.costs)),
+    ...timeFacts(work, title.costs),
+  ];
   const nameWidth = Math.max(...facts.map(([name]) => name.length));
   const valueWidth = Math.max(...facts.map(([, value]) => value.length));
   for (const [name, value, more] of facts)
@@ -73,6 +86,17 @@ export function factsText(title: RunTitle, playback: Playback): string {
   ]);
   return `${[...lines, ...told].join('\n')}\n`;
 }
+
+const tablesOf = ({ machine }: Playback, costs: CostTable): TableFactsOf => {
+  const counters = machine.kernel.work;
+  const work = workCounts(counters);
+  return {
+    work,
+    empty: { end: counters.nrEmptyTables, peak: counters.peakEmptyTables },
+    scans: machine.tableReclaim.times,
+    totalNs: costs.timeOf(work.charges).totalNs,
+  };
+};
 
 function factsOf({ ops, counts, machine, refusals }: Playback): Fact[] {
   const { merges, anonVmas, placements } = counts;

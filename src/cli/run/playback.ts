@@ -2,8 +2,8 @@
  * Plays one input in one configuration and gathers what `run` tells: counts, refusals, warnings. Recordings and workloads alike.
  */
 import { ModelBug } from '../../base/assert.ts';
-import type { Machine, Op, Outcome, Process } from '../../machine/index.ts';
-import type { EventSink, Features, Why } from '../../mm/index.ts';
+import type { CostTable, Machine, Op, Outcome, Process } from '../../machine/index.ts';
+import type { EventSink, Features, KernelConfig, Why } from '../../mm/index.ts';
 import type { ReplayOp, Start, Warning } from '../../replay/index.ts';
 import { isCompared } from '../../replay/play/difference.ts';
 import { Player, placeError, type VerifyWhen } from '../../replay/play/player.ts';
@@ -34,6 +34,9 @@ export interface PlaybackOptions {
   readonly verify: VerifyWhen;
   /** Rewrites and probes; where a recording does not tell all accesses, with those that it tells. */
   readonly acts?: readonly ActKind[];
+  /** Prices by which time passes in inputs that tell none. */
+  readonly costs: CostTable;
+  readonly config?: Partial<KernelConfig>;
   /** Is told every event. */
   readonly events?: EventSink;
   /** Is told how each address space begins. */
@@ -92,13 +95,13 @@ class Run {
 
   constructor(options: PlaybackOptions) {
     this.#options = options;
-    const { features, verify } = options;
+    const { features, verify, costs, config = {} } = options;
     const events: EventSink = (event) => {
       this.#counts.add(event);
       options.events?.(event);
     };
     this.#player = new Player(
-      { features, verify, events },
+      { features, verify, costs, config, events },
       {
         operation: (item, outcome, process) => {
           if (this.#acting !== null) this.#acting.outcome = outcome;

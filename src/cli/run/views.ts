@@ -11,11 +11,12 @@ import {
   smapsText,
   statmText,
   statusText,
+  tableCensus,
   type VmaRow,
   vmaRows,
   vrangesText,
 } from '../../mm/index.ts';
-import { textTable } from '../../report/index.ts';
+import { tableRuns, tablesText, textTable } from '../../report/index.ts';
 
 /** The views that can be printed at the end. */
 export const VIEWS = [
@@ -25,6 +26,7 @@ export const VIEWS = [
   'status',
   'statm',
   'pagemap',
+  'pagetables',
   'vmas',
   'internals',
   'vranges',
@@ -66,6 +68,8 @@ export function viewText(view: View, mm: Mm, window: Window | null): string {
       return statmText(mm);
     case 'pagemap':
       return pagemapText(mm, isShown);
+    case 'pagetables':
+      return tablesText(tableCensus(mm), tableRuns(mm, window));
     case 'vmas':
       return `${vmasTable(vmaRows(mm).filter(isShown))}\n`;
     case 'vranges':

@@ -24,12 +24,15 @@ interface Sweep {
 
 /** Beyond so many, those that are over are forgotten. */
 const MOST_KEPT = 256;
+/** A table that was taken away is of interest so long: longer than anybody holds its lock. */
+const MOST_KEPT_NS = 10_000;
 
 /** The page-table locks of one address space. */
 export class PteLocks {
   readonly stats = new LockStats();
   readonly #heldUntilNs = new Map<Addr, number>();
   #sweeps: Sweep[] = [];
+  #takenAway: { readonly base: Addr; readonly untilNs: number }[] = [];
 
   /**
    * A fault at `addr` wants the lock from `atNs` on, for `forNs`.
@@ -44,6 +47,17 @@ export class PteLocks {
     this.stats.heldNs += forNs;
     this.stats.took(fromNs - atNs);
     return fromNs - atNs;
+  }
+
+  /** The table at `base` is taken away; its lock is held until `untilNs`. */
+  takenAway(base: Addr, untilNs: number): void {
+    this.#takenAway = this.#takenAway.filter((other) => other.untilNs > untilNs - MOST_KEPT_NS);
+    this.#takenAway.push({ base, untilNs });
+  }
+  /** Tells whether somebody at `addr` who comes at `atNs` waits for the lock of a table that is not there any more when he has it. */
+  isTakenAway(addr: Addr, atNs: number): boolean {
+    const table = floorTo(addr, PMD_SIZE);
+    return this.#takenAway.some(({ base, untilNs }) => base === table && atNs < untilNs);
   }
 
   /** A call goes over [start, end) from `fromNs` to `toNs`. */

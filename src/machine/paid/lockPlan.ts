@@ -22,6 +22,7 @@ import {
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
+  MADV_PT_RECLAIM,
   MADV_REMOVE,
   MADV_VOLATILE,
   MADV_WILLNEED,
@@ -61,6 +62,8 @@ const PLANS = {
   set_memory_merge: 'write',
   set_mdwe: 'none',
   set_thp_disable: 'write',
+  prctl_pt_reclaim: 'none',
+  pt_scan_write: 'none',
   touch: 'none',
   setrlimit: 'none',
   set_uid: 'none',
@@ -114,6 +117,7 @@ const BY_READING: ReadonlySet<number> = new Set([
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MADV_COLLAPSE,
+  MADV_PT_RECLAIM,
 ]);
 
 /** What clear_refs is told to forget soft-dirty bits; vmas change then. */

@@ -105,6 +105,7 @@ export class Simulation {
     this.prices = smpPricesOf(figures, options.crossCpu);
     this.scheduler = new Scheduler(options.cpus ?? 2, this.prices);
     this.machine.tableReclaim.clock = () => this.scheduler.nowNs;
+    this.machine.tableReclaim.isByThreads = true;
     this.ledger = new Ledger(kernel.work, this.costs);
     this.prng = new Prng(options.seed ?? 1);
     this.quantumNs = options.quantumNs ?? 2000;
@@ -159,6 +160,7 @@ export class Simulation {
    * @throws   UsageError when threads wait for ever, or a process was killed by a signal
    */
   run(): TimeReport {
+    if (this.machine.tableReclaim.isScanning) this.#scanIdle();
     const stuck = this.scheduler.run();
     for (const group of this.groups)
       if (group.killedBy !== null && !group.mayBeKilled) {
@@ -176,6 +178,24 @@ export class Simulation {
       );
     }
     return timeReport(this);
+  }
+
+  /**
+   * A thread of the kernel scans address spaces in which nobody runs, if it is to (`ptReclaim.idle`), as long as anything else is going to happen; so a
+   * run ends with one of its periods.
+   */
+  #scanIdle(): void {
+    const { kernel, scheduler, machine } = this;
+    const { idle, interval } = kernel.config.ptScan;
+    if (!idle) return;
+    const free = machine.addressSpaces.filter((mm) => this.locksOf(mm).mmapLock.tryRead());
+    machine.tableReclaim.scanIdle(
+      scheduler.cpus.map((cpu) => this.mmOn(cpu)),
+      free,
+    );
+    for (const mm of free) this.locksOf(mm).mmapLock.releaseRead();
+    if (scheduler.events.nextNs === Number.POSITIVE_INFINITY) return;
+    scheduler.events.at(scheduler.nowNs + interval * 1e6, () => this.#scanIdle());
   }
 
   // ---- for the files beside this one -------------------------------------------------------------------------------------------

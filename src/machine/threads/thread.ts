@@ -41,6 +41,7 @@ import type { Simulation } from './simulation.ts';
 import type { FaultSignal, SignalHandler, SignalInfo, ThreadGroup } from './threadGroup.ts';
 import { ThreadMemory } from './threadMemory.ts';
 import { timedCall } from './timedCall.ts';
+import { timedScan } from './timedScan.ts';
 
 /** What a thread runs. */
 export type ThreadMain = (thread: Thread) => Running<void>;
@@ -118,6 +119,7 @@ export class Thread extends ThreadMemory {
     const askedNs = task.voluntaryNs;
     const outcome = yield* timedCall(this, op);
     task.noteStall(op.call, startNs, simulation.scheduler.nowNs, task.voluntaryNs - askedNs);
+    if (simulation.machine.tableReclaim.isScanning) yield* timedScan(this);
     return outcome;
   }
   /** Makes one call that must work and returns its value. */

@@ -19,6 +19,7 @@ import { waitAny } from '../sched/waitQueue.ts';
 import type { Simulation } from './simulation.ts';
 import type { SignalInfo, ThreadGroup } from './threadGroup.ts';
 import { timedFault } from './timedFault.ts';
+import { timedScan } from './timedScan.ts';
 
 /** What reports call the stall of an access. */
 const STALLS: Readonly<Record<FaultAccess, string>> = {
@@ -71,9 +72,16 @@ export abstract class ThreadMemory {
   uses(ns: number): void {
     this.task.debtNs += ns;
   }
-  /** Computes for `ns`. */
+  /** Computes for `ns`; ticks come meanwhile. */
   *work(ns: number): Running<void> {
-    yield* this.owe(ns);
+    const { tableReclaim } = this.simulation.machine;
+    let leftNs = ns;
+    for (; tableReclaim.isScanning && leftNs > 0 && this.mm !== null; yield* timedScan(this)) {
+      const pieceNs = Math.min(leftNs, tableReclaim.untilDueNs(this.mm));
+      yield* this.owe(pieceNs);
+      leftNs -= pieceNs;
+    }
+    yield* this.owe(leftNs);
   }
   /** Uses `ns` more and lets everything that it owes pass. A thread of a process that was killed does not come back from here. */
   *owe(ns: number): Running<void> {
@@ -233,11 +241,17 @@ export abstract class ThreadMemory {
   }
   #reachByte(addr: Addr, access: FaultAccess): number {
     const { task, simulation } = this;
-    if (task.debtNs > simulation.quantumNs && !simulation.scheduler.tryPay(task)) return MISS;
     const { mm } = this.group.process;
+    if (task.debtNs > simulation.quantumNs && !this.#passes(mm)) return MISS;
     const pfn = mm === null ? MISS : this.#translate(mm, addr, access);
     if (pfn !== MISS) task.debtNs += simulation.prices.accessNs;
     return pfn;
+  }
+  /** Lets what it owes pass, if nothing else happens meanwhile and nothing is to be done on the way back to the program. */
+  #passes(mm: Mm | null): boolean {
+    const { scheduler, machine } = this.simulation;
+    if (!scheduler.tryPay(this.task)) return false;
+    return !machine.tableReclaim.isScanning || mm === null || machine.tableReclaim.untilDueNs(mm) > 0;
   }
   /** Goes through the tables; owes what it takes to mark an entry dirty. */
   #translate(mm: Mm, addr: Addr, access: FaultAccess): number {
@@ -254,6 +268,7 @@ export abstract class ThreadMemory {
     const { task, simulation, mm } = this;
     if (!this.pays(0)) yield 'pay';
     if (this.group.isOver || mm === null) yield 'end';
+    if (simulation.machine.tableReclaim.isScanning) yield* timedScan(this);
     if (mm === null || this.#translate(mm, addr, access) !== MISS) return;
     const startNs = simulation.scheduler.nowNs;
     const askedNs = task.voluntaryNs;

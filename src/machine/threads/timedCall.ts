@@ -25,6 +25,7 @@ import { type LockPlan, lockPlanOf, rangeOf } from '../paid/lockPlan.ts';
 import type { Running } from '../sched/schedTask.ts';
 import type { Simulation } from './simulation.ts';
 import type { Thread } from './thread.ts';
+import { isTableAdvice, timedRecheck, timedReclaim } from './timedScan.ts';
 
 /** What a call costs by the lock under which it is paid, nanoseconds. */
 interface Bill {
@@ -40,6 +41,7 @@ export function* timedCall(thread: Thread, op: Op): Running<Outcome> {
   const { simulation } = thread;
   yield* thread.owe(simulation.prices.syscallNs);
   const mm = targetOf(thread, op);
+  if (mm !== null && isTableAdvice(mm, op)) return yield* timedReclaim(thread, mm, op);
   let plan = mm === null ? 'none' : lockPlanOf(op, vrangeLockVerdict(simulation.kernel));
   const underWay = simulation.machine.begin(thread.tid, op);
   let paidNs = simulation.prices.syscallNs;
@@ -83,11 +85,15 @@ function* timedStep(thread: Thread, step: TimedStep): Running<Outcome | UffdWait
   const range = plan === 'vma' ? oneVma(simulation, mm, op) : null;
   const byVma = range !== null && simulation.locksOf(mm).tryReadVma(range);
   if (!byVma) yield* mmapLock.read(task);
+  const recheck: Addr[] = [];
+  mm.recheck = recheck;
   const outcome = carryOut(thread, step);
+  mm.recheck = null;
   const bill = takeBill(simulation, step.paidNs);
   const ns = bill.mainNs + bill.anonVmaNs + bill.lateNs + bill.populateNs;
   sweep(thread, mm, op, ns);
   yield* thread.owe(ns);
+  if (recheck.length > 0) yield* timedRecheck(thread, mm, recheck);
   if (byVma) simulation.locksOf(mm).endReadVma(range);
   else mmapLock.releaseRead();
   yield* thread.owe(bill.outsideNs);

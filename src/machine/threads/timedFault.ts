@@ -24,6 +24,7 @@ import type { Mm } from '../../mm/mm.ts';
 import type { UffdMessage } from '../../mm/uffdContext.ts';
 import { isAnonymousVma, type Vma } from '../../mm/vma.ts';
 import { VM_GROWSDOWN } from '../../mm/vmFlags.ts';
+import { FACT } from '../../mm/work.ts';
 import type { AddrRange, MmLocks } from '../locks/mmLocks.ts';
 import type { Running } from '../sched/schedTask.ts';
 import type { ThreadMemory } from './threadMemory.ts';
@@ -85,7 +86,10 @@ function billOf({ simulation, task }: ThreadMemory, mm: Mm, result: FaultResult,
   const ns = simulation.billNs();
   if (result.kind === 'signal' || !simulation.isShared(mm, task)) return ns;
   const lockNs = Math.min(ns, prices.pteLockNs);
-  const waitNs = simulation.locksOf(mm).ptes.fault(addr, scheduler.nowNs + ns - lockNs, lockNs);
+  const { ptes } = simulation.locksOf(mm);
+  // It had found the table, waited for its lock, and found it gone: it begins again. Linux: pte_offset_map_lock() fails
+  if (ptes.isTakenAway(addr, scheduler.nowNs)) simulation.kernel.work.count(FACT.ptMapRetries);
+  const waitNs = ptes.fault(addr, scheduler.nowNs + ns - lockNs, lockNs);
   task.debtSpinNs += waitNs;
   return ns + waitNs;
 }

@@ -8,7 +8,14 @@
  */
 import { ModelBug, Unmodelled } from '../../base/assert.ts';
 import { type Addr, hex } from '../../base/units.ts';
-import { Machine, type Op, type OpName, type Outcome, type Process } from '../../machine/index.ts';
+import {
+  type CostTable,
+  Machine,
+  type Op,
+  type OpName,
+  type Outcome,
+  type Process,
+} from '../../machine/index.ts';
 import {
   DEFAULT_CONFIG,
   type EventSink,
@@ -45,6 +52,8 @@ export interface PlayOptions {
   readonly features?: Features;
   readonly config?: Partial<KernelConfig>;
   readonly verify?: VerifyWhen;
+  /** Prices by which time passes where the input tells none; without, nothing can be done now and then. */
+  readonly costs?: CostTable;
   readonly events?: EventSink;
   /** Is told what came of each operation. */
   readonly outcomes?: (op: Op, outcome: Outcome) => void;
@@ -86,7 +95,9 @@ function machineFor(options: PlayOptions, start: Start | null): Machine {
     ...options.config,
   });
   kernel.emit = options.events ?? null;
-  return new Machine(kernel);
+  const machine = new Machine(kernel);
+  if (options.costs !== undefined) machine.tableReclaim.useModelledTime(options.costs);
+  return machine;
 }
 
 /** Returns the settings of the recorded machine that differ from the default. */

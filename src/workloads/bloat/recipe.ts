@@ -178,7 +178,7 @@ function figuresOf(t: Thread, bloat: Bloat, loadedKib: number): Figures {
     'VmPTE at the most, KiB': bloat.mostKib,
     'VmPTE after the load, KiB': loadedKib,
     'VmPTE at the end, KiB': bloat.kib,
-    'of it tables without entries, KiB': pages.nrEmpty * KIB_A_TABLE,
+    'of it tables without entries, KiB': pages.empties.nr * KIB_A_TABLE,
     'pages held by 1000 tables': pages.nrPtes === 0 ? 0 : Math.round((1000 * entries) / pages.nrPtes),
     'resident at the end, KiB': (rssAnon + rssFile + rssShmem) * KIB_A_TABLE,
     ...Object.fromEntries(counted),
