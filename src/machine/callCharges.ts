@@ -246,14 +246,9 @@ export class CallCharges {
         this.#vrange();
         return;
       case 'process_vm':
-        this.#charge(PATH['kernel-copy'], 1, this.#since(FACT.pagesCopiedByKernel));
-        this.#splitHuge();
-        return;
       case 'clear_refs':
-        this.#charge(PATH['clear-refs'], 1, this.#reprotected());
-        return;
       case 'mincore':
-        this.#charge(PATH.mincore, 1, Math.ceil(op.len / PAGE_SIZE));
+        this.#visit(op);
         return;
       case 'msync':
       case 'set_memory_merge':
@@ -269,6 +264,16 @@ export class CallCharges {
     }
     // A new call fails to compile until it is charged.
     op satisfies never;
+  }
+
+  /** A call that goes over pages and leaves vmas alone. */
+  #visit(op: Extract<MemoryOp, { call: 'process_vm' | 'clear_refs' | 'mincore' }>): void {
+    if (op.call === 'mincore') this.#charge(PATH.mincore, 1, Math.ceil(op.len / PAGE_SIZE));
+    else if (op.call === 'clear_refs') this.#charge(PATH['clear-refs'], 1, this.#reprotected());
+    else {
+      this.#charge(PATH['kernel-copy'], 1, this.#since(FACT.pagesCopiedByKernel));
+      this.#splitHuge();
+    }
   }
 
   /** A call that locks or unlocks. */

@@ -24,7 +24,7 @@ import { vrangeLockVerdict } from '../mm/vrange.ts';
 import type { WaitingCall } from '../mm/waitingCalls.ts';
 import { CallCharges } from './callCharges.ts';
 import { fileCall } from './fileCalls.ts';
-import { type Caller, type MemoryOp, memoryCall } from './memoryCalls.ts';
+import { type MemoryOp, memoryCall } from './memoryCalls.ts';
 import type { Chosen, Op } from './op.ts';
 import { ForkUnderWay, MemoryOpUnderWay, mayWait, type OpUnderWay, waitingForm } from './opsUnderWay.ts';
 import { Killer, pressureCall } from './pressure.ts';
@@ -244,9 +244,7 @@ export class Machine {
       case 'uffd_register':
       case 'uffd_unregister':
       case 'io_setup':
-        return process.mm === null
-          ? UNKNOWN
-          : this.#memory({ machine: this, process, mm: process.mm, tid }, op, chosen);
+        return this.#memory(process, tid, op, chosen);
     }
     return process.mm === null ? UNKNOWN : pressureCall(process.mm, op);
   }
@@ -299,9 +297,11 @@ export class Machine {
       : finished(startUffdCall({ machine: this, process, mm, tid }, op, chosen).step());
   }
 
-  #memory(caller: Caller, op: MemoryOp, chosen: Chosen): Outcome {
+  #memory(process: Process, tid: number, op: MemoryOp, chosen: Chosen): Outcome {
+    const { mm } = process;
+    if (mm === null) return UNKNOWN;
     this.#charges.begin(op);
-    const outcome = memoryCall(caller, op, chosen);
+    const outcome = memoryCall({ machine: this, process, mm, tid }, op, chosen);
     this.#charges.end(op, outcome.kind === 'errno');
     return outcome;
   }

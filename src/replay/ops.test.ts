@@ -330,7 +330,7 @@ describe('a bad line is told where and what would be right', () => {
     [
       'unknown call',
       ['1 flurb(1) = 0'],
-      '2:3: "flurb" is no operation of an ops file | mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, mlockall, munlockall, mincore, msync, mseal, vrange, prctl, touch_read, touch_write, process_vm_readv, process_vm_writev, process_madvise, memfd_create, open, ftruncate, fallocate, file_write, add_seals, shmget, shmat, shmdt, setrlimit, setuid, fill, pt_scan, overcommit, memory.max, memory.reclaim, memory.size, swapon, fork, child_exit, child_touch_read, child_touch_write, userfaultfd, close, uffd_read, ioctl, migrate_start, migrate_end, nop',
+      '2:3: "flurb" is no operation of an ops file | mmap, munmap, mprotect, mremap, madvise, mlock, mlock2, munlock, mlockall, munlockall, mincore, msync, mseal, vrange, prctl, touch_read, touch_write, process_vm_readv, process_vm_writev, process_madvise, memfd_create, open, ftruncate, fallocate, file_write, add_seals, shmget, shmat, shmdt, setrlimit, setuid, fill, overcommit, memory.max, memory.reclaim, memory.size, pt_scan, swapon, fork, child_exit, child_touch_read, child_touch_write, userfaultfd, close, uffd_read, ioctl, migrate_start, migrate_end, nop',
     ],
     [
       'constant',

@@ -10,7 +10,6 @@ import { CLONE_FILES, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK } from '../abi/mman
 import { VRANGE_BEHAVIOR, VRANGE_MODE } from '../abi/vrange.ts';
 import { PAGE_SIZE } from '../base/units.ts';
 import type { Access, Op } from '../machine/op.ts';
-import { SCAN_TUNABLES } from '../mm/index.ts';
 import { MEMORY_CALLS } from './opsMemoryCalls.ts';
 import { CHILD, SELF } from './opsSnapshot.ts';
 import { UFFD_CALLS } from './opsUffdCalls.ts';
@@ -293,17 +292,6 @@ const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ['setrlimit', { args: 2, decode: setrlimit }],
   ['setuid', { args: 1, decode: (a) => ({ call: 'set_uid', uid: a.number(0) }) }],
   ['fill', { args: 1, decode: (a) => ({ call: 'fill_maps', room: a.number(0) }) }],
-  [
-    'pt_scan',
-    {
-      args: Object.keys(SCAN_TUNABLES).length,
-      optional: Object.keys(SCAN_TUNABLES).length - 1,
-      decode: (a) => ({
-        call: 'pt_scan_write',
-        settings: Array.from({ length: a.nrArgs }, (_, i) => a.text(i)).join(' '),
-      }),
-    },
-  ],
   ['overcommit', { args: 1, decode: (a) => ({ call: 'overcommit', mode: a.number(0) }) }],
   ...MEMORY_CALLS,
   [
