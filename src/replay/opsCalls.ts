@@ -148,6 +148,8 @@ const migrate = (a: CallText, step: 'start' | 'end'): Op => ({
   step,
 });
 
+const PRCTLS = 'PR_SET_VMA, PR_SET_MDWE, PR_SET_MEMORY_MERGE, PR_SET_PT_RECLAIM or PR_SET_THP_DISABLE';
+
 /** Every call of an ops file. */
 const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ['mmap', { args: 6 }],
@@ -341,10 +343,7 @@ export class OpsCalls {
     if (call.decode !== undefined) return { op: call.decode(a, { number, task, calls: this }), task };
     const op = CALL_RULES.get(name)?.decode(a) ?? null;
     if (op === null || typeof op === 'string')
-      return a.fail(
-        0,
-        'PR_SET_VMA, PR_SET_MDWE, PR_SET_MEMORY_MERGE, PR_SET_PT_RECLAIM or PR_SET_THP_DISABLE',
-      );
+      return a.fail(0, PRCTLS);
     return { op, task };
   }
 
