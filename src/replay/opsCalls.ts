@@ -342,8 +342,7 @@ export class OpsCalls {
     const task = name.startsWith('child_') ? CHILD + a.int(0) : by === null ? SELF : CHILD + by;
     if (call.decode !== undefined) return { op: call.decode(a, { number, task, calls: this }), task };
     const op = CALL_RULES.get(name)?.decode(a) ?? null;
-    if (op === null || typeof op === 'string')
-      return a.fail(0, PRCTLS);
+    if (op === null || typeof op === 'string') return a.fail(0, PRCTLS);
     return { op, task };
   }
 
