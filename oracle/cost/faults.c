@@ -49,6 +49,34 @@ static void few_pages(void)
 	unroom(block, HUGE_PAGE);
 }
 
+/*
+ * A block of 512 KiB is copied out of ten of them at random, to where nothing is and to where it is there. A fault in the middle of a copy costs more than one by
+ * a single store: the copy is taken up again, and finds no translation of what it copies from either.
+ */
+static void copied_pages(void)
+{
+	enum { BLOCK = 128 * PAGE, BLOCKS = 10 };
+	struct series *fault = series("fault_anon_copied"), *there = series("copy_4k_among_5m");
+	char *from = room(HUGE_PAGE * 3), *to = room(HUGE_PAGE);
+	unsigned random = 1;
+
+	fill(from, BLOCKS * BLOCK);
+	fill(to, BLOCK + PAGE);
+	for (begin(); more(fault, 200);) {
+		discard(to, BLOCK);
+		random = random * 1103515245 + 12345;
+		struct span t = span_begin();
+		memcpy(to, from + (random >> 8) % BLOCKS * BLOCK, BLOCK);
+		add(fault, span_end(&t) / (BLOCK / PAGE));
+		random = random * 1103515245 + 12345;
+		t = span_begin();
+		memcpy(to, from + (random >> 8) % BLOCKS * BLOCK, BLOCK);
+		add(there, span_end(&t) / (BLOCK / PAGE));
+	}
+	unroom(from, HUGE_PAGE * 3);
+	unroom(to, HUGE_PAGE);
+}
+
 /* First writes to memory that was discarded just before: so many pages, tables kept. What comes back is colder the more there is. */
 static void reused(int pages)
 {
@@ -124,6 +152,7 @@ static void after_fork(void)
 void measure_faults(void)
 {
 	few_pages();
+	copied_pages();
 	reused(128);
 	reused(2048);
 	reused(MIDDLE);

@@ -130,6 +130,12 @@ const FAULTS = of('faults', [
   ['fault_anon_read_zero', 'ns', 'first read, 511 pages in a row'],
   ['fault_zero_to_write', 'ns', 'write to a page that was read before'],
   ['touch_resident', 'ns', 'access to a page that is there, one a page'],
+  [
+    'fault_anon_copied',
+    'ns/page',
+    'copy of 512 KiB to where nothing is, out of 5 MiB at random: a fault a page, and the copy',
+  ],
+  ['copy_4k_among_5m', 'ns/page', 'the same copy to where it is there'],
   ['fault_anon_write_256m', 'ns', 'first write of each page of 256 MiB, page tables included'],
   ['fault_anon_read_256m', 'ns', 'first read of each page of 256 MiB, page tables included'],
   ['fault_zero_new_pt', 'ns', 'first read of a page in each 2 MiB: a page table each'],

@@ -39,8 +39,11 @@ export interface OneCpuPrices {
   readonly markDirtyNs: number;
   /** A byte of a block that is copied, read or written, on top of that. */
   readonly copyByteNs: number;
-  /** The same where both lie in memory and in no cache. */
+  /** The same among more than the nearest cache holds, and where both lie in memory and in no cache. */
+  readonly copyMidByteNs: number;
   readonly copyFarByteNs: number;
+  /** What a write fault costs more that comes in the middle of copying a block, which is taken up again. */
+  readonly copyFaultNs: number;
   /** How long a fault holds the lock of its page table. */
   readonly pteLockNs: number;
   /** How long an ordinary task may run while others wait: a tick. */
@@ -72,16 +75,13 @@ const WAKER_SHARE = 0.4;
 const NEAR_CACHE = 32 * 1024;
 const ALL_CACHES = 32 * 1024 * 1024;
 
-/**
- * Returns what a byte costs to copy among `bytes` that are gone over again and again: as the figure in the cache where they fit into the nearest, as
- * the figure in memory where they fit into none. Between the two nothing was measured: their geometric mean is taken, for caches get slower by factors.
- */
+/** Returns what a byte costs to copy among `bytes` that are gone over again and again: by the cache that they fit into. */
 export function copyByteNsAmong(
   bytes: number,
-  { copyByteNs, copyFarByteNs }: Pick<OneCpuPrices, 'copyByteNs' | 'copyFarByteNs'>,
+  prices: Pick<OneCpuPrices, 'copyByteNs' | 'copyMidByteNs' | 'copyFarByteNs'>,
 ): number {
-  if (bytes <= NEAR_CACHE) return copyByteNs;
-  return bytes > ALL_CACHES ? copyFarByteNs : Math.sqrt(copyByteNs * copyFarByteNs);
+  if (bytes <= NEAR_CACHE) return prices.copyByteNs;
+  return bytes > ALL_CACHES ? prices.copyFarByteNs : prices.copyMidByteNs;
 }
 
 /** Makes the prices from the figures of a calibration. @param given  cross-CPU prices to take instead of the measured ones */
@@ -91,6 +91,10 @@ export function smpPricesOf(from: Figures, given: Partial<CrossCpuPrices> = {}):
   const switchNs = from.figure('switch_futex_same_cpu') - 2 * futexNs;
   const shootdownNs = from.figure('tlb_dontneed_1_spinning') - from.figure('tlb_dontneed_1_alone');
   const wakeIdleNs = from.figure('switch_futex_cross_cpu') - futexNs;
+  // Without a figure, the geometric mean of what is nearest and what is farthest: caches get slower by factors.
+  const copyMidNs = from.hasFigure('copy_4k_among_5m')
+    ? from.figure('copy_4k_among_5m')
+    : Math.sqrt(from.figure('copy_4k_hot') * from.figure('copy_4k_cold'));
   const orShare = (name: string, share: number): number => (from.hasFigure(name) ? from.figure(name) : share);
   return {
     syscallNs: from.figure('syscall_null'),
@@ -103,7 +107,11 @@ export function smpPricesOf(from: Figures, given: Partial<CrossCpuPrices> = {}):
     markDirtyNs: from.figure('write_after_madv_free') - from.figure('touch_resident'),
     // A page that is in the cache, to another; loads and stores alone were not measured apart.
     copyByteNs: from.figure('copy_4k_hot') / PAGE_SIZE,
+    copyMidByteNs: copyMidNs / PAGE_SIZE,
     copyFarByteNs: from.figure('copy_4k_cold') / PAGE_SIZE,
+    copyFaultNs: from.hasFigure('fault_anon_copied')
+      ? Math.max(0, from.figure('fault_anon_copied') - from.figure('fault_anon_write') - copyMidNs)
+      : 0,
     // The call that sets entries of the zero page, one after the other: the look-up of the entry under its lock, and little else.
     pteLockNs: from.perPage('uffd_zeropage'),
     sliceNs: TICK_NS,

@@ -38,6 +38,8 @@ export abstract class ThreadMemory {
   /** Bytes that it copied itself, from memory to memory (`copyBytes`). */
   bytesCopied = 0;
   #copyByteNs: number;
+  /** What a write fault in the middle of a copy costs more; 0 until it is told what is copied. */
+  #copyFaultNs = 0;
   /** Faults that it had, by FAULTED, those that its calls populated included; what was asked of user space is none of these. */
   readonly faults = new Float64Array(WORK_NAMES.faults.length);
   /** Accesses that waited for user space, and accesses that got a signal, by why: missing, minor, wp; SIGSEGV, SIGBUS. */
@@ -192,9 +194,14 @@ export abstract class ThreadMemory {
       yield* this.#resolve(addr + done, 'write');
     }
   }
-  /** What this thread copies from now on lies among so many bytes that are gone over again and again: where they come from decides what a byte costs. */
+  /**
+   * What this thread copies from now on are blocks among so many bytes that are gone over again and again: where they come from decides what a byte costs, and a
+   * fault in the middle costs more than one by a single store.
+   */
   copiesAmong(bytes: number): void {
-    this.#copyByteNs = copyByteNsAmong(bytes, this.simulation.prices);
+    const { prices } = this.simulation;
+    this.#copyByteNs = copyByteNsAmong(bytes, prices);
+    this.#copyFaultNs = prices.copyFaultNs;
   }
   /** Copies `len` bytes from `from` to `to`, page by page, ascending: memcpy. Counts them (`bytesCopied`). */
   *copyBytes(to: Addr, from: Addr, len: number): Running<void> {
@@ -203,8 +210,10 @@ export abstract class ThreadMemory {
       const source = this.#reachByte(from + done, 'read');
       const target = source === MISS ? MISS : this.#reachByte(to + done, 'write');
       if (source === MISS) yield* this.#resolve(from + done, 'read');
-      else if (target === MISS) yield* this.#resolve(to + done, 'write');
-      else {
+      else if (target === MISS) {
+        this.task.debtNs += this.#copyFaultNs;
+        yield* this.#resolve(to + done, 'write');
+      } else {
         const [a, b] = [(from + done) % PAGE_SIZE, (to + done) % PAGE_SIZE];
         const piece = Math.min(len - done, PAGE_SIZE - a, PAGE_SIZE - b);
         contents.copyBytes({ pfn: source, offset: a }, { pfn: target, offset: b }, piece);
