@@ -7,11 +7,16 @@ import { UsageError } from '../base/assert.ts';
 import { BLOAT } from './bloat/index.ts';
 import { COMPACTING_GC } from './compactingGc/compactingGc.ts';
 import { CONTENTION } from './contention.ts';
+import { EBIZZY } from './ebizzy/ebizzy.ts';
 import { FORK_SERVER } from './forkServer.ts';
 import { LIVE_SNAPSHOT } from './liveSnapshot/liveSnapshot.ts';
 import { REALLOC } from './realloc.ts';
 import { RESERVE_COMMIT } from './reserveCommit.ts';
 import { SLIDE } from './slide.ts';
+import { CACHE } from './spare/cache.ts';
+import { DEEP_STACK } from './spare/deepStack.ts';
+import { MANAGED_HEAP } from './spare/managedHeap.ts';
+import { SWAPLESS } from './spare/swapless.ts';
 import type { ThreadedWorkload } from './threaded.ts';
 import { type Params, type ParamValue, settleParams, type Workload, type WorkloadSpec } from './workload.ts';
 
@@ -30,6 +35,7 @@ export {
   type Thread,
   Userfaultfd,
 } from '../machine/index.ts';
+export type { Purge } from './ebizzy/buffers.ts';
 export { type Doing, type MapOptions, type RemapOptions, Task } from './task.ts';
 export { type Figures, runThreaded, type ThreadedRun, type ThreadedWorkload } from './threaded.ts';
 export {
@@ -60,6 +66,11 @@ export const THREADED_WORKLOADS: readonly ThreadedWorkload[] = [
   CONTENTION,
   COMPACTING_GC,
   LIVE_SNAPSHOT,
+  EBIZZY,
+  CACHE,
+  MANAGED_HEAP,
+  DEEP_STACK,
+  SWAPLESS,
   ...BLOAT,
 ];
 

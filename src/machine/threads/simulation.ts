@@ -113,6 +113,7 @@ export class Simulation {
     this.#jitterPrng = new Prng((options.seed ?? 1) + 1);
     this.#charges = new UffdCharges(kernel.work);
     this.uffd = new UffdWaits(kernel, this.scheduler);
+    this.#watchKills();
     kernel.tlb = new Shootdowns({
       scheduler: this.scheduler,
       ledger: this.ledger,
@@ -120,6 +121,21 @@ export class Simulation {
       mmOn: (cpu) => this.mmOn(cpu),
       next: kernel.tlb,
     });
+  }
+
+  /** Somebody else's process may be killed for want of memory: its threads end with it. */
+  #watchKills(): void {
+    const { kernel } = this;
+    const kill = kernel.onOutOfMemory;
+    kernel.onOutOfMemory = (group, asking) => {
+      const who = kill?.(group, asking) ?? 'nobody';
+      for (const each of who === 'other' ? this.groups : []) {
+        if (each.isOver || this.machine.process(each.process.pid) !== null) continue;
+        each.killedBy ??= { signal: 'SIGKILL', code: 'SI_KERNEL', addr: 0 };
+        each.threads[0]?.endGroup();
+      }
+      return who;
+    };
   }
 
   /** Notes a sentence that is told beside the report. */

@@ -198,12 +198,16 @@ export class Thread extends ThreadMemory {
   /** Ends the process and all its threads. Does not come back. */
   *exit(): Running<void> {
     yield* this.attempt({ call: 'exit_group' });
+    this.endGroup();
+    yield 'end';
+  }
+  /** The process of this thread is gone: none of its threads goes on, and who waits for one of them does. */
+  endGroup(): void {
     this.group.isOver = true;
     for (const other of this.group.threads) {
       other.task.waiter?.interrupt();
       other.#ended.wakeAll();
     }
-    yield 'end';
   }
 
   /**

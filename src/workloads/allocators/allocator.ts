@@ -17,7 +17,7 @@ export interface Allocator {
 }
 
 /** How memory that nobody needs is given back while its addresses are kept. */
-export type PurgeBy = 'dontneed' | 'free';
+export type PurgeBy = 'dontneed' | 'free' | 'vrange';
 
 /** Rounds up to a multiple of `unit`. */
 export const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;

@@ -7,6 +7,7 @@
  *              muzzy ones (MADV_DONTNEED); 0 means at each free, piece by piece; -1 never
  *   oversize   a free extent that has become 8 MiB is given back at once
  *
+ * With `purge: 'vrange'`, as in the jemalloc patch of 2013, giving back is VOLATILE and using again NOVOLATILE: an extent stays dirty and volatile.
  * Time is that of the program: decay happens in calls of the allocator, at most 200 steps over the time it takes.
  *
  * Left out   several arenas and caches of threads (a cache keeps small blocks back), bins of blocks below a page, background threads, huge pages
@@ -92,6 +93,8 @@ export class JemallocAllocator implements Allocator {
   #dirtyBacklog: Backlog | null = null;
   #muzzyBacklog: Backlog | null = null;
   #growth = PMD_SIZE;
+  /** Of volatile extents that were used again, so many had lost pages. */
+  nrPurged = 0;
 
   constructor(options: JemallocOptions = {}) {
     this.#options = { dirtyMs: 10_000, muzzyMs: 0, retain: true, purge: 'dontneed', ...options };
@@ -104,6 +107,9 @@ export class JemallocAllocator implements Allocator {
       this.#muzzy.takeFor(len) ??
       this.#retained.takeFor(len) ??
       (yield* this.#grow(t, len));
+    if (extent.isVolatile) {
+      if (yield* t.vrange(extent.addr, len, 'novolatile', 'partial')) this.nrPurged++;
+    }
     this.#used.set(extent.addr, len);
     if (extent.len > len) {
       const set = this.#setOf(extent);
@@ -181,6 +187,11 @@ export class JemallocAllocator implements Allocator {
     const { retain, purge } = this.#options;
     if (!retain) {
       yield* t.munmap(addr, len);
+      return;
+    }
+    if (purge === 'vrange') {
+      yield* t.vrange(addr, len, 'volatile', 'partial');
+      this.#retained.add(addr, len, { joins: true, isVolatile: true });
       return;
     }
     yield* t.madvise(addr, len, purge === 'free' ? MADV_FREE : MADV_DONTNEED);
