@@ -3,7 +3,7 @@
  */
 import type { CostTable } from '../machine/index.ts';
 import type { ItemsRun } from '../whatif/runInput.ts';
-import type { Param, Params } from '../workloads/index.ts';
+import type { Param, Params, Purge } from '../workloads/index.ts';
 import type { CompactionPlan, MeasuredCompaction } from './compaction.ts';
 import type { Tracker } from './lostPages.ts';
 import type { SwappedSlide, Way } from './movePages.ts';
@@ -35,6 +35,17 @@ export interface KernelLoads {
   vmasAtLimit(): number;
   /** Returns 1 if mremap of a heap of three vmas is refused with EFAULT, else 0. */
   moveRefused(isArmed: boolean): number;
+  /** Returns how many records of ebizzy are done in a second of CPU time, with buffers of 512 KiB that are given back in some way. */
+  recordsACpuSecond(load: {
+    readonly chunks: number;
+    readonly purge: Purge;
+    readonly threads: number;
+  }): number;
+  /** Returns how long a fork takes of a process with so many page tables, most of them empty, and how large its VmPTE is. */
+  forkWithTables(load: { readonly tables: number; readonly freed: boolean }): {
+    readonly forkUs: number;
+    readonly vmPteKib: number;
+  };
   /** Returns how many stores nobody hears of. */
   lostStores(load: { readonly tracker: Tracker; readonly pages: number }): number;
 }

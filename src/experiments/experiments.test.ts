@@ -203,6 +203,8 @@ describe('seed 004', () => {
       vmasAtLimit: () => expect.unreachable(),
       moveRefused: () => expect.unreachable(),
       compaction: () => expect.unreachable(),
+      recordsACpuSecond: () => expect.unreachable(),
+      forkWithTables: () => expect.unreachable(),
       slideSwapped: () => expect.unreachable(),
     };
     const { rows } = run({ pages: 60, operations: 300, depth: 2 }, kernel);

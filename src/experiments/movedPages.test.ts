@@ -146,6 +146,8 @@ describe('seeds 000 and 001', () => {
         pagesGivenBack: 3,
         moreVmas: 3,
       }),
+      recordsACpuSecond: () => expect.unreachable(),
+      forkWithTables: () => expect.unreachable(),
       slideSwapped: ({ way, pages }) => ({
         ns: way === 'move' ? 1e9 : note(`slide ${pages}`),
         pagesRead: 3,

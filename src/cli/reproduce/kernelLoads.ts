@@ -13,6 +13,7 @@ import type { KernelLoads } from '../../experiments/index.ts';
 
 /** The programs of oracle/experiments, and what is compiled with them. */
 const PROGRAMS = {
+  freeBuffers: [],
   mergeLoads: [],
   movePages: [],
   protectRange: [],
@@ -26,6 +27,8 @@ type RunProgram = (program: LoadProgram, args: readonly (string | number)[], inp
 const LIMIT_MS = 300_000;
 /** Of so many runs the fastest is taken: what else a machine does only adds. */
 const RUNS = 3;
+/** How long threads copy buffers. */
+const WINDOW_MS = 400;
 /** Of so many compactions the median is taken, as it was where they were measured. */
 const COMPACTIONS = 3;
 
@@ -94,6 +97,12 @@ function loadsOf(run: RunProgram): KernelLoads {
     },
     vmasAtLimit: () => one('movePages', ['limit']),
     moveRefused: (isArmed) => one('movePages', ['refused', isArmed ? 1 : 0]),
+    recordsACpuSecond: ({ chunks, purge, threads }) =>
+      one('freeBuffers', ['records', chunks, purge, threads, WINDOW_MS]),
+    forkWithTables: ({ tables, freed }) => {
+      const [forkUs = 0, vmPteKib = 0] = run('freeBuffers', ['fork', tables, freed ? 'call' : 'none']);
+      return { forkUs, vmPteKib };
+    },
     lostStores: ({ tracker, pages }) => one('protectRange', ['lost', tracker, pages]),
   };
 }
