@@ -34,6 +34,25 @@ function vmasOf(workload: Workload, given: Record<string, number>, on: Partial<F
   return mm.mapCount;
 }
 
+describe('examples/volatile.ops', () => {
+  it('loses all of one range and a part of another', () => {
+    const { status, stdout } = faultline([
+      'run',
+      'examples/volatile.ops',
+      '--set',
+      'vrange=on',
+      '--print',
+      'vranges',
+    ]);
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout:
+        '200000040000-200000080000 partial size_kb=256 rss_kb=192 swap_kb=0 purged_kb=64 turn=1\n' +
+        '200000090000-2000000c0000 partial size_kb=192 rss_kb=192 swap_kb=0 purged_kb=0 turn=2\n',
+    });
+  });
+});
+
 describe('examples/workloads', () => {
   const both = { mergePgoffOnMove: 'on', mergeAcrossAnonVma: 'on' } as const;
 

@@ -41,7 +41,7 @@ export const VRANGE_INVARIANTS: readonly {
 ];
 
 /** The queue of the kernel against the trees of all address spaces. */
-export function wrongVrangeLru({ vrangeLru }: Kernel, mms: readonly Mm[]): string | null {
+export function wrongVrangeLru({ vrangeLru, work }: Kernel, mms: readonly Mm[]): string | null {
   const queued = new Set(vrangeLru);
   let nodes = 0;
   for (const { vranges } of mms) {
@@ -50,7 +50,7 @@ export function wrongVrangeLru({ vrangeLru }: Kernel, mms: readonly Mm[]): strin
       if (!queued.has(node)) return `the range at ${hex(node.start)} is not in the queue`;
     }
   }
-  return queued.size === nodes && vrangeLru.size === nodes
+  return queued.size === nodes && vrangeLru.size === nodes && work.nrVranges === nodes
     ? null
-    : `${queued.size} ranges wait to be purged and ${vrangeLru.size} are counted, there are ${nodes}`;
+    : `${queued.size} ranges wait to be purged, ${vrangeLru.size} and ${work.nrVranges} are counted, there are ${nodes}`;
 }

@@ -183,7 +183,7 @@ function vrangeFacts(
       [
         'entries looked at for them',
         grouped(facts.vrangePagesWalked),
-        some([[facts.vrangeFalseHintWalks, 'ranges in vain']]),
+        facts.vrangeFalseHintWalks === 0 ? '' : `in vain in ${counted(facts.vrangeFalseHintWalks, 'range')}`,
       ],
     ],
     [facts.purgePagesScanned, ['pages purged', grouped(facts.pagesPurged), purged]],
