@@ -90,7 +90,9 @@ function seriesTexts({ lanes }: RunResult): string[] {
     acts.flatMap(({ name, series }) =>
       series === undefined || series.rows.length === 0
         ? []
-        : [`${name}, ${configuration.label}\n${textTable(seriesTable(series))}`],
+        : [
+            `${configuration.label.startsWith(name) ? configuration.label : `${name}, ${configuration.label}`}\n${textTable(seriesTable(series))}`,
+          ],
     ),
   );
 }

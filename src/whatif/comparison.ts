@@ -157,7 +157,7 @@ export function openness({ group, name }: Pick<Metric, 'group' | 'name'>): 'boun
 function markOf(metric: Pick<Metric, 'group' | 'name'>, bound: Bound): '≥' | '≤' | '~' | null {
   const kind = bound === null ? 'exact' : openness(metric);
   if (kind === 'exact') return null;
-  if (kind === 'open') return '~';
+  if (kind === 'open' || bound === 'some') return '~';
   return bound === 'least' ? '≥' : '≤';
 }
 

@@ -114,21 +114,20 @@ export function configurations(asked: Asked): Configuration[] {
   return points.flatMap((point) => bounded.map((column) => configuration(base, point, column)));
 }
 
-/** One column for each bound. What nobody knows the most of makes that of everything unknown. */
+/** One column for each bound. What has no bounds leaves the whole column without. */
 function withBounds(column: Omit<Column, 'bound'>, isComplete: boolean): Column[] {
   const kinds = [
     ...column.around,
     ...column.changes.flatMap(({ rewrites, probes }) => [...rewrites, ...probes]),
   ];
-  const bounds = kinds.map((kind) => kind.bounds).filter((each) => each.includes('least'));
+  const bounds = kinds.map((kind) => kind.bounds).filter((each) => !each.includes(null));
   if (isComplete || bounds.length === 0) return [{ ...column, bound: null }];
-  const hasMost = bounds.every((each) => each.includes('most'));
-  const named = (bound: 'least' | 'most'): Column => ({
+  if (bounds.some((each) => each.includes('some'))) return [{ ...column, bound: 'some' }];
+  return (['least', 'most'] as const).map((bound) => ({
     ...column,
     label: `${column.label ?? 'baseline'}, ${bound}`,
     bound,
-  });
-  return hasMost ? [named('least'), named('most')] : [named('least')];
+  }));
 }
 
 const settingChange = (setting: FeatureSetting): Change => ({

@@ -3,15 +3,18 @@
  * change, and nothing more.
  *
  *   bloat                  counts page tables over time; only looks (acts/bloat.ts)
+ *   pressure:LIMIT         the program is in a group that may have so much memory (acts/pressure.ts)
  *   snapshot:METHOD@OP     saves memory as it is before an operation (acts/snapshot.ts)
  *   dirty:METHOD/PERIOD    asks again and again which pages were written (acts/dirtyRounds.ts)
  */
 import { UsageError } from '../base/assert.ts';
+import { PAGE_SIZE, parseSize } from '../base/units.ts';
 import type { FeatureSetting } from '../mm/index.ts';
 import { METHODS, type MethodName } from '../workloads/liveSnapshot/method.ts';
 import type { ActKind } from './acts/act.ts';
 import { Bloat } from './acts/bloat.ts';
 import { DirtyRounds, type Period } from './acts/dirtyRounds.ts';
+import { Pressure } from './acts/pressure.ts';
 import { SnapshotProbe } from './acts/snapshot.ts';
 
 /** One probe. */
@@ -50,6 +53,20 @@ function periodOf(text: string): Period | null {
     : { unit: 'ns', every: Number(digits) * (NS[unit] as number) };
 }
 
+function parsePressure(rest: string, name: string): Omit<Probe, 'name'> | null {
+  const [, size = '', device] = /^(\w+)(?:,swap=(\w+))?$/.exec(rest) ?? [];
+  const limit = parseSize(size);
+  const swap = device === undefined ? 0 : parseSize(device);
+  if (limit === null || limit < PAGE_SIZE || swap === null) return null;
+  return {
+    needs: [],
+    bounds: ['some'],
+    isAround: true,
+    isFelt: true,
+    begin: (setting) => new Pressure({ limit, swap }, name, setting),
+  };
+}
+
 function parseSnapshot(rest: string, name: string): Omit<Probe, 'name'> | null {
   const [, word = '', digits = ''] = /^([a-z-]+)@(\d{1,12})$/.exec(rest) ?? [];
   const method = methodOf(word);
@@ -86,6 +103,12 @@ const FORMS: readonly ProbeForm[] = [
       rest === ''
         ? { needs: [], bounds: [null], isAround: true, isFelt: false, begin: () => new Bloat() }
         : null,
+  },
+  {
+    word: 'pressure',
+    form: 'pressure:LIMIT or pressure:LIMIT,swap=SIZE with sizes as 64M',
+    text: 'the program may have so much memory, in every column',
+    parse: parsePressure,
   },
   {
     word: 'snapshot',

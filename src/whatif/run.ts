@@ -78,7 +78,9 @@ class Follower {
     const { lane } = this;
     const ours = lane.outcome;
     const theirs = baseline.outcome;
-    if (ours !== theirs && ours !== null && theirs !== null && !isSameOutcome(ours, theirs)) {
+    // Who was killed for want of memory is not told anything any more.
+    const isTold = ours !== null && theirs !== null && ours.kind !== 'unknown-memory';
+    if (isTold && ours !== theirs && !isSameOutcome(ours, theirs)) {
       this.nrOther++;
       this.firstOther ??= {
         place: placeOf(item),

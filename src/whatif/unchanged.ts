@@ -116,7 +116,7 @@ const BOUNDS: ReadonlySet<string> = new Set([
 ]);
 function markOf(name: string, { bound }: LaneEnd): string {
   if (bound === null) return '';
-  return BOUNDS.has(name) ? `at ${bound} ` : 'about ';
+  return BOUNDS.has(name) && bound !== 'some' ? `at ${bound} ` : 'about ';
 }
 
 /** What is looked at, most telling first. */
@@ -193,8 +193,9 @@ export function whyUnchanged(lane: LaneEnd, baseline: LaneEnd): string {
 
 /** Returns one sentence for lanes none of which changes anything: `redis: neither switch changes anything: …`. */
 export function nothingChanges(name: string, lanes: readonly LaneResult[], baseline: LaneEnd): string {
-  const who =
-    lanes.length === 1
+  const who = lanes.some(({ acts }) => acts.length > 0)
+    ? 'nothing changes'
+    : lanes.length === 1
       ? 'the switch changes nothing'
       : lanes.length <= 3
         ? 'neither switch changes anything'

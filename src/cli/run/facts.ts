@@ -62,6 +62,13 @@ export function factsJson(title: RunTitle, playback: Playback): object {
 
 type Fact = readonly [name: string, value: string, more: string];
 
+const BOUND_TEXT = {
+  least:
+    ', recorded accesses alone: faults, pages, page tables and time are at least these (compare has the most besides)',
+  most: ', with all accesses that may have been made',
+  some: ', recorded accesses alone',
+} as const;
+
 /** Returns the facts as text. */
 export function factsText(title: RunTitle, playback: Playback): string {
   const set = title.set.map(({ name, value }) => ` ${name}=${value}`).join('');
@@ -80,7 +87,7 @@ export function factsText(title: RunTitle, playback: Playback): string {
     lines.push(`  ${name.padEnd(nameWidth)}  ${value.padStart(valueWidth)}  ${more}`.trimEnd());
   const told = playback.acts.flatMap((act) => [
     '',
-    `  ${act.name}${bound === null ? '' : ', least: faults, pages, page tables and times are lower bounds (compare has the most besides)'}`,
+    `  ${act.name}${bound === null ? '' : BOUND_TEXT[bound]}`,
     ...actLines(act, title.costs).map((line) => `    ${line}`),
     ...(act.series === undefined ? [] : [textTable(seriesTable(act.series))]),
   ]);

@@ -116,7 +116,9 @@ class Run {
       },
     );
     const { acts = [] } = options;
-    const bound = acts.some((kind) => kind.bounds.includes('least')) ? 'least' : null;
+    const bounds = acts.map((kind) => kind.bounds).filter((each) => !each.includes(null));
+    const isSome = bounds.some((each) => each.includes('some'));
+    const bound = bounds.length === 0 ? null : isSome ? 'some' : 'least';
     this.#acting = acts.length === 0 ? null : new Acting(this.#player, acts, bound);
   }
 

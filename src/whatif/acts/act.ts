@@ -18,8 +18,11 @@ import type { FeatureSetting, Mm } from '../../mm/index.ts';
 import type { InputFormat, ReplayItem, ReplayOp } from '../../replay/index.ts';
 import type { Player } from '../../replay/play/player.ts';
 
-/** Which accesses are played that the input does not tell; null: all that matter are told. */
-export type Bound = 'least' | 'most' | null;
+/**
+ * Which accesses are played that the input does not tell; null: all that matter are told. `some`: those that are told, and what is counted is neither the least nor the
+ * most, because what goes depends on all of them.
+ */
+export type Bound = 'least' | 'most' | 'some' | null;
 
 /** What becomes of one operation. */
 export interface Turn {
@@ -94,7 +97,7 @@ export interface ActKind {
   readonly name: string;
   /** Switches without which the kernel would not know what it asks for. */
   readonly needs: readonly FeatureSetting[];
-  /** How it is to be played where the input does not tell all accesses: once, if those that matter are told, else with the least and, where there is a most, that. */
+  /** How it is to be played where the input does not tell all accesses: once, if those that matter are told, else with the least and the most, or with some. */
   readonly bounds: readonly Bound[];
   begin(setting: ActSetting): Act;
 }
@@ -185,7 +188,7 @@ export class Acting implements Stage {
     for (const act of acts) act.end?.(this);
     const reports = acts.map((act) => act.report());
     const isBounded = reports.some(
-      ({ applied }, i) => applied > 0 && this.#kinds[i]?.bounds.includes('least') === true,
+      ({ applied }, i) => applied > 0 && this.#kinds[i]?.bounds.includes(null) === false,
     );
     if (!isBounded) this.bound = null;
     return reports;

@@ -170,6 +170,8 @@ export class GiveBack implements Act {
   #certainty(): string[] {
     const { from, to } = this.#rule;
     if (this.#setting.isComplete) return ['certain: the input tells every access'];
+    if (this.#setting.bound === 'some')
+      return ['with the recorded accesses alone: those to what is reclaimed besides left no mark'];
     if (from === 'dontneed')
       return [
         `certain: after ${NAMES[from]} the first access to a page is a fault, so the recording has every access that matters`,

@@ -126,8 +126,19 @@ export class SnapshotProbe implements Act {
             : { 'pages to be saved again': this.#written }),
       },
       ...(this.#arming === null ? {} : { priced: { 'to arm': this.#arming.charges } }),
-      remarks: [this.#certainty()],
+      remarks: [this.#certainty(), ...this.#aboutLoss()],
     };
+  }
+
+  /** Who writes a page before giving it back has waited, and it was saved. */
+  #aboutLoss(): string[] {
+    const isOpen = METHOD[this.#wanted.method].by === 'messages' && this.#setting.bound !== null;
+    if (this.#setting.isComplete || !isOpen || (this.#observer?.nrUnnoticed ?? 0) === 0) return [];
+    return [
+      this.#setting.bound === 'most'
+        ? 'pages lost: at least these, for all that was written before it was given back is saved here'
+        : 'pages lost: at most these, for what was given back before the input shows it written counts as lost',
+    ];
   }
 
   #certainty(): string {

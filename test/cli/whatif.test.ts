@@ -1,0 +1,171 @@
+/**
+ * `--as` and `--probe`: what is printed of rewrites, bounds, probes and page tables, and the same numbers in every form.
+ */
+import { describe, expect, it } from 'vitest';
+import { expectGolden } from './golden.ts';
+import { faultline, type Ran } from './program.ts';
+
+/** MADV_FREE, MADV_DONTNEED, forks and accesses between them; 7,481 page faults. */
+const CHANGES = 'test/recordings/page-changes';
+/** An allocator that purges in pieces; three page tables are left without entries. */
+const JEMALLOC = 'test/recordings/jemalloc-mt';
+
+/** Some calls fail because their memory was unmapped. */
+const ODD = 'test/recordings/odd';
+
+const withoutVersion = (text: string): string =>
+  text.replaceAll(/faultline \d+\.\d+\.\d+\S*?(?=,)/g, 'faultline VERSION');
+
+function run(command: string, ...args: string[]): Ran {
+  const ran = faultline([command, '--quiet', ...args]);
+  expect(ran.stderr).toBe('');
+  expect(ran.status).toBe(0);
+  return ran;
+}
+
+interface Lane {
+  readonly label: string;
+  readonly bound?: string;
+  readonly bounds?: readonly string[];
+  readonly numbers: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly acts?: readonly {
+    readonly name: string;
+    readonly applied: number;
+    readonly figures: Readonly<Record<string, number>>;
+    readonly series?: { readonly rows: readonly (readonly number[])[] };
+  }[];
+  readonly diverged?: { readonly calls: number };
+}
+const lanesOf = (...args: string[]): readonly Lane[] =>
+  (JSON.parse(run('compare', '--json', ...args).stdout) as { inputs: { configurations: Lane[] }[] }).inputs[0]
+    ?.configurations ?? [];
+const faultsOf = ({ numbers }: Lane): number => numbers['faults']?.['all'] ?? Number.NaN;
+
+describe('compare --as', () => {
+  const args = [CHANGES, '--as', 'dontneed=vrange', '--as', 'free=dontneed'];
+
+  it('says what was changed, what is certain and what a bound', () => {
+    expectGolden('whatif-as.txt', withoutVersion(run('compare', ...args).stdout));
+    expectGolden('whatif-as.md', withoutVersion(run('compare', ...args, '--markdown').stdout));
+  });
+
+  it('has bounds in JSON as in the table, and the truth between them', () => {
+    const lanes = lanesOf(...args);
+    const least = lanes.find(({ label }) => label === 'as free=dontneed, least') as Lane;
+    const most = lanes.find(({ label }) => label === 'as free=dontneed, most') as Lane;
+    expect([least.bound, most.bound]).toEqual(['least', 'most']);
+    for (const name of [
+      'faults.all',
+      'pages.allocated',
+      'page tables.end, kB',
+      'memory.resident at the end, kB',
+    ]) {
+      const [group = '', row = ''] = name.split('.');
+      expect(least.bounds).toContain(name);
+      expect(least.numbers[group]?.[row]).toBeLessThanOrEqual(most.numbers[group]?.[row] ?? 0);
+    }
+    expect(least.bounds).not.toContain('faults.anon');
+    const [table] = /^ {2}faults +all .*$/m.exec(run('compare', ...args).stdout) ?? [''];
+    expect(table).toContain(`≥${faultsOf(least).toLocaleString('en-US')} `);
+    expect(table).toContain(`≤${faultsOf(most).toLocaleString('en-US')} `);
+  });
+
+  it('leaves the answers of the kernel as they were recorded, and says so where it does not', () => {
+    for (const rule of ['dontneed=vrange', 'dontneed=free', 'dontneed=none', 'free=vrange'])
+      for (const { diverged } of lanesOf(CHANGES, '--as', rule)) expect(diverged?.calls ?? 0).toBe(0);
+    expect(run('compare', ODD, '--as', 'munmap=dontneed').stdout).toMatch(
+      /diverges from op 161 syscalls\.strace:31: modelled 0, recorded -1 ENOMEM; /,
+    );
+  });
+
+  it('never makes more faults of memory that stays', () => {
+    const lanes = lanesOf(
+      CHANGES,
+      '--as',
+      'dontneed=free',
+      '--as',
+      'dontneed=none',
+      '--as',
+      'dontneed=vrange',
+    );
+    const [baseline, ...others] = lanes.map(faultsOf) as [number, ...number[]];
+    for (const faults of others) expect(faults).toBeLessThan(baseline);
+  });
+
+  it('says of a rule that finds no call that it finds none', () => {
+    const { stdout } = run('compare', 'workload:slide,pages=10', '--as', 'dontneed=free');
+    expect(stdout).toContain('dontneed=free finds no call to change');
+  });
+});
+
+describe('--probe', () => {
+  it('bloat shows page tables over time and changes nothing', () => {
+    const args = [JEMALLOC, '--set', 'ptReclaim=refcount', '--probe', 'bloat'];
+    expectGolden('whatif-bloat.txt', withoutVersion(run('compare', ...args).stdout));
+    const numbers = (...more: string[]): unknown =>
+      lanesOf(JEMALLOC, '--set', 'ptReclaim=refcount', ...more).map((lane) => lane.numbers);
+    expect(numbers('--probe', 'bloat')).toEqual(numbers());
+  });
+
+  it('takes snapshots and asks for written pages, with both bounds', () => {
+    const args = ['--probe', 'snapshot:wp-default@3000', '--probe', 'dirty:wp-async/10ms'];
+    expectGolden('whatif-probes.txt', withoutVersion(run('compare', CHANGES, ...args).stdout));
+  });
+
+  it('makes memory short: what is killed is said, and where', () => {
+    const { stdout } = run('compare', CHANGES, '--probe', 'pressure:2M');
+    expect(stdout).toMatch(/out of memory: the program is killed at op [\d,]+ with /);
+    const [, short] = lanesOf(CHANGES, '--probe', 'pressure:4M,swap=64M');
+    expect(short?.bound).toBe('some');
+    expect(short?.acts?.[0]?.figures['swapped out']).toBeGreaterThan(0);
+  });
+
+  it('is in run, too, with the same numbers', () => {
+    const { acts } = JSON.parse(
+      run('run', '--json', CHANGES, '--as', 'dontneed=vrange', '--probe', 'bloat').stdout,
+    ) as {
+      acts: Lane['acts'];
+    };
+    const [, compared] = lanesOf(CHANGES, '--as', 'dontneed=vrange', '--probe', 'bloat');
+    expect(acts?.map(({ name }) => name)).toEqual(['as dontneed=vrange', 'probe bloat']);
+    const inOrder = (each: Lane['acts']): unknown =>
+      [...(each ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
+    expect(inOrder(acts)).toEqual(inOrder(compared?.acts));
+  });
+
+  it.each([
+    ['bloats', 'There is bloat; pressure:LIMIT'],
+    ['snapshot:fork', 'snapshot:METHOD@OP with METHOD fork, wp-default,'],
+    ['dirty:fork/10ms', 'PERIOD as 100ms or 1000ops'],
+    ['pressure:much', 'with sizes as 64M'],
+  ])('%s is refused with what would be right', (probe, wanted) => {
+    const { status, stdout, stderr } = faultline(['compare', CHANGES, '--probe', probe]);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toContain(wanted);
+  });
+});
+
+describe('explain', () => {
+  it('names empty page tables, who emptied them, and who would free them when', () => {
+    const { stdout } = run('explain', JEMALLOC);
+    expectGolden('explain-tables.txt', withoutVersion(stdout));
+    const { tables } = JSON.parse(run('explain', '--json', JEMALLOC).stdout) as {
+      tables: {
+        processes: { empty: number; groups: { call: string; tables: number }[] }[];
+        trials: { policy: string; empty: number }[];
+      };
+    };
+    expect(tables.processes[0]).toMatchObject({
+      empty: 3,
+      groups: [{ call: 'madvise(MADV_DONTNEED)', tables: 3 }],
+    });
+    expect(tables.trials.map(({ policy }) => policy)).toEqual(['sync', 'off', 'async', 'refcount']);
+    expect(tables.trials.find(({ policy }) => policy === 'refcount')?.empty).toBe(0);
+  });
+
+  it('shows what may be taken beside what is resident where MADV_FREE was used', () => {
+    expect(run('explain', CHANGES).stdout).toMatch(
+      /^resident: [\d,]+ kB; of it [\d,]+ kB were given to MADV_FREE and not written since/m,
+    );
+  });
+});
