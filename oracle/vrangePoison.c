@@ -15,6 +15,7 @@
  *   peek P OTHER                   the same page of another process, by process_vm_readv
  *   map P N, unmap P N, protect P N PROT, advise P N ADVICE, move P N TO FLAGS, resize P N M
  *   fork CHILD, exit               0
+ *   lazy                           kB of lazily freed pages, as smaps counts them
  *   purge                          pages N: so many went
  *
  * Needs root (frames, userfaultfd) and no swap in use for this process.
@@ -229,6 +230,24 @@ static void resize(struct reply *r, long page, long pages, long now)
 	forget_holes();
 }
 
+static void lazy(struct reply *r)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+	unsigned long start, end, kb, sum = 0;
+	char line[256];
+	int is_inside = 0;
+
+	while (smaps && fgets(line, sizeof(line), smaps))
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			is_inside = start >= BASE && end <= BASE + PAGES * PAGE;
+		else if (is_inside && sscanf(line, "LazyFree: %lu kB", &kb) == 1)
+			sum += kb;
+	if (!smaps)
+		die("smaps");
+	fclose(smaps);
+	sprintf(r->text, "%lu", sum);
+}
+
 static void poison(const unsigned char *which)
 {
 	for (long i = 0; i < PAGES; i++) {
@@ -284,6 +303,7 @@ static void carry_out(int me, const struct command *c, struct reply *r)
 	else if (!strcmp(what, "advise")) answer(r, madvise(at(a[0]), a[1] * PAGE, a[2]));
 	else if (!strcmp(what, "move")) move(r, a[0], a[1], a[2], a[3]);
 	else if (!strcmp(what, "resize")) resize(r, a[0], a[1], a[2]);
+	else if (!strcmp(what, "lazy")) lazy(r);
 	else if (!strcmp(what, "census")) take_census(from[me][1]);
 	else if (!strcmp(what, "poison")) {
 		if (read(to[me][0], which, PAGES) != PAGES)

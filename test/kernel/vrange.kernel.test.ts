@@ -2,6 +2,7 @@
  * The numbered cases of spec/volatile-ranges.md 10 that have a side on the running kernel: 38, by way of markers that stand for what was purged.
  */
 import { describe, expect, it } from 'vitest';
+import { MADV_FREE } from '../../src/abi/mman.ts';
 import { buildProgram } from '../../src/cli/fuzz/oraclePrograms.ts';
 import { leaveOut } from './leftOut.ts';
 import { whyNoOracle } from './oracle.ts';
@@ -51,6 +52,18 @@ describe.runIf(why === null)('random sequences', () => {
       expect([key, (tally.get(key) ?? 0) > 20]).toEqual([key, true]);
     for (const key of ['copyin: EFAULT', 'peek: EFAULT', 'fork: 0', 'move: 0', 'exit: 0'])
       expect([key, (tally.get(key) ?? 0) > 5]).toEqual([key, true]);
+  });
+
+  it('36: the first MADV_FREE counts whole batches of 31 pages, the next one all', () => {
+    const program = buildProgram('vrangePoison');
+    const lines = ['0 map 0 256', ...Array.from({ length: 256 }, (_, i) => `0 write ${i} 1`)];
+    const free = `0 advise 0 256 ${MADV_FREE}`;
+    // The batch is of a CPU: who is moved to another one in the middle finds another number.
+    const seen = Array.from({ length: 4 }, () =>
+      vrangeOnKernel(program, [...lines, free, '0 lazy', free, '0 lazy']).slice(-4),
+    );
+    expect(seen).toContainEqual(['0', '992', '0', '1024']);
+    expect(seen.map((said) => said[3])).toEqual(Array(4).fill('1024'));
   });
 
   it('find a mistake, and cut the sequence down to it', { timeout: 120_000 }, () => {
