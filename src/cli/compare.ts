@@ -37,7 +37,7 @@ import {
   verifyOption,
 } from './options.ts';
 import { note, print, styled } from './output.ts';
-import { openThreaded, printRuns, runColumn, type ThreadedInput } from './threads.ts';
+import { openThreaded, printRuns, runColumns, type ThreadedInput } from './threads.ts';
 import { KERNEL_MODELLED, packageVersion } from './version.ts';
 
 interface Flags {
@@ -186,8 +186,7 @@ function compareThreads(input: ThreadedInput, costs: CostTable, flags: Flags): n
     isComplete: true,
   });
   const options = { ...flags, costs };
-  const runs = asked.map((configuration) => runColumn(input, configuration, options));
-  printRuns(input, runs, options);
+  printRuns(input, runColumns(input, asked, options), options);
   return null;
 }
 

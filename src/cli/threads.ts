@@ -69,6 +69,31 @@ export function runColumn(
   return { label, report, figures, remarks: simulation.remarks };
 }
 
+/**
+ * Runs `input` in each configuration. A program that cannot go on in one of them, because a switch is missing there, say, has a column that says so, as long as
+ * there is one in which it can.
+ */
+export function runColumns(
+  input: ThreadedInput,
+  configurations: readonly Configuration[],
+  options: ThreadedOptions,
+): TimedRun[] {
+  const runs: TimedRun[] = [];
+  const refused: string[] = [];
+  let first: UsageError | null = null;
+  for (const configuration of configurations)
+    try {
+      runs.push(runColumn(input, configuration, options));
+    } catch (error) {
+      if (!(error instanceof UsageError) || configurations.length === 1) throw error;
+      first ??= error;
+      refused.push(`${configuration.label} is left out: ${error.message}`);
+    }
+  if (first !== null && runs.length === 0) throw first;
+  for (const each of refused) note(each);
+  return runs;
+}
+
 /** Prints the runs of one input side by side. */
 export function printRuns(
   { name }: ThreadedInput,
