@@ -32,7 +32,7 @@ import { factsJson, factsText } from './run/facts.ts';
 import { type Playback, type PlaybackOptions, playInput } from './run/playback.ts';
 import { Stepper } from './run/steps.ts';
 import { lackOf, VIEWS, type View, viewText, type Window } from './run/views.ts';
-import { openThreaded, printRuns, runColumn, type ThreadedInput } from './threads.ts';
+import { atFullSize, openThreaded, printRuns, runColumn, type ThreadedInput } from './threads.ts';
 
 interface Flags extends FeatureFlags {
   readonly print?: View | 'events';
@@ -44,6 +44,7 @@ interface Flags extends FeatureFlags {
   readonly quiet?: true;
   readonly calibration?: string;
   readonly cpus?: number;
+  readonly full?: true;
   readonly as: readonly string[];
   readonly probe: readonly string[];
 }
@@ -73,6 +74,10 @@ export function registerRunCommand(program: Command): void {
     .addOption(rewriteOption())
     .addOption(probeOption())
     .option('--step', 'Print each operation; on a terminal stop after each.')
+    .option(
+      '--full',
+      'A workload that is scaled down unless told (bloat/jvm-like): at the size at which it happened.',
+    )
     .addOption(verifyOption())
     .addOption(calibrationOption())
     .addOption(seedOption())
@@ -89,9 +94,10 @@ function run(text: string, flags: Flags): void {
   try {
     const threaded = openThreaded(text);
     if (threaded !== null) {
-      runThreads(threaded, flags);
+      runThreads(flags.full ? atFullSize(threaded) : threaded, flags);
       return;
     }
+    if (flags.full) throw new UsageError(`${text} has only one size`, 'no --full');
     const quiet = flags.quiet === true || flags.step === true;
     const input = openInput(text, { quiet, seed: flags.seed });
     reading(input, () => runOpened(input, text, flags));

@@ -46,6 +46,13 @@ export function openThreaded(text: string): ThreadedInput | null {
   return workload === null ? null : { name: text, spec: { workload, params: settleParams(workload) } };
 }
 
+/** Returns `input` at the size at which it happened. @throws UsageError when it has only one */
+export function atFullSize({ name, spec }: ThreadedInput): ThreadedInput {
+  const { workload, params } = spec;
+  if (workload.full === undefined) throw new UsageError(`${name} has only one size`, 'no --full');
+  return { name: `${name} --full`, spec: { workload, params: { ...params, ...workload.full } } };
+}
+
 /** Runs `input` in one configuration. */
 export function runColumn(
   { name, spec }: ThreadedInput,

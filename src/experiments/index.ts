@@ -5,6 +5,7 @@ import type { Experiment } from './experiment.ts';
 import { SEED_000 } from './seed000.ts';
 import { SEED_001 } from './seed001.ts';
 import { SEED_002 } from './seed002.ts';
+import { SEED_003 } from './seed003.ts';
 import { SEED_004 } from './seed004.ts';
 
 export type { Experiment, ExperimentInput, KernelLoads, Recording, Reproduction } from './experiment.ts';
@@ -15,4 +16,4 @@ export type { ProtectResult } from './protectRange.ts';
 export type { Row } from './row.ts';
 
 /** Every experiment, by seed. */
-export const EXPERIMENTS: readonly Experiment[] = [SEED_000, SEED_001, SEED_002, SEED_004];
+export const EXPERIMENTS: readonly Experiment[] = [SEED_000, SEED_001, SEED_002, SEED_003, SEED_004];

@@ -108,7 +108,7 @@ describe('reproduce 004', () => {
   it.each([
     [
       ['reproduce', '005'],
-      "there is no experiment for seed '005'\nwanted: one of 000, 001, 002, 004, or all\n",
+      "there is no experiment for seed '005'\nwanted: one of 000, 001, 002, 003, 004, or all\n",
     ],
     [['reproduce', '004', '--param', 'x=1'], "seed 004 has no parameter 'x'\nwanted: one of pages, "],
     [['reproduce', '004', '--param', 'pages'], '--param pages has no value\nwanted: pages=NUMBER'],

@@ -109,8 +109,8 @@ const COMMON: Readonly<Record<string, Param>> = {
   advise: {
     default: 'no',
     unit: '',
-    text: 'ask for the empty tables at the end: MADV_PT_RECLAIM',
-    choices: ['no', 'end'],
+    text: 'what is asked for all of the memory at the end: its empty tables (MADV_PT_RECLAIM), or MADV_DONTNEED',
+    choices: ['no', 'end', 'dontneed'],
   },
   settle: {
     default: 0,
@@ -153,10 +153,11 @@ export function bloatOf(recipe: Recipe): ThreadedWorkload {
 }
 
 function* ask(t: Thread, { advised }: Bloat, params: Params): Running<void> {
-  if (params['advise'] !== 'end' || advised === null) return;
+  if (params['advise'] === 'no' || advised === null) return;
   const { start, end } = advised;
+  const advice = params['advise'] === 'end' ? MADV_PT_RECLAIM : MADV_DONTNEED;
   // A range with holes is gone through, and refused at its end.
-  yield* t.attempt({ call: 'madvise', addr: start, len: end - start, advice: MADV_PT_RECLAIM });
+  yield* t.attempt({ call: 'madvise', addr: start, len: end - start, advice });
 }
 
 const NS_PER_MS = 1e6;
