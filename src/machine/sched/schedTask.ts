@@ -13,6 +13,7 @@
  * Linux        struct task_struct (state, on_cpu, sched_entity)
  */
 import { Histogram } from '../../base/histogram.ts';
+import { NamedSums } from '../../base/namedSums.ts';
 
 /** Why a task gives control back. */
 export type Pause = 'pay' | 'park' | 'spin' | 'end';
@@ -49,7 +50,25 @@ export interface TaskTimes {
   /** Ready, while its CPU ran somebody else or woke up. */
   readyNs: number;
   /** Parked, by what it waited for. */
-  readonly parkedNs: Map<WaitReason, number>;
+  readonly parkedNs: ReadonlyMap<WaitReason, number>;
+}
+
+/** The times of a task that goes on. */
+class Times implements TaskTimes {
+  runNs = 0;
+  spinNs = 0;
+  stolenNs = 0;
+  switchNs = 0;
+  readyNs = 0;
+  readonly #parked = new NamedSums();
+
+  get parkedNs(): ReadonlyMap<WaitReason, number> {
+    return this.#parked.toMap();
+  }
+  /** It was parked for `ns`. */
+  noteParked(reason: WaitReason, ns: number): void {
+    this.#parked.add(reason, ns);
+  }
 }
 
 /** The longest time that something kept a task from going on, without its having asked to wait. */
@@ -94,22 +113,13 @@ export class SchedTask {
   voluntaryNs = 0;
   startNs = 0;
   endNs = 0;
-  readonly times: TaskTimes = {
-    runNs: 0,
-    spinNs: 0,
-    stolenNs: 0,
-    switchNs: 0,
-    readyNs: 0,
-    parkedNs: new Map(),
-  };
+  readonly times = new Times();
   /** Locks it holds for writing, for which others may spin. */
   readonly holds: OwnedLock[] = [];
   /** Time an interrupt took from it while it spun. */
   spinStolenNs = 0;
   /** Time from the start of an access or call to its end, less what it asked to wait. */
   readonly stalls = new Histogram();
-  /** The same, by what it was doing. */
-  readonly stallsBy = new Map<string, Histogram>();
   longestStall: Stall | null = null;
 
   constructor(id: number, body: Running<void>, options: TaskOptions) {
@@ -124,12 +134,6 @@ export class SchedTask {
   noteStall(what: string, startNs: number, endNs: number, askedNs: number): void {
     const ns = endNs - startNs - askedNs;
     this.stalls.add(ns);
-    let some = this.stallsBy.get(what);
-    if (some === undefined) {
-      some = new Histogram();
-      this.stallsBy.set(what, some);
-    }
-    some.add(ns);
     if (ns > (this.longestStall?.ns ?? 0)) this.longestStall = { ns, endNs, what };
   }
 }

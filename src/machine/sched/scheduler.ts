@@ -39,12 +39,10 @@ const isBefore = (task: SchedTask, other: SchedTask): boolean =>
 
 /** Puts a task behind all that do not come after it. */
 function insert(queue: SchedTask[], task: SchedTask): void {
-  if (queue.length === 0) {
-    queue.push(task);
-    return;
-  }
-  const at = queue.findIndex((other) => isBefore(task, other));
-  queue.splice(at < 0 ? queue.length : at, 0, task);
+  let at = 0;
+  while (at < queue.length && !isBefore(task, queue[at] as SchedTask)) at++;
+  if (at === queue.length) queue.push(task);
+  else queue.splice(at, 0, task);
 }
 
 /** CPUs, tasks and the clock. */
@@ -108,9 +106,7 @@ export class Scheduler {
    */
   wake(task: SchedTask, sync = false): void {
     if (task.state !== 'parked') return;
-    const ns = this.nowNs - task.sinceNs;
-    const { parkedNs } = task.times;
-    parkedNs.set(task.waitsFor, (parkedNs.get(task.waitsFor) ?? 0) + ns);
+    task.times.noteParked(task.waitsFor, this.nowNs - task.sinceNs);
     this.#makeReady(task, sync);
   }
 
@@ -169,13 +165,17 @@ export class Scheduler {
   }
   /** `ns` of the debt of `task` have passed on `cpu`. */
   #account(cpu: Cpu, task: SchedTask, ns: number): void {
-    const spinNs = Math.min(ns, task.debtSpinNs);
-    task.times.spinNs += spinNs;
-    cpu.times.spinNs += spinNs;
-    task.times.runNs += ns - spinNs;
-    cpu.times.runNs += ns - spinNs;
+    let runNs = ns;
+    if (task.debtSpinNs > 0) {
+      const spinNs = Math.min(ns, task.debtSpinNs);
+      task.times.spinNs += spinNs;
+      cpu.times.spinNs += spinNs;
+      task.debtSpinNs -= spinNs;
+      runNs -= spinNs;
+    }
+    task.times.runNs += runNs;
+    cpu.times.runNs += runNs;
     task.vruntimeNs += ns;
-    task.debtSpinNs -= spinNs;
     task.debtNs = Math.max(0, task.debtNs - ns);
   }
   #endIdle(cpu: Cpu): void {
@@ -194,13 +194,19 @@ export class Scheduler {
     const isRemote = waker !== null && waker !== cpu;
     if (!wasIdle) {
       if (!isRemote) this.#mayPreempt(cpu, task);
-      else if (this.#isDue(cpu, task))
-        this.events.at(this.nowNs + this.#prices.wakeIdleNs, () => this.#mayPreempt(cpu, task));
+      else if (this.#isDue(cpu, task)) this.#preemptLater(cpu, task);
       if (cpu.current !== null && cpu !== waker) this.#planNext(cpu);
       return;
     }
-    cpu.isWaking = true;
     if (isRemote && waker.current !== null) waker.current.debtNs += this.#prices.wakeCallNs;
+    this.#wakeUp(cpu, isRemote);
+  }
+  // Apart from makeReady, which is the most frequent of these and has nothing to remember for later.
+  #preemptLater(cpu: Cpu, task: SchedTask): void {
+    this.events.at(this.nowNs + this.#prices.wakeIdleNs, () => this.#mayPreempt(cpu, task));
+  }
+  #wakeUp(cpu: Cpu, isRemote: boolean): void {
+    cpu.isWaking = true;
     this.events.at(this.nowNs + (isRemote ? this.#prices.wakeIdleNs : 0), () => {
       cpu.isWaking = false;
       this.#dispatch(cpu, isRemote);

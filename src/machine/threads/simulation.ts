@@ -93,6 +93,9 @@ export class Simulation {
   readonly #jitter: number;
   readonly #jitterPrng: Prng;
   readonly #mmLocks = new Map<Mm, MmLocks>();
+  /** The address space whose locks were asked for last, and those: mostly it is the same again. */
+  #lastMm: Mm | null = null;
+  #lastLocks: MmLocks | null = null;
   readonly #anonLocks = new Map<number, Rwsem>();
   readonly #mmOf = new Map<SchedTask, Process>();
 
@@ -218,6 +221,13 @@ export class Simulation {
 
   /** Returns the locks of an address space. */
   locksOf(mm: Mm): MmLocks {
+    if (mm === this.#lastMm && this.#lastLocks !== null) return this.#lastLocks;
+    const locks = this.#findLocks(mm);
+    this.#lastMm = mm;
+    this.#lastLocks = locks;
+    return locks;
+  }
+  #findLocks(mm: Mm): MmLocks {
     let locks = this.#mmLocks.get(mm);
     if (locks === undefined) {
       locks = new MmLocks(this.scheduler, this.prices.lockHandoverNs);

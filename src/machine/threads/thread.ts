@@ -97,7 +97,7 @@ export class Thread extends ThreadMemory {
     if (handler === null) this.group.handlers.delete(signal);
     else this.group.handlers.set(signal, handler);
   }
-  protected *signalled(info: SignalInfo): Running<void> {
+  *signalled(info: SignalInfo): Running<void> {
     const handler = this.group.handlers.get(info.signal);
     if (handler === undefined || this.#handling.has(info.signal)) {
       this.group.killedBy = info;

@@ -8,6 +8,7 @@
  * Linux   none: this is the processor, and the half of the C library that copies memory
  */
 import { ModelBug, UsageError } from '../../base/assert.ts';
+import { NamedSums } from '../../base/namedSums.ts';
 import { type Addr, hex, PAGE_SIZE } from '../../base/units.ts';
 import type { FaultAccess } from '../../mm/fault.ts';
 import type { Mm } from '../../mm/mm.ts';
@@ -21,12 +22,6 @@ import type { SignalInfo, ThreadGroup } from './threadGroup.ts';
 import { timedFault } from './timedFault.ts';
 import { timedScan } from './timedScan.ts';
 
-/** What reports call the stall of an access. */
-const STALLS: Readonly<Record<FaultAccess, string>> = {
-  read: 'read fault',
-  write: 'write fault',
-  exec: 'exec fault',
-};
 const MARK_DIRTY = PATH['mark-dirty'];
 
 /** A thread, as far as time and memory go. Thread (thread.ts) has the calls. */
@@ -43,7 +38,7 @@ export abstract class ThreadMemory {
   /** Faults that it had, by FAULTED, those that its calls populated included; what was asked of user space is none of these. */
   readonly faults = new Float64Array(WORK_NAMES.faults.length);
   /** Accesses that waited for user space, and accesses that got a signal, by why: missing, minor, wp; SIGSEGV, SIGBUS. */
-  readonly asked = new Map<string, number>();
+  readonly asked = new NamedSums();
 
   constructor(simulation: Simulation, group: ThreadGroup, tid: number) {
     this.simulation = simulation;
@@ -52,8 +47,8 @@ export abstract class ThreadMemory {
     this.#copyByteNs = simulation.prices.copyByteNs;
   }
 
-  /** A signal that an access ended in is delivered: runs the handler, or ends the process. */
-  protected abstract signalled(info: SignalInfo): Running<void>;
+  /** A signal that an access ended in is delivered: runs the handler, or ends the process. For timedFault.ts. */
+  abstract signalled(info: SignalInfo): Running<void>;
 
   /** What it is called in reports. */
   get name(): string {
@@ -114,7 +109,7 @@ export abstract class ThreadMemory {
 
   /** Counts one access that waited for user space, or was signalled. */
   note(why: string): void {
-    this.asked.set(why, (this.asked.get(why) ?? 0) + 1);
+    this.asked.add(why, 1);
   }
 
   // ---- memory ------------------------------------------------------------------------------------------------------------------
@@ -136,18 +131,18 @@ export abstract class ThreadMemory {
     for (;;) {
       const word = this.load(addr);
       if (word !== null) return word;
-      yield* this.#resolve(addr, 'read');
+      yield* timedFault(this, addr, 'read');
     }
   }
   /** Stores a word at `addr`. */
   *write(addr: Addr, word: number): Running<void> {
-    while (!this.store(addr, word)) yield* this.#resolve(addr, 'write');
+    while (!this.store(addr, word)) yield* timedFault(this, addr, 'write');
   }
   /** Makes one access to each page of [addr, addr+len), ascending: a store unless told, which leaves `word` in the page's first word if given. */
   *touch(addr: Addr, len: number = PAGE_SIZE, access: FaultAccess = 'write', word?: number): Running<void> {
     for (let at = addr; at < addr + len; at += PAGE_SIZE) {
       let pfn = this.#reach(at, access);
-      for (; pfn === MISS; pfn = this.#reach(at, access)) yield* this.#resolve(at, access);
+      for (; pfn === MISS; pfn = this.#reach(at, access)) yield* timedFault(this, at, access);
       if (word !== undefined) this.simulation.kernel.frames.contents.setWord(pfn, 0, word);
     }
   }
@@ -183,7 +178,7 @@ export abstract class ThreadMemory {
     for (let done = 0; ; ) {
       done += this.loadBytes(addr + done, done === 0 ? into : into.subarray(done));
       if (done === into.length) return;
-      yield* this.#resolve(addr + done, 'read');
+      yield* timedFault(this, addr + done, 'read');
     }
   }
   /** Stores all of `from` from `addr` on. */
@@ -191,7 +186,7 @@ export abstract class ThreadMemory {
     for (let done = 0; ; ) {
       done += this.storeBytes(addr + done, done === 0 ? from : from.subarray(done));
       if (done === from.length) return;
-      yield* this.#resolve(addr + done, 'write');
+      yield* timedFault(this, addr + done, 'write');
     }
   }
   /**
@@ -209,10 +204,10 @@ export abstract class ThreadMemory {
     for (let done = 0; done < len; ) {
       const source = this.#reachByte(from + done, 'read');
       const target = source === MISS ? MISS : this.#reachByte(to + done, 'write');
-      if (source === MISS) yield* this.#resolve(from + done, 'read');
+      if (source === MISS) yield* timedFault(this, from + done, 'read');
       else if (target === MISS) {
         this.task.debtNs += this.#copyFaultNs;
-        yield* this.#resolve(to + done, 'write');
+        yield* timedFault(this, to + done, 'write');
       } else {
         const [a, b] = [(from + done) % PAGE_SIZE, (to + done) % PAGE_SIZE];
         const piece = Math.min(len - done, PAGE_SIZE - a, PAGE_SIZE - b);
@@ -252,7 +247,7 @@ export abstract class ThreadMemory {
     const { task, simulation } = this;
     const { mm } = this.group.process;
     if (task.debtNs > simulation.quantumNs && !this.#passes(mm)) return MISS;
-    const pfn = mm === null ? MISS : this.#translate(mm, addr, access);
+    const pfn = mm === null ? MISS : this.translate(mm, addr, access);
     if (pfn !== MISS) task.debtNs += simulation.prices.accessNs;
     return pfn;
   }
@@ -262,30 +257,13 @@ export abstract class ThreadMemory {
     if (!scheduler.tryPay(this.task)) return false;
     return !machine.tableReclaim.isScanning || mm === null || machine.tableReclaim.untilDueNs(mm) > 0;
   }
-  /** Goes through the tables; owes what it takes to mark an entry dirty. */
-  #translate(mm: Mm, addr: Addr, access: FaultAccess): number {
+  /** Goes through the tables; owes what it takes to mark an entry dirty. For timedFault.ts, as well. */
+  translate(mm: Mm, addr: Addr, access: FaultAccess): number {
     const { kernel, prices } = this.simulation;
     const { calls } = kernel.work;
     const marked = calls[MARK_DIRTY];
     const pfn = translate(mm, addr, access);
     if (calls[MARK_DIRTY] !== marked) this.task.debtNs += prices.markDirtyNs;
     return pfn;
-  }
-
-  /** Does what keeps an access from being made: lets time pass, serves a fault, runs a handler. */
-  *#resolve(addr: Addr, access: FaultAccess): Running<void> {
-    const { task, simulation, mm } = this;
-    if (!this.pays(0)) yield 'pay';
-    if (this.group.isOver || mm === null) yield 'end';
-    if (simulation.machine.tableReclaim.isScanning) yield* timedScan(this);
-    if (mm === null || this.#translate(mm, addr, access) !== MISS) return;
-    const startNs = simulation.scheduler.nowNs;
-    const askedNs = task.voluntaryNs;
-    const result = yield* timedFault(this, mm, addr, access);
-    if (this.group.isOver) yield 'end';
-    if (result.kind === 'signal') this.note(result.signal);
-    if (result.kind === 'signal')
-      yield* this.signalled({ signal: result.signal, code: result.codeName, addr });
-    task.noteStall(STALLS[access], startNs, simulation.scheduler.nowNs, task.voluntaryNs - askedNs);
   }
 }

@@ -143,7 +143,7 @@ function threadReport({ task, faults, asked, bytesCopied }: ThreadMemory): Threa
     times,
     stalls: quantilesOf(stalls),
     longestStall,
-    faults: new Map([...served.filter(([, n]) => n > 0), ...asked]),
+    faults: new Map([...served.filter(([, n]) => n > 0), ...asked.toMap()]),
     bytesCopied,
   };
 }

@@ -1,5 +1,5 @@
 /**
- * A page fault in virtual time.
+ * An access that could not be made at once, in virtual time: what its thread owes passes, and the fault is served.
  *
  *   0. It enters the kernel: what a call pays for that, which is not under any lock, stands in for entry and exit.
  *   1. The vma is looked up and its lock tried (features.perVmaLocks). Somebody who changes it, no vma, or the old way: mmap_lock for reading.
@@ -7,6 +7,7 @@
  *   2. The fault is served, at once (mm/fault.ts).
  *   3. It pays: its path, the wait for the lock of its page table, interrupts of other CPUs.
  *
+ * It may end in a handler of the process; whoever wanted the access makes it again afterwards.
  * Two threads that fault on one page: the second one finds the page there when it has its lock, and has had a fault all the same.
  *
  * Linux   arch/x86/mm/fault.c: do_user_addr_fault(); mm/mmap_lock.c: lock_vma_under_rcu(); mm/memory.c: vmf_anon_prepare()
@@ -21,6 +22,7 @@ import {
   type FaultResult,
 } from '../../mm/fault.ts';
 import type { Mm } from '../../mm/mm.ts';
+import { MISS } from '../../mm/translate.ts';
 import type { UffdMessage } from '../../mm/uffdContext.ts';
 import { isAnonymousVma, type Vma } from '../../mm/vma.ts';
 import { VM_GROWSDOWN } from '../../mm/vmFlags.ts';
@@ -29,13 +31,31 @@ import type { AddrRange, MmLocks } from '../locks/mmLocks.ts';
 import type { Running } from '../sched/schedTask.ts';
 import type { ThreadMemory } from './threadMemory.ts';
 import { usesVmaLocks } from './timedCall.ts';
+import { timedScan } from './timedScan.ts';
 
-/** What came of a fault in the end. */
-export type Faulted = Exclude<FaultResult, { readonly kind: 'userfault' }>;
+/** What reports call the stall of an access. */
+const STALLS: Readonly<Record<FaultAccess, string>> = {
+  read: 'read fault',
+  write: 'write fault',
+  exec: 'exec fault',
+};
 
-/** Serves an access of `thread` that needs a fault; waits for user space where it is to provide the page. */
-export function* timedFault(thread: ThreadMemory, mm: Mm, addr: Addr, access: FaultAccess): Running<Faulted> {
-  const { simulation, task, tid } = thread;
+/**
+ * Does what keeps an access of `thread` from being made, which it has just tried: lets time pass, serves a fault, waits for user space where it is to
+ * provide the page, runs a handler. One generator for all of that: each further one is gone through with every pause.
+ */
+export function* timedFault(thread: ThreadMemory, addr: Addr, access: FaultAccess): Running<void> {
+  const { simulation, task, tid, mm } = thread;
+  const hasPaused = !thread.pays(0);
+  if (hasPaused) yield 'pay';
+  if (thread.group.isOver || mm === null) yield 'end';
+  const { isScanning } = simulation.machine.tableReclaim;
+  if (isScanning) yield* timedScan(thread);
+  // As long as nobody else ran, the access is not possible yet; but where tables are scanned it was put off for that.
+  const mayBeOpen = hasPaused || isScanning;
+  if (mm === null || (mayBeOpen && thread.translate(mm, addr, access) !== MISS)) return;
+  const startNs = simulation.scheduler.nowNs;
+  const askedNs = task.voluntaryNs;
   const locks = simulation.locksOf(mm);
   const { mmapLock } = locks;
   let request: AccessRequest = { addr, access, stamp: null, tid };
@@ -51,10 +71,19 @@ export function* timedFault(thread: ThreadMemory, mm: Mm, addr: Addr, access: Fa
     if (range !== null) locks.endReadVma(range);
     else if (grows) mmapLock.releaseWrite(task);
     else mmapLock.releaseRead();
-    if (result.kind !== 'userfault') return result;
-    thread.note(whyAsked(result.wait.message));
-    yield* simulation.uffd.waitFor(thread, result.wait);
-    request = result.again;
+    if (result.kind === 'userfault') {
+      thread.note(whyAsked(result.wait.message));
+      yield* simulation.uffd.waitFor(thread, result.wait);
+      request = result.again;
+      continue;
+    }
+    if (thread.group.isOver) yield 'end';
+    if (result.kind === 'signal') {
+      thread.note(result.signal);
+      yield* thread.signalled({ signal: result.signal, code: result.codeName, addr });
+    }
+    task.noteStall(STALLS[access], startNs, simulation.scheduler.nowNs, task.voluntaryNs - askedNs);
+    return;
   }
 }
 
