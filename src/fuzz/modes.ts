@@ -7,7 +7,7 @@
 // Long because: one table of all modes.
 import { Prng } from '../base/prng.ts';
 import { type ModeTable, SOMETIMES, STAPLES, VMA } from './modeTable.ts';
-import { PRESSURE, SWAP, UFFD } from './swapModes.ts';
+import { PRESSURE, PTRECLAIM, SWAP, UFFD } from './swapModes.ts';
 import {
   ADVICE,
   FILE_ADVICE,
@@ -30,6 +30,7 @@ export type FuzzModeName =
   | 'swap'
   | 'uffd'
   | 'pressure'
+  | 'ptreclaim'
   | 'all';
 
 /** A mode as it is shown to the user. */
@@ -223,6 +224,7 @@ export const MODE_TABLES: Readonly<Record<Exclude<FuzzModeName, 'all'>, ModeTabl
   swap: SWAP,
   uffd: UFFD,
   pressure: PRESSURE,
+  ptreclaim: PTRECLAIM,
 };
 
 /** The modes, in the order in which they are shown. */
@@ -272,12 +274,17 @@ export const FUZZ_MODES: readonly FuzzMode[] = [
     what: 'Memory of a memory cgroup that is asked back, with swap and without: what stays, what goes, and what a later access finds.',
     needs: ['root', 'zram', 'memory cgroup'],
   },
+  {
+    name: 'ptreclaim',
+    what: 'Page tables: emptied in whole and in part, by every call that can, pinned, moved, copied by fork, freed; and what is left of them.',
+    needs: ['root', 'zram'],
+  },
   { name: 'all', what: 'Each sequence in one of the other modes, drawn from its seed.', needs: ['root'] },
 ];
 
 /** What `all` draws from. Modes that came later are not among them: a seed goes on drawing what it drew. */
 const NAMES = (Object.keys(MODE_TABLES) as (keyof typeof MODE_TABLES)[]).filter(
-  (name) => name !== 'pressure',
+  (name) => name !== 'pressure' && name !== 'ptreclaim',
 );
 
 /** Returns the mode of a sequence: `mode` itself, or for `all` the one that the seed draws. */

@@ -1,11 +1,11 @@
 /**
- * How ranges are drawn in the three kinds of windows: the proportions of the recorded sequences (opfuzz), a little rounded, with more
+ * How ranges are drawn in the kinds of windows: of the first three, the proportions of the recorded sequences (opfuzz), a little rounded, with more
  * ranges that end at a border.
  */
 import type { RangeTaste } from './opsWindow.ts';
 
-/** 0: 96 pages and small ranges; 1: 8 MiB; 2: 8 MiB, often with whole 2 MiB that ask for huge pages. */
-export type WindowKind = 0 | 1 | 2;
+/** 0: 96 pages and small ranges; 1: 8 MiB; 2: 8 MiB, often with whole 2 MiB that ask for huge pages; 3: 8 MiB, ranges that end with a page table or beside. */
+export type WindowKind = 0 | 1 | 2 | 3;
 
 /** By kind of window. */
 export const RANGE_TASTES: Readonly<Record<WindowKind, RangeTaste>> = {
@@ -46,6 +46,19 @@ export const RANGE_TASTES: Readonly<Record<WindowKind, RangeTaste>> = {
     long: 0.2,
     whole: 0.26,
     shortPages: 16,
+    longPages: 512,
+  },
+  3: {
+    pages: 2048,
+    edge: 0.3,
+    lastStart: 0.16,
+    lastEnd: 0.1,
+    low: 0.04,
+    aligned: 0.36,
+    short: 0.24,
+    long: 0.16,
+    whole: 0.48,
+    shortPages: 8,
     longPages: 512,
   },
 };

@@ -2,7 +2,14 @@
  * The modes with swap: memory that is written out, and threads that sleep in userfaultfd.
  */
 import { type ModeTable, STAPLES, VMA } from './modeTable.ts';
-import { PRESSURE_ADVICE, SWAP_ADVICE, SWAP_MAPS, UFFD_ADVICE, UFFD_PROTECTIONS } from './weights.ts';
+import {
+  PRESSURE_ADVICE,
+  SWAP_ADVICE,
+  SWAP_MAPS,
+  TABLE_ADVICE,
+  UFFD_ADVICE,
+  UFFD_PROTECTIONS,
+} from './weights.ts';
 
 /** A gibibyte: never more than half of it is used, from which on the kernel keeps nothing in the swap cache. */
 const SWAP_PAGES = 1 << 18;
@@ -72,6 +79,36 @@ export const PRESSURE: ModeTable = {
   staples: [...STAPLES, 'touch_read', 'memoryReclaim'],
   turn: 0.25,
   stream: 9,
+};
+
+/** Page tables: emptied in whole and in part, moved, copied, pinned. */
+export const PTRECLAIM: ModeTable = {
+  ...SWAP,
+  windows: { '3': 80, '2': 20 },
+  calls: {
+    madvise: 300,
+    touch_write: 110,
+    touch_read: 70,
+    mmap: 70,
+    munmap: 50,
+    mprotect: 60,
+    mremap: 80,
+    fork: 44,
+    child_exit: 34,
+    process_vm_readv: 14,
+    process_vm_writev: 8,
+    process_madvise: 20,
+    mlock: 8,
+    munlock: 10,
+    mincore: 6,
+    ftruncate: 4,
+    fallocate: 10,
+  },
+  advice: TABLE_ADVICE,
+  sometimes: { ...SWAP.sometimes, MADV_COLLAPSE: 0.6, MADV_HUGEPAGE: 0.5, mlock: 0.3 },
+  staples: [...STAPLES, 'madvise', 'MADV_DONTNEED', 'touch_read'],
+  turn: 0.3,
+  stream: 10,
 };
 
 /** userfaultfd. */

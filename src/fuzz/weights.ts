@@ -142,6 +142,26 @@ export const SWAP_ADVICE: Weights = {
 /** Advice where memory is asked back. */
 export const PRESSURE_ADVICE: Weights = { ...SWAP_ADVICE, MADV_FREE: 90, MADV_PAGEOUT: 40, MADV_COLD: 24 };
 
+/** Advice that empties page tables, and what keeps them. */
+export const TABLE_ADVICE: Weights = {
+  MADV_DONTNEED: 130,
+  MADV_DONTNEED_LOCKED: 20,
+  MADV_FREE: 26,
+  MADV_PAGEOUT: 34,
+  MADV_POPULATE_WRITE: 22,
+  MADV_POPULATE_READ: 22,
+  MADV_GUARD_INSTALL: 22,
+  MADV_GUARD_REMOVE: 20,
+  MADV_HUGEPAGE: 12,
+  MADV_NOHUGEPAGE: 6,
+  MADV_COLLAPSE: 14,
+  MADV_REMOVE: 10,
+  MADV_COLD: 4,
+  MADV_WIPEONFORK: 3,
+  MADV_DONTFORK: 3,
+  MADV_DOFORK: 2,
+};
+
 /** Advice where userfaultfd looks on. */
 export const UFFD_ADVICE: Weights = {
   MADV_DONTNEED: 40,

@@ -74,6 +74,8 @@ export class EmptyTables {
   readonly emptied: EmptiedTables | null;
   /** Tables that were freed for being empty, not long ago. */
   readonly reuse = new FreedTables();
+  /** How many scans in a row found a table empty, by its address. */
+  readonly seen = new Map<Addr, number>();
   /** How many there are. */
   nr = 0;
 
@@ -97,6 +99,7 @@ export class EmptyTables {
     const { work, history } = this.#tables;
     this.nr--;
     work.nrEmptyTables--;
+    if (this.seen.size > 0) this.seen.delete(floorTo(addr, PMD_SIZE));
     history?.forget(this.#owner, floorTo(addr, PMD_SIZE));
   }
   /** A table was made for `addr`. */

@@ -28,8 +28,6 @@ const ENTRIES = 512;
 export class ScanState {
   /** Where the next one begins. */
   offset: Addr = 0;
-  /** How many scans in a row found a table empty, by its address. */
-  readonly seen = new Map<Addr, number>();
 }
 
 /** What one scan did. */
@@ -88,9 +86,7 @@ export class TableScan {
     }
     const base = came.value;
     this.#tables++;
-    const isEmpty = this.#look(base);
-    if (!isEmpty) this.#state.seen.delete(base);
-    const isFound = isEmpty && this.#isOldEnough(base);
+    const isFound = this.#look(base) && this.#isOldEnough(base);
     const isLate = this.#tunables.lock === 'gupFast';
     if (isFound && !isLate) this.#free(base);
     return { base, isFound: isFound && isLate };
@@ -140,7 +136,7 @@ export class TableScan {
 
   /** Notes that the table at `base` is empty. Returns whether it has been for long enough. */
   #isOldEnough(base: Addr): boolean {
-    const { seen } = this.#state;
+    const { seen } = this.#mm.pages.empties;
     const before = seen.get(base) ?? 0;
     if (before < this.#tunables.minAge) {
       seen.set(base, before + 1);

@@ -34,6 +34,7 @@ const SEEDS: Readonly<Record<Exclude<FuzzModeName, 'all'>, number>> = {
   swap: 20,
   uffd: 60,
   pressure: 10,
+  ptreclaim: 5,
 };
 const OPS = 200;
 const RECORDED = 'test/recordings/opfuzz-uffd';
