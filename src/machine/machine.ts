@@ -166,6 +166,7 @@ export class Machine {
   }
 
   #before(op: Op): void {
+    this.tableReclaim.begins(this.#spaces);
     const { history } = this.kernel.tables;
     if (history === null) return;
     history.doing = op;
@@ -175,7 +176,7 @@ export class Machine {
   #after(mm: Mm | null): void {
     const { tableReclaim } = this;
     if (tableReclaim.isActive) tableReclaim.after(mm, this.addressSpaces);
-    tableReclaim.tick(this.#spaces);
+    tableReclaim.tick();
   }
 
   #carryOut(process: Process, tid: number, op: Op, chosen: Chosen): Outcome {

@@ -95,8 +95,15 @@ export class TableReclaim {
     }
   }
 
+  /** An operation begins: what was freed long ago is forgotten. */
+  begins(all: () => Iterable<Mm>): void {
+    if (this.clock === null) return;
+    const now = this.clock();
+    for (; now - this.#agedNs >= AGE_NS; this.#agedNs = Math.max(this.#agedNs + AGE_NS, now - 2e9))
+      for (const { pages } of all()) pages.empties.reuse.age();
+  }
   /** An operation is over: time may have passed, whatever the policy. */
-  tick(all: () => Iterable<Mm>): void {
+  tick(): void {
     const { work } = this.#kernel;
     work.settleEmpty();
     if (this.clock === null) return;
@@ -106,8 +113,6 @@ export class TableReclaim {
     this.#freedSeen = freed;
     if (this.#pending.length > 0 && now - (this.#pending[0]?.atNs ?? 0) >= GRACE_NS)
       this.#pending = this.#pending.filter(({ atNs }) => now - atNs < GRACE_NS);
-    for (; now - this.#agedNs >= AGE_NS; this.#agedNs = Math.max(this.#agedNs + AGE_NS, now - 2e9))
-      for (const { pages } of all()) pages.empties.reuse.age();
   }
 
   /**

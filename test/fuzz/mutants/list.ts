@@ -6,6 +6,7 @@
  */
 // Long because: it is one table of mutants.
 import { type Mutant, mutant } from './mutant.ts';
+import { PTRECLAIM } from './tableList.ts';
 import { SWAP, UFFD } from './waitingList.ts';
 
 export type { Mutant } from './mutant.ts';
@@ -420,4 +421,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...FILES,
   ...SWAP,
   ...UFFD,
+  ...PTRECLAIM,
 ];
