@@ -4,7 +4,8 @@
  * is EFAULT for the kernel, and travels with fork, mremap and mprotect. NOVOLATILE discards the markers that it finds, by the page map.
  *
  * Which pages are volatile is noted here, a flag for each page of each process. Which of them may go is asked of the kernel at each purge: a page goes from
- * everybody who has its frame, if it is volatile for all of them; frames are those of /proc/self/pagemap. Nothing here knows ranges.
+ * everybody who has its frame, if it is volatile for all of them and locked by none; frames are those of /proc/self/pagemap, locks those of smaps.
+ * Nothing here knows ranges.
  *
  * Reads steps from standard input, `WHO WHAT NUMBERS`, pages counted from the start of the window, and prints one line for each. WHO is the number
  * of a process: 0 at first, a fork names its child. An argument `forget` makes children begin without volatile pages: a mistake for tests to find.
@@ -13,6 +14,7 @@
  *   read P, write P WORD           value WORD, SIGBUS, SIGSEGV; of the first word of the page
  *   copyin P WORD, copyout P       the same by read(2) and write(2): value WORD, or EFAULT
  *   peek P OTHER                   the same page of another process, by process_vm_readv
+ *   lock P N, unlock P N           0 or an error
  *   map P N, unmap P N, protect P N PROT, advise P N ADVICE, move P N TO FLAGS, resize P N M
  *   fork CHILD, exit               0
  *   lazy                           kB of lazily freed pages, as smaps counts them
@@ -44,6 +46,9 @@
 #define SWAPPED (1ULL << 62)
 #define FRAME ((1ULL << 55) - 1)
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
 #ifndef UFFDIO_POISON
 struct uffdio_poison { struct uffdio_range range; uint64_t mode; int64_t updated; };
 #define UFFDIO_POISON _IOWR(UFFDIO, 0x08, struct uffdio_poison)
@@ -52,7 +57,7 @@ struct uffdio_poison { struct uffdio_range range; uint64_t mode; int64_t updated
 
 struct command { char what[16]; long a[4]; };
 struct reply { char text[48]; };
-struct census { uint64_t frame[PAGES]; unsigned char is_volatile[PAGES]; };
+struct census { uint64_t frame[PAGES]; unsigned char is_volatile[PAGES], is_locked[PAGES]; };
 
 static int to[PROCESSES][2], from[PROCESSES][2];
 static unsigned char is_volatile[PAGES];
@@ -176,19 +181,57 @@ static int has_hole(long page, long pages)
 	return mincore(at(page), pages * PAGE, there) != 0;
 }
 
+/* Which pages of the window are locked in memory. */
+static void locked_pages(unsigned char *is_locked)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+	unsigned long start = 0, end = 0, low, high;
+	char line[256];
+
+	if (!smaps)
+		die("smaps");
+	memset(is_locked, 0, PAGES);
+	while (fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%lx-%lx ", &low, &high) == 2) {
+			start = low;
+			end = high;
+		}
+		if (strncmp(line, "VmFlags:", 8) || !strstr(line, " lo") || start < BASE || end > BASE + PAGES * PAGE)
+			continue;
+		memset(is_locked + (start - BASE) / PAGE, 1, (end - start) / PAGE);
+	}
+	fclose(smaps);
+}
+
+/* Why such a range cannot be marked, the lowest reason first, or NULL. */
+static const char *why_not(long page, long pages, int on)
+{
+	unsigned char is_locked[PAGES];
+
+	if (pages <= 0)
+		return "EINVAL";
+	if (!on)
+		return has_hole(page, pages) ? "ENOMEM" : NULL;
+	locked_pages(is_locked);
+	for (long i = page; i < page + pages; i++)
+		if (has_hole(i, 1) || is_locked[i])
+			return is_locked[i] ? "EINVAL" : "ENOMEM";
+	return NULL;
+}
+
 static void mark(struct reply *r, long page, long pages, int on)
 {
 	uint64_t words[PAGES];
 	long found = 0;
 
-	if (pages <= 0 || has_hole(page, pages)) {
-		strcpy(r->text, pages <= 0 ? "EINVAL" : "ENOMEM");
+	if (why_not(page, pages, on)) {
+		strcpy(r->text, why_not(page, pages, on));
 		return;
 	}
 	words_of(page, pages, words);
 	for (long i = 0; i < pages; i++) {
 		if (!on && words[i] & SWAPPED) {
-			if (madvise(at(page + i), PAGE, MADV_DONTNEED))
+			if (madvise(at(page + i), PAGE, MADV_DONTNEED_LOCKED))
 				die("a marker that stays");
 			found = 1;
 		}
@@ -274,6 +317,7 @@ static void take_census(int fd)
 		c.frame[i] = frame == zero ? 0 : frame;
 	}
 	memcpy(c.is_volatile, is_volatile, PAGES);
+	locked_pages(c.is_locked);
 	if (write(fd, &c, sizeof(c)) != sizeof(c))
 		die("census");
 }
@@ -303,6 +347,8 @@ static void carry_out(int me, const struct command *c, struct reply *r)
 	else if (!strcmp(what, "advise")) answer(r, madvise(at(a[0]), a[1] * PAGE, a[2]));
 	else if (!strcmp(what, "move")) move(r, a[0], a[1], a[2], a[3]);
 	else if (!strcmp(what, "resize")) resize(r, a[0], a[1], a[2]);
+	else if (!strcmp(what, "lock")) answer(r, mlock(at(a[0]), a[1] * PAGE));
+	else if (!strcmp(what, "unlock")) answer(r, munlock(at(a[0]), a[1] * PAGE));
 	else if (!strcmp(what, "lazy")) lazy(r);
 	else if (!strcmp(what, "census")) take_census(from[me][1]);
 	else if (!strcmp(what, "poison")) {
@@ -402,7 +448,7 @@ static long purge(void)
 			for (int q = 0; q < PROCESSES; q++)
 				for (long j = 0; j < PAGES; j++)
 					if (all[q].frame[j] == all[p].frame[i]) {
-						stays |= !all[q].is_volatile[j];
+						stays |= !all[q].is_volatile[j] || all[q].is_locked[j];
 						is_first &= q > p || (q == p && j >= i);
 					}
 			which[p][i] = !stays;
