@@ -2,6 +2,7 @@
  * All benchmarks, in the order they run.
  */
 import type { Benchmark } from './benchmark.ts';
+import { bloatedTables } from './bloatedTables.ts';
 import { compareCold } from './compareCold.ts';
 import { gcCycles } from './gcCycle.ts';
 import { mapUnmap } from './mapUnmap.ts';
@@ -27,4 +28,5 @@ export const BENCHMARKS: readonly Benchmark[] = [
   ...memoryBenchmarks,
   snapshot,
   ...gcCycles,
+  ...bloatedTables,
 ];
