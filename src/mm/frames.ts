@@ -88,10 +88,11 @@ export interface FrameWatcher {
 export class Frames {
   #mapcount = new Int32Array(FIRST_SIZE);
   #flags = new Uint16Array(FIRST_SIZE);
-  /** Id of the anon_vma, or of the file object. */
+  /** Id of the anon_vma, or of the file object; of a free frame, the next free one. */
   #owner = new Int32Array(FIRST_SIZE);
   #index = new Float64Array(FIRST_SIZE);
-  readonly #free: Pfn[] = [];
+  /** The free frame that is given out next; 0: none. */
+  #firstFree: Pfn = 0;
   readonly #freeLarge: Pfn[] = [];
   readonly #large = new Map<Pfn, LargeFolio>();
   #next = 1;
@@ -111,12 +112,26 @@ export class Frames {
 
   /** Takes a zeroed frame that nothing maps yet. @param flags  FRAME_ bits; @param owner  id of the anon_vma or object; @param index  page offset */
   allocate(flags: number, owner: number, index: Pgoff): Pfn {
-    const pfn = this.#free.pop() ?? this.#next++;
-    if (pfn >= this.#flags.length) this.#grow(pfn + 1);
+    const pfn = this.#takeFree();
     this.#reset(pfn, flags, owner, index);
     this.#nrUsed++;
     if (this.watcher !== null) this.watcher.added(pfn, 1);
     return pfn;
+  }
+  /** The frame that was given back last, else one that never was given out. */
+  #takeFree(): Pfn {
+    const free = this.#firstFree;
+    if (free !== 0) {
+      this.#firstFree = this.#owner[free] as number;
+      return free;
+    }
+    const pfn = this.#next++;
+    if (pfn >= this.#flags.length) this.#grow(pfn + 1);
+    return pfn;
+  }
+  #putFree(pfn: Pfn): void {
+    this.#owner[pfn] = this.#firstFree;
+    this.#firstFree = pfn;
   }
   /** Takes 512 zeroed frames, aligned, as one folio. Returns the first. */
   allocateLarge(flags: number, owner: number, index: Pgoff): Pfn {
@@ -129,9 +144,10 @@ export class Frames {
   }
   #nextLarge(): Pfn {
     const head = Math.ceil(this.#next / HUGE_PAGES) * HUGE_PAGES;
-    for (let pfn = head - 1; pfn >= this.#next; pfn--) this.#free.push(pfn);
+    const first = this.#next;
     this.#next = head + HUGE_PAGES;
     if (this.#next > this.#flags.length) this.#grow(this.#next);
+    for (let pfn = head - 1; pfn >= first; pfn--) this.#putFree(pfn);
     return head;
   }
   #reset(pfn: Pfn, flags: number, owner: number, index: Pgoff): void {
@@ -151,7 +167,7 @@ export class Frames {
       return;
     }
     this.#retire(pfn);
-    this.#free.push(pfn);
+    this.#putFree(pfn);
   }
   #retire(pfn: Pfn): void {
     if (this.watcher !== null) this.watcher.gone(pfn);
@@ -189,7 +205,7 @@ export class Frames {
     if (flags & FRAME_LARGE) return this.#dropLargePte(pfn, mm);
     if (mapcount > 0 || flags & HELD) return 0;
     this.#retire(pfn);
-    this.#free.push(pfn);
+    this.#putFree(pfn);
     return 1;
   }
   #dropLargePte(pfn: Pfn, mm: MmId): number {
