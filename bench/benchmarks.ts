@@ -9,6 +9,7 @@ import { mapUnmap } from './mapUnmap.ts';
 import { memoryBenchmarks } from './memory.ts';
 import { millionVmas } from './millionVmas.ts';
 import { pageBenchmarks } from './pages.ts';
+import { ptScan } from './ptScan.ts';
 import { replays } from './replay.ts';
 import { snapshot } from './snapshot.ts';
 import { uffdBenchmarks } from './userfaultfd.ts';
@@ -20,6 +21,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   vmaPair,
   mapUnmap,
   vrangeCall,
+  ptScan,
   ...replays,
   compareCold,
   millionVmas,

@@ -10,6 +10,7 @@ import { FILE_DRAWS, filesSetup } from './drawFiles.ts';
 import { type Draw, MEMORY_DRAWS } from './drawMemory.ts';
 import { PAGE_DRAWS } from './drawPages.ts';
 import { limitsSetup, PROCESS_DRAWS } from './drawProcess.ts';
+import { TABLE_DRAWS } from './drawTables.ts';
 import { UFFD_DRAWS, uffdSetup } from './drawUffd.ts';
 import { type FuzzModeName, MODE_TABLES, modeOf } from './modes.ts';
 import { Scene, SELF, WINDOW } from './scene.ts';
@@ -31,6 +32,7 @@ export const DRAWS: Readonly<Record<string, Draw>> = {
   ...PROCESS_DRAWS,
   ...FILE_DRAWS,
   ...UFFD_DRAWS,
+  ...TABLE_DRAWS,
 };
 
 /** What only the first process does. */
