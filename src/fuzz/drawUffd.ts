@@ -137,12 +137,17 @@ const moveScene: Draw = (scene) => {
   const { coming } = notesOf(scene);
   const { first } = window.mappedRange('write');
   const source = { first, end: Math.min(window.pages, first + 1 + random.below(3)) };
-  const to = window.place(source.end - source.first);
-  const target = { first: to, end: to + source.end - source.first };
+  const pages = source.end - source.first;
+  const place = window.place(pages);
+  const isBeside = Math.abs(place - source.first) >= pages;
+  // What is moved onto itself is not there.
+  const to = isBeside ? place : source.first >= pages ? source.first - pages : source.end;
+  const target = { first: to, end: Math.min(window.pages, to + pages) };
   const { start, len } = range(scene, source);
   const protect = [`ioctl(u0, UFFDIO_WRITEPROTECT, {start=${start}, len=${len}, mode=0x1})`];
   const out = [`madvise(${scene.text(source)}, MADV_PAGEOUT)`];
-  const shared = [['fork()'], ['uffd_read(u0, 3)'], [`child_exit(${notesOf(scene).forks})`]];
+  const child = notesOf(scene).forks;
+  const shared = [[`fork() = child ${child}`], ['uffd_read(u0, 3)'], [`child_exit(${child})`]];
   const before = random.pick<Calls[]>([
     [protect],
     [out],
@@ -156,7 +161,8 @@ const moveScene: Draw = (scene) => {
   const whole = range(scene, { first: 0, end: window.pages });
   const move = `{dst=${scene.at(to)}, src=${start}, len=${len}, mode=0x0}`;
   coming.push(
-    [`touch_write(${scene.text(source)})`],
+    // A store would have to wait where pages are missing.
+    [`ioctl(u0, UFFDIO_COPY, {dst=${start}, src=buf, len=${len}, mode=0x0})`],
     [`madvise(${scene.text(target)}, MADV_DONTNEED)`],
     ...(hasProtection(scene) ? before : [out]),
     [`ioctl(u0, UFFDIO_MOVE, ${move})`],

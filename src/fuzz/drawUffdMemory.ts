@@ -103,11 +103,12 @@ const ftruncate: Draw = (scene) => {
 
 // ---- children -------------------------------------------------------------------------------------------------------------------
 
-/** Children get their numbers in the order of their forks. */
+/** Children get their numbers in the order of their forks; who makes a sequence short has to know them. */
 const fork: Draw = (scene) => {
   if (scene.living.length >= scene.mode.children) return childExit(scene);
-  scene.living.push(notesOf(scene).forks++);
-  return ['fork()'];
+  const child = notesOf(scene).forks++;
+  scene.living.push(child);
+  return [`fork() = child ${child}`];
 };
 const childExit: Draw = (scene) => {
   if (scene.living.length === 0) return [`uffd_read(${context(scene)}, 1)`];

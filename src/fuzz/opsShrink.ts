@@ -108,7 +108,8 @@ class OpsShrinker {
 
   /** Runs candidates; null for each that does not differ. */
   #differing(wanted: readonly (readonly Step[])[], snapshots = this.#snapshots): (Found | null)[] {
-    const candidates = wanted.map(livingSteps);
+    // Where userfaultfd is watched the kernel numbers children in the order of their forks.
+    const candidates = wanted.map((steps) => renumbered(livingSteps(steps)));
     const sequences = candidates.map((steps) => linesOf(this.#header, steps, snapshots));
     for (const lines of sequences) this.#left -= lines.length;
     const logs = sequences.length === 0 ? [] : this.#run(sequences);

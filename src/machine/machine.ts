@@ -86,6 +86,8 @@ export class Machine {
   readonly segments = new Map<number, Segment>();
   readonly #tasks = new Map<number, Process>();
   readonly #processes = new Map<number, Process>();
+  /** Address spaces that calls under way use, and how many do. */
+  readonly #heldMms = new Map<Mm, number>();
   readonly #unborn = new Set<Mm>();
   readonly #objects = new Map<string, FileObject>();
   readonly #charges: CallCharges;
@@ -378,10 +380,38 @@ export class Machine {
     return DONE;
   }
 
+  /**
+   * Returns `call`, which works on memory of `mm`, not its caller's own: until it is over that stays, though its last process leaves it.
+   * Linux: mmget() in userfaultfd_copy() and process_vm_rw_core()
+   */
+  using<T>(mm: Mm, call: WaitingCall<T>): WaitingCall<T> {
+    const nrHeld = (): number => this.#heldMms.get(mm) ?? 0;
+    let isHeld = false;
+    return {
+      step: () => {
+        const came = call.step();
+        if (isWait(came)) {
+          if (!isHeld) this.#heldMms.set(mm, nrHeld() + 1);
+          isHeld = true;
+        } else if (isHeld) {
+          if (nrHeld() > 1) this.#heldMms.set(mm, nrHeld() - 1);
+          else this.#heldMms.delete(mm);
+          this.#takeDown(mm, true);
+        }
+        return came;
+      },
+    };
+  }
+
   #leaveMm(process: Process, isExit: boolean): void {
     const { mm } = process;
     process.mm = null;
     if (mm === null) return;
+    this.#takeDown(mm, isExit);
+  }
+  /** Takes an address space down, unless somebody uses it. Linux: mmput() */
+  #takeDown(mm: Mm, isExit: boolean): void {
+    if (this.#heldMms.has(mm)) return;
     for (const other of this.#processes.values()) if (other.mm === mm) return;
     this.#charges.begin(null);
     exitMm(mm);

@@ -70,7 +70,9 @@ export function waitingForm(caller: Caller, op: WaitingOp, chosen: Chosen): (() 
     case 'process_vm': {
       const target = caller.machine.targetMm(caller.process, op.target);
       if ('kind' in target || isHidden(caller, op.target)) return null;
-      return () => new ProcessVmCopy(mm, target.mm, { ...op, stamp: op.stamp ?? null, tid });
+      const copy = { ...op, stamp: op.stamp ?? null, tid };
+      const make = (): WaitingCall => new ProcessVmCopy(mm, target.mm, copy);
+      return target.mm === mm ? make : () => caller.machine.using(target.mm, make());
     }
   }
 }

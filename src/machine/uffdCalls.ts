@@ -166,7 +166,9 @@ function startIoctl(caller: Caller, context: UffdContext, request: UffdRequest):
       const { dst: start, src: source, len, mode, buffer } = request;
       const from = buffer === undefined ? { source } : { source, buffer };
       const fill = new UffdFill(context, 'copy', { start, len, mode, ...from }, caller);
-      return holding(caller, context, filling('copy', fill));
+      const call = filling('copy', fill);
+      const isOwn = context.mm === caller.mm;
+      return holding(caller, context, isOwn ? call : caller.machine.using(context.mm, call));
     }
     case 'UFFDIO_ZEROPAGE':
       return filling('zeropage', new UffdFill(context, 'zeropage', request, caller));

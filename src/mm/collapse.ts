@@ -8,7 +8,7 @@
  * Linux   mm/khugepaged.c: madvise_collapse, collapse_huge_page, collapse_file, retract_page_tables, collapse_pte_mapped_thp
  * Left out   khugepaged itself, which would do the same in the background
  */
-import { EBUSY, EINVAL } from '../abi/errno.ts';
+import { EAGAIN, EBUSY, EINVAL } from '../abi/errno.ts';
 import { type Addr, ceilTo, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
 import {
   FRAME_ANON,
@@ -44,7 +44,7 @@ import {
 import { OK, refused, type SysResult } from './result.ts';
 import { linearIndex, releaseEntry } from './rmap.ts';
 import { isInverted, storeBits } from './storeBits.ts';
-import { readIntoCache } from './swapFault.ts';
+import { readIntoCache, swapIn } from './swapFault.ts';
 import { type FileObject, isAnonymousVma, isSharedMemory, nrPagesOf, type Vma } from './vma.ts';
 import { VM_MAYBE_GUARD, VM_NOHUGEPAGE, VM_UFFD_MISSING, VM_UFFD_WP, VM_WRITE } from './vmFlags.ts';
 import { FACT } from './work.ts';
@@ -66,25 +66,32 @@ function isCollapsible(vma: Vma): boolean {
 /** Shared memory comes out of it dirty, whatever it was. */
 const COLLAPSED_SHMEM = FRAME_CACHED | FRAME_SHMEM | FRAME_SWAPBACKED | FRAME_DIRTY;
 
-/** What came of a window: a huge page, or not, and then whether the windows after it are still tried; `busy` stops with another error. */
-type Collapse = 'collapsed' | 'skipped' | 'stops' | 'busy';
+/**
+ * What came of a window: a huge page, or not, and then whether the windows after it are still tried (`held`: the kernel has a page of it in use); `busy`
+ * stops with another error.
+ */
+type Collapse = 'collapsed' | 'skipped' | 'held' | 'stops' | 'busy';
 
-/** MADV_COLLAPSE: every whole 2 MiB window of the range becomes one huge page. The first that cannot ends it, but for guards in files. */
+/**
+ * MADV_COLLAPSE: every whole 2 MiB window of the range becomes one huge page. The first that cannot ends it, but for guards in files and pages that
+ * are in use: of those the last one is told.
+ */
 export function collapseRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
   if (mm.thpDisabled === 'all' || !isCollapsible(vma)) return refused(EINVAL, 'no-huge-page');
   const first = ceilTo(range.start, PMD_SIZE);
   const last = floorTo(range.end, PMD_SIZE);
   // Both roundings inside one window: the kernel's count of windows is then -1 and never reached.
   if (last < first) return refused(EINVAL, 'no-huge-page');
-  let skipped = false;
+  let failed: SysResult | null = null;
   for (let base = first; base < last; base += PMD_SIZE) {
     const came = isAnonymousVma(vma) ? collapseWindow(mm, vma, base) : collapseFileWindow(mm, vma, base);
     if (came === 'busy') return refused(EBUSY, 'no-huge-page');
     if (came === 'stops') return refused(EINVAL, 'no-huge-page');
     if (came === 'collapsed') mm.kernel.work.count(FACT.windowsCollapsed);
-    skipped ||= came === 'skipped';
+    if (came === 'skipped') failed = refused(EINVAL, 'no-huge-page');
+    if (came === 'held') failed = refused(EAGAIN, 'no-huge-page');
   }
-  return skipped ? refused(EINVAL, 'no-huge-page') : OK;
+  return failed ?? OK;
 }
 
 /** Fills one 2 MiB window with pages of its own, unless there is no table, or a guard in it. An empty table will do, and read-only access. */
@@ -95,9 +102,15 @@ function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   if (pages.pmd(base) & HUGE) return 'collapsed';
   if (!pages.hasPmdPage(base)) return 'skipped';
   if (!pages.hasTable(base)) return 'stops';
-  const asked = userfaultVerdict(mm, vma, base);
-  if (asked !== null) return asked;
-  if (hasGuard(mm, base)) return 'stops';
+  const verdict = scanVerdict(mm, vma, base);
+  if (verdict !== null) return verdict;
+  const guard = firstGuard(mm, base);
+  if (guard !== null) {
+    // It is met where pages are read from swap: those before it are there from now on.
+    for (let addr = base; addr < guard; addr += PAGE_SIZE)
+      if ((pages.low(addr) & KIND_MASK) === SWAP) swapIn(mm, vma, addr, false);
+    return 'stops';
+  }
   const flags = FRAME_ANON | FRAME_SWAPBACKED;
   const head = frames.allocateLarge(flags, vma.anonVma?.id ?? 0, linearIndex(vma, base));
   work.count(FACT.pagesAllocated, HUGE_PAGES);
@@ -124,9 +137,13 @@ function collapseWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   return 'collapsed';
 }
 
-/** Tells what userfaultfd has against collapsing: a page that user space would be asked for, or one that is protected; the first one decides. Linux: hpage_collapse_scan_pmd() */
-function userfaultVerdict(mm: Mm, vma: Vma, base: Addr): 'busy' | 'skipped' | null {
+/**
+ * Tells what there is against collapsing: a page that user space would be asked for, one that is protected, or one that the kernel has in use; the first one
+ * decides. Linux: hpage_collapse_scan_pmd()
+ */
+function scanVerdict(mm: Mm, vma: Vma, base: Addr): 'busy' | 'skipped' | 'held' | null {
   const { pages } = mm;
+  const { frames } = mm.kernel;
   // Of one huge page it could not be told which part was written.
   if (isInverted(vma)) return 'skipped';
   for (let addr = base; addr < base + PMD_SIZE; addr += PAGE_SIZE) {
@@ -134,16 +151,17 @@ function userfaultVerdict(mm: Mm, vma: Vma, base: Addr): 'busy' | 'skipped' | nu
     const kind = low & KIND_MASK;
     if (vma.uffd !== null && (kind === NONE || kind === ZERO_PAGE)) return 'busy';
     if (low & UFFD_WP || (kind === MARKER && pages.high(addr) === MARKER_UFFD_WP)) return 'skipped';
+    if (kind === PRESENT && frames.isPinned(pages.high(addr))) return 'held';
   }
   return null;
 }
 
-/** Guards, poison, and what was purged. */
-function hasGuard(mm: Mm, base: Addr): boolean {
-  let found = false;
-  mm.pages.transform(base, base + PMD_SIZE, (low, high) => {
-    found ||=
-      isGuard(low, high) || ((low & KIND_MASK) === MARKER && (high & (MARKER_POISON | MARKER_PURGED)) !== 0);
+/** Returns where the first page is that is a guard, poisoned or purged, or null. */
+function firstGuard(mm: Mm, base: Addr): Addr | null {
+  let found: Addr | null = null;
+  mm.pages.transform(base, base + PMD_SIZE, (low, high, index) => {
+    const isMarked = (low & KIND_MASK) === MARKER && (high & (MARKER_POISON | MARKER_PURGED)) !== 0;
+    if (isGuard(low, high) || isMarked) found ??= base + index * PAGE_SIZE;
     return low;
   });
   return found;
@@ -155,6 +173,7 @@ function collapseFileWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   const first = linearIndex(vma, base);
   const before = mm.pages.pmd(base);
   if (before & HUGE) return 'collapsed';
+  if (hasHeldPage(mm, object, first)) return 'held';
   if (hasMissingAsked(mm, object, first)) {
     // That is found out last, when every page has been taken out of the tables, and read from swap.
     for (const pgoff of [...mm.kernel.swappedPages(object)])
@@ -171,6 +190,17 @@ function collapseFileWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   const head = mm.kernel.findCached(object, first);
   if (head !== null) mapHugeFile(mm, vma, base, head, false);
   return 'collapsed';
+}
+
+/** Tells whether the kernel has one of the small pages of the window in use. Linux: hpage_collapse_scan_file() */
+function hasHeldPage({ kernel }: Mm, object: FileObject, first: number): boolean {
+  const { frames } = kernel;
+  if (!frames.hasPins) return false;
+  for (let pgoff = first; pgoff < first + HUGE_PAGES; pgoff++) {
+    const pfn = kernel.findCached(object, pgoff);
+    if (pfn !== null && !frames.isLarge(pfn) && frames.isPinned(pfn)) return true;
+  }
+  return false;
 }
 
 /** Tells whether a page of the window, but not every page, is missing in the file, and user space is to be asked for missing pages of it. */

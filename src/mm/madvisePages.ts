@@ -89,8 +89,9 @@ export function forEachAdvised(
       splitFolio(mm, pages.pmdHigh(base));
     }
     const large = largeFolios(mm, from, to);
+    const { frames } = mm.kernel;
     for (const [head, n] of large)
-      if (n < HUGE_PAGES && !mm.kernel.frames.isMaybeShared(head)) splitFolio(mm, head);
+      if (n < HUGE_PAGES && !frames.isMaybeShared(head) && !frames.isPinned(head)) splitFolio(mm, head);
     const present: number[] = [];
     pages.transformTable(from, to, (low, high, index) => {
       const isLeftAlone = (): boolean => large.get(headOf(high)) !== HUGE_PAGES || isSharedLarge(mm, high);

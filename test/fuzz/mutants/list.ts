@@ -110,7 +110,7 @@ const VMA: readonly Mutant[] = [
   mutant('vma', 'hole-order', 'Advice over a hole that is refused behind it says that there is a hole.', [
     'mm/madvise.ts',
     "if ('why' in covered) return covered;",
-    "if ('why' in covered) return this.#hole ? refused(ENOMEM, 'hole') : covered;",
+    "if ('why' in covered) return this.#hasGap ? refused(ENOMEM, 'hole') : covered;",
   ]),
   mutant('vma', 'hole-stops', 'Advice stops at the first hole.', [
     'mm/madvise.ts',
@@ -303,8 +303,8 @@ const THP: readonly Mutant[] = [
   ]),
   mutant('thp', 'collapse-guard', 'MADV_COLLAPSE makes a huge page over guard pages.', [
     'mm/collapse.ts',
-    "if (hasGuard(mm, base)) return 'stops';",
-    '',
+    'const guard = firstGuard(mm, base);',
+    'const guard = null as Addr | null;',
   ]),
   mutant('thp', 'huge-reuse', 'A huge page that only one process has left is broken by a store.', [
     'mm/hugeMemory.ts',

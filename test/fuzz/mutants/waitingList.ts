@@ -82,6 +82,21 @@ export const UFFD: readonly Mutant[] = [
     'message.addr >= start && message.addr < end) taken.push(wait);',
     'message.addr >= start && message.addr <= end) taken.push(wait);',
   ]),
+  mutant('uffd', 'wake-other', 'UFFDIO_WAKE wakes who waits for the context that watches the page.', [
+    'machine/uffdCalls.ts',
+    'context.wake(range.start, range.len);',
+    '(context.mm.vmas.at(range.start)?.uffd ?? context).wake(range.start, range.len);',
+  ]),
+  mutant(
+    'uffd',
+    'move-just-own',
+    'MOVE takes a written page that a child had, too, once the child is gone.',
+    [
+      'mm/uffdMovePage.ts',
+      '? (low & EXCLUSIVE) !== 0 && !mm.kernel.frames.isPinned(pfn)',
+      '? (low & (EXCLUSIVE | DIRTY)) !== 0 && mm.kernel.frames.mapcount(pfn) <= 1 && !mm.kernel.frames.isPinned(pfn)',
+    ],
+  ),
   mutant('uffd', 'event-first', 'An event is read before a fault that waits.', [
     'mm/uffdContext.ts',
     'const fault = this.#faults.shift();\n    if (fault !== undefined) {',
