@@ -34,6 +34,8 @@ export const nrPagesIn = (bytes: number): number => bytes / PAGE_SIZE;
 export const isPageAligned = (addr: number): boolean => (addr & (PAGE_SIZE - 1)) === 0;
 /** Rounds down to a multiple of the page size. */
 export const pageFloor = (addr: Addr): Addr => addr - (addr & (PAGE_SIZE - 1));
+/** Returns how far behind the start of its page `addr` is, bytes. `%` would be a division of doubles, which is slow. */
+export const pageOffset = (addr: Addr): number => addr & (PAGE_SIZE - 1);
 /** Rounds up to a multiple of the page size (may reach 2^64, which stands for the kernel's wrap to 0). */
 export const pageCeil = (addr: number): number => Math.ceil(addr / PAGE_SIZE) * PAGE_SIZE;
 /** Rounds down to a multiple of `size`, a power of two. */

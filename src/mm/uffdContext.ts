@@ -191,7 +191,7 @@ export class UffdContext {
     const event = this.#events.shift();
     if (event === undefined) return null;
     this.changing--;
-    this.#release([event]);
+    this.#release(event);
     return event.message;
   }
   /** Tells whether a read would get something. */
@@ -210,11 +210,8 @@ export class UffdContext {
 
   /** Wakes everybody who waits for a page of [start, start+len). */
   wake(start: Addr, len: number): void {
-    if (this.#faults.length + this.#readFaults.length === 0) return;
-    const woken: UffdWait[] = [];
-    takeWithin(this.#faults, start, start + len, woken);
-    takeWithin(this.#readFaults, start, start + len, woken);
-    this.#release(woken);
+    this.#releaseWithin(this.#faults, start, start + len);
+    this.#releaseWithin(this.#readFaults, start, start + len);
   }
   /** The last descriptor was closed: everybody goes on. Linux: the second half of userfaultfd_release() */
   wakeAll(): readonly UffdWait[] {
@@ -222,27 +219,24 @@ export class UffdContext {
     const events = this.#events;
     this.#events = [];
     this.changing -= events.length;
-    this.#release(events);
+    for (const event of events) this.#release(event);
     return events;
   }
-  #release(waits: readonly UffdWait[]): void {
-    for (const wait of waits) {
-      wait.done = true;
-      this.mm.kernel.onWake?.(wait);
+  /** Lets those of `waits` go on, and takes them out, that are about an address of [start, end). Who is told of that does nothing yet. */
+  #releaseWithin(waits: UffdWait[], start: Addr, end: Addr): void {
+    let kept = 0;
+    for (let i = 0; i < waits.length; i++) {
+      const wait = waits[i] as UffdWait;
+      const { message } = wait;
+      if (message.event === 'pagefault' && message.addr >= start && message.addr < end) this.#release(wait);
+      else waits[kept++] = wait;
     }
+    while (waits.length > kept) waits.pop();
   }
-}
-
-/** Takes those out of `waits` that are about an address of [start, end), and puts them behind `taken`. */
-function takeWithin(waits: UffdWait[], start: Addr, end: Addr, taken: UffdWait[]): void {
-  let kept = 0;
-  for (let i = 0; i < waits.length; i++) {
-    const wait = waits[i] as UffdWait;
-    const { message } = wait;
-    if (message.event === 'pagefault' && message.addr >= start && message.addr < end) taken.push(wait);
-    else waits[kept++] = wait;
+  #release(wait: UffdWait): void {
+    wait.done = true;
+    this.mm.kernel.onWake?.(wait);
   }
-  while (waits.length > kept) waits.pop();
 }
 
 /** Tells whether `bit` (below 2^31) is set in a number of up to 53 bits. */

@@ -13,7 +13,7 @@
  */
 import { EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT, ESRCH } from '../abi/errno.ts';
 import { UFFDIO_COPY_MODE_WP, UFFDIO_MODE_DONTWAKE } from '../abi/userfaultfd.ts';
-import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
+import { type Addr, floorTo, PAGE_SIZE, PMD_SIZE, pageFloor } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
 import { type AccessRequest, accessPage } from './fault.ts';
 import { splitPmd } from './hugeMemory.ts';
@@ -214,7 +214,7 @@ export class UffdFill {
         : { pfn: 0, offset: 0, next: 0, stamp: buffer.stamp, isFull: true, hasFaulted: false };
     let hasFaulted = false;
     const last = source + PAGE_SIZE - 1;
-    for (let addr = this.#again?.addr ?? source; addr <= last; addr = addr - (addr % PAGE_SIZE) + PAGE_SIZE) {
+    for (let addr = this.#again?.addr ?? source; addr <= last; addr = pageFloor(addr) + PAGE_SIZE) {
       const came = accessPage(
         mm,
         this.#again ?? { addr, access: 'read', stamp: null, by: 'copy', cannotWait: undefined, tid },

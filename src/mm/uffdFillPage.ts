@@ -10,7 +10,7 @@
  * Linux   mm/userfaultfd.c: mfill_atomic_pte, mfill_atomic_install_pte, mfill_file_over_size; mm/shmem.c: shmem_mfill_atomic_pte
  */
 import { EEXIST, EFAULT, EINVAL } from '../abi/errno.ts';
-import { type Addr, PAGE_SIZE } from '../base/units.ts';
+import { type Addr, PAGE_SIZE, pageOffset } from '../base/units.ts';
 import type { Pfn } from './frames.ts';
 import type { Mm } from './mm.ts';
 import { pageAt } from './pageState.ts';
@@ -49,7 +49,7 @@ export interface CopiedPage {
 /** Looks at what is at `source`. */
 export function readPage(mm: Mm, source: Addr, hasFaulted: boolean): CopiedPage {
   const { kind, number, stamp } = pageAt(mm, source);
-  const offset = source % PAGE_SIZE;
+  const offset = pageOffset(source);
   const next = offset === 0 ? 0 : frameAt(mm, source + PAGE_SIZE);
   return { pfn: kind === 'anonymous' || kind === 'file' ? number : 0, offset, next, stamp, hasFaulted };
 }

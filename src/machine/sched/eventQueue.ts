@@ -24,7 +24,9 @@ const isBefore = (a: TimedEvent, b: TimedEvent): boolean =>
 
 /** The clock of a machine and its events. */
 export class EventQueue {
+  /** The first `size` are the heap. What is behind them is over; an array that gets shorter would give its room back, and take it again with the next event. */
   readonly #heap: TimedEvent[] = [];
+  #size = 0;
   #order = 0;
   #nowNs = 0;
 
@@ -44,7 +46,7 @@ export class EventQueue {
   /** The time of the next event; infinity when there is none. */
   get nextNs(): number {
     this.#dropCancelled();
-    return this.#heap[0]?.atNs ?? Number.POSITIVE_INFINITY;
+    return this.#size === 0 ? Number.POSITIVE_INFINITY : (this.#heap[0] as TimedEvent).atNs;
   }
 
   /** Moves the clock to `atNs`, before which nothing happens. */
@@ -56,8 +58,8 @@ export class EventQueue {
   /** Lets the next event happen. Returns false when there is none. */
   step(): boolean {
     this.#dropCancelled();
-    const event = this.#heap[0];
-    if (event === undefined) return false;
+    if (this.#size === 0) return false;
+    const event = this.#heap[0] as TimedEvent;
     this.#pop();
     this.passTo(event.atNs);
     event.fire();
@@ -65,12 +67,11 @@ export class EventQueue {
   }
 
   #dropCancelled(): void {
-    while (this.#heap[0]?.cancelled === true) this.#pop();
+    while (this.#size > 0 && (this.#heap[0] as TimedEvent).cancelled) this.#pop();
   }
   #push(event: TimedEvent): void {
     const heap = this.#heap;
-    let i = heap.length;
-    heap.push(event);
+    let i = this.#size++;
     while (i > 0) {
       const parent = (i - 1) >> 1;
       const above = heap[parent] as TimedEvent;
@@ -82,9 +83,9 @@ export class EventQueue {
   }
   #pop(): void {
     const heap = this.#heap;
-    const last = heap.pop() as TimedEvent;
-    const { length } = heap;
+    const length = --this.#size;
     if (length === 0) return;
+    const last = heap[length] as TimedEvent;
     let i = 0;
     for (let child = 1; child < length; child = 2 * i + 1) {
       if (child + 1 < length && isBefore(heap[child + 1] as TimedEvent, heap[child] as TimedEvent)) child++;

@@ -9,7 +9,7 @@
  */
 import { ModelBug, UsageError } from '../../base/assert.ts';
 import { NamedSums } from '../../base/namedSums.ts';
-import { type Addr, hex, PAGE_SIZE } from '../../base/units.ts';
+import { type Addr, hex, PAGE_SIZE, pageOffset } from '../../base/units.ts';
 import type { FaultAccess } from '../../mm/fault.ts';
 import type { Mm } from '../../mm/mm.ts';
 import { MISS, translate } from '../../mm/translate.ts';
@@ -209,7 +209,7 @@ export abstract class ThreadMemory {
         this.task.debtNs += this.#copyFaultNs;
         yield* timedFault(this, to + done, 'write');
       } else {
-        const [a, b] = [(from + done) % PAGE_SIZE, (to + done) % PAGE_SIZE];
+        const [a, b] = [pageOffset(from + done), pageOffset(to + done)];
         const piece = Math.min(len - done, PAGE_SIZE - a, PAGE_SIZE - b);
         contents.copyBytes({ pfn: source, offset: a }, { pfn: target, offset: b }, piece);
         this.task.debtNs += piece * this.#copyByteNs;
@@ -229,7 +229,7 @@ export abstract class ThreadMemory {
     for (let done = 0; done < len; ) {
       const pfn = this.#reachByte(addr + done, access);
       if (pfn === MISS) return done;
-      const offset = (addr + done) % PAGE_SIZE;
+      const offset = pageOffset(addr + done);
       const piece = Math.min(len - done, PAGE_SIZE - offset);
       each(pfn, offset, done, piece);
       this.task.debtNs += piece * this.simulation.prices.copyByteNs;

@@ -73,8 +73,17 @@ export function* timedFault(thread: ThreadMemory, addr: Addr, access: FaultAcces
     else mmapLock.releaseRead();
     if (result.kind === 'userfault') {
       thread.note(whyAsked(result.wait.message));
-      yield* simulation.uffd.waitFor(thread, result.wait);
       request = result.again;
+      // As `waitFor` does.
+      const { wait } = result;
+      simulation.uffd.tellReader(wait);
+      if (!thread.pays(0)) yield 'pay';
+      if (wait.done) continue;
+      const waiter = simulation.uffd.begin(thread, wait);
+      yield 'park';
+      simulation.uffd.end(waiter, wait);
+      if (!thread.pays(0)) yield 'pay';
+      if (thread.group.isOver) yield 'end';
       continue;
     }
     if (thread.group.isOver) yield 'end';

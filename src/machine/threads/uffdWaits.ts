@@ -13,6 +13,9 @@ import type { ThreadMemory } from './threadMemory.ts';
 export class UffdWaits {
   readonly #scheduler: Scheduler;
   readonly #readers = new Map<UffdContext, WaitQueue>();
+  /** The context whose readers were told last, and those: mostly it is the same again. */
+  #lastContext: UffdContext | null = null;
+  #lastReaders: WaitQueue | null = null;
 
   /** Listens to the wake-ups of `kernel` from now on. */
   constructor(kernel: Kernel, scheduler: Scheduler) {
@@ -32,17 +35,37 @@ export class UffdWaits {
 
   /** Tells a reader that there is a message, and parks `thread` until `wait` is done, or its process ends. It holds no lock. */
   *waitFor(thread: ThreadMemory, wait: UffdWait): Running<void> {
-    this.readersOf(wait.context).wake(1);
+    this.tellReader(wait);
     if (!thread.pays(0)) yield 'pay';
     if (wait.done) return;
+    const waiter = this.begin(thread, wait);
+    yield 'park';
+    this.end(waiter, wait);
+    if (!thread.pays(0)) yield 'pay';
+    if (thread.group.isOver) yield 'end';
+  }
+
+  // The parts of it, for faults, which are one generator (timedFault.ts).
+
+  /** Tells a reader that there is a message. */
+  tellReader({ context }: UffdWait): void {
+    if (context !== this.#lastContext || this.#lastReaders === null) {
+      this.#lastContext = context;
+      this.#lastReaders = this.readersOf(context);
+    }
+    this.#lastReaders.wake(1);
+  }
+  /** `thread`, which owes nothing, begins to wait: it has to yield `park` then. */
+  begin(thread: ThreadMemory, wait: UffdWait): Waiter {
     const waiter = new Waiter(this.#scheduler, NO_QUEUES, thread.task, howTo(wait));
     wait.sleeper = waiter;
-    yield 'park';
+    return waiter;
+  }
+  /** It goes on. */
+  end(waiter: Waiter, wait: UffdWait): void {
     wait.sleeper = null;
     waiter.finish();
     if (!wait.done) wait.context.cancel(wait);
-    if (!thread.pays(0)) yield 'pay';
-    if (thread.group.isOver) yield 'end';
   }
 }
 

@@ -4,7 +4,7 @@
  * The view is the page itself: what is written there is written. It is good until the thread pauses; afterwards the page may be elsewhere.
  */
 import { UsageError } from '../../base/assert.ts';
-import { type Addr, PAGE_SIZE } from '../../base/units.ts';
+import { type Addr, pageOffset } from '../../base/units.ts';
 import type { Running, Thread } from '../../machine/index.ts';
 import { BytesContents, MISS, translate } from '../../mm/index.ts';
 
@@ -12,7 +12,7 @@ import { BytesContents, MISS, translate } from '../../mm/index.ts';
 export type PageWords = Uint32Array;
 
 /** Returns where in the words of its page the word at `addr` is. */
-export const wordAt = (addr: Addr): number => (addr & (PAGE_SIZE - 1)) >>> 2;
+export const wordAt = (addr: Addr): number => pageOffset(addr) >>> 2;
 
 /** Returns the words of the page at `addr`, plain; null when that has to wait: then `words` does it. */
 export function plainWords(t: Thread, addr: Addr, access: 'read' | 'write'): PageWords | null {

@@ -15,7 +15,7 @@ import { PAGE_SIZE } from '../../base/units.ts';
 import type { Running, Thread } from '../../machine/index.ts';
 import { wordAt, words } from './access.ts';
 import type { Graph } from './graph.ts';
-import { type Heap, REGION_PAGES } from './heap.ts';
+import { GRANULES, type Heap, REGION_PAGES } from './heap.ts';
 import { bytesOf, drawType, refsOf, setRef, type TypeNr, writeObject } from './objects.ts';
 
 /** What the heap consists of. */
@@ -46,7 +46,7 @@ class Builder {
   readonly #prng: Prng;
   /** First object of each page, in order of pages; one more at the end. */
   readonly #firstOf: number[] = [];
-  readonly #address: number[] = [0];
+  readonly #address: Float64Array;
   readonly #dense: number[] = [];
   /** References of dense objects that are not taken, as object * 8 + slot. */
   #slots: number[] = [];
@@ -55,6 +55,7 @@ class Builder {
     this.#heap = heap;
     this.#graph = graph;
     this.#prng = prng;
+    this.#address = new Float64Array(heap.pages * GRANULES + 1);
   }
 
   /** Fills the next page with objects; tells `each` of them. */
