@@ -42,6 +42,10 @@ export type { Leaf, Span } from './gapTreeNode.ts';
 
 const MIN_FILL = 10;
 
+/** Tells whether `addr`, which is not below `item`, is below the range after it: then `item` is the last one that starts at or below. */
+const isBelowNext = <T extends Span<T>>({ next }: T, addr: number): boolean =>
+  next === null || addr < next.start;
+
 /** The ordered set. One instance owns its ranges: a range is in at most one tree. */
 export class GapTree<T extends Span<T>> {
   #root: TreeNode<T> = newLeaf();
@@ -79,7 +83,8 @@ export class GapTree<T extends Span<T>> {
 
   #lastStartingAtOrBelow(addr: number): T | null {
     const recent = this.#recent;
-    if (recent !== null && recent.start <= addr && addr < recent.end) return recent;
+    if (recent !== null && recent.start <= addr && (addr < recent.end || isBelowNext(recent, addr)))
+      return recent;
     let node = this.#root;
     while (node.kids !== null) {
       const index = lastAtOrBelow(node.firsts, addr);
@@ -101,6 +106,7 @@ export class GapTree<T extends Span<T>> {
     if (after !== null && after.start < item.end)
       throw new ModelBug('[gap-tree-order] an inserted range overlaps the one above');
     this.#link(item, before, after);
+    this.#recent = item;
     const neighbour = before ?? after;
     const leaf = neighbour === null ? (this.#root as Leaf<T>) : (neighbour.home as Leaf<T>);
     const index = before === null ? 0 : indexIn(leaf, before) + 1;
