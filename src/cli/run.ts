@@ -115,15 +115,13 @@ function runThreads(input: ThreadedInput, flags: Flags): void {
       `${input.name} has several threads: its steps and views are not printed`,
       'neither --step nor --print',
     );
-  if (flags.as.length + flags.probe.length > 0)
-    throw new UsageError(
-      `${input.name} has several threads and runs by itself: nobody changes or watches its calls`,
-      'neither --as nor --probe',
-    );
   const options = { ...flags, costs: loadCosts(flags.calibration) };
   const set = flags.set.map(({ name, value }) => `${name}=${value}`);
   const label = [flags.profile, ...set].join(' ');
-  const configuration = { label, features: featuresOf(flags), changes: set, rewrites: [], params: {} };
+  const [rewrites, probes] = [flags.as.map(findRewrite), flags.probe.map(parseProbe)];
+  const needed = [...rewrites, ...probes].flatMap(({ needs }) => needs);
+  const features = withSettings(featuresOf(flags), needed);
+  const configuration = { label, features, changes: set, rewrites, probes, params: {} };
   printRuns(input, [runColumn(input, configuration, options)], options);
 }
 

@@ -7,6 +7,9 @@
 import { UsageError } from '../base/assert.ts';
 import type { CostTable } from '../machine/index.ts';
 import { markdownTable, type TimedRun, textTable, timeMetrics, timeTable } from '../report/index.ts';
+import type { ActReport } from '../whatif/acts/act.ts';
+import { ThreadActs } from '../whatif/acts/threadActs.ts';
+import { actJson, actLines, seriesTable } from '../whatif/actsText.ts';
 import type { Configuration } from '../whatif/configurations.ts';
 import { parseThreadedSpec, runThreaded, settleParams, type ThreadedSpec } from '../workloads/index.ts';
 import { isModule, loadThreaded } from './input/workloadModule.ts';
@@ -19,6 +22,11 @@ export interface ThreadedInput {
   /** As the user gave it. */
   readonly name: string;
   readonly spec: ThreadedSpec;
+}
+
+/** A run, and what rewrites and probes did in it. */
+export interface ActedRun extends TimedRun {
+  readonly acts: readonly ActReport[];
 }
 
 /** How to run it. */
@@ -55,14 +63,12 @@ export function atFullSize({ name, spec }: ThreadedInput): ThreadedInput {
 
 /** Runs `input` in one configuration. */
 export function runColumn(
-  { name, spec }: ThreadedInput,
+  { spec }: ThreadedInput,
   configuration: Configuration,
   options: ThreadedOptions,
-): TimedRun {
-  if (configuration.rewrites.length > 0)
-    throw new UsageError(`${name} runs by itself, so no call is changed on its way`, 'inputs without --as');
-  if ((configuration.probes ?? []).length > 0)
-    throw new UsageError(`${name} runs by itself, so nobody watches it`, 'inputs without --probe');
+): ActedRun {
+  const kinds = [...configuration.rewrites, ...(configuration.probes ?? [])];
+  const watch = kinds.length === 0 ? null : new ThreadActs(kinds);
   const { features, params, label } = configuration;
   const { costs, seed, cpus } = options;
   const settled = settleParams(spec.workload, { ...spec.params, ...params });
@@ -71,9 +77,10 @@ export function runColumn(
     features,
     seed,
     ...(cpus === undefined ? {} : { cpus }),
+    ...(watch === null ? {} : { watch }),
   };
   const { report, figures, simulation } = runThreaded({ workload: spec.workload, params: settled }, settings);
-  return { label, report, figures, remarks: simulation.remarks };
+  return { label, report, figures, remarks: simulation.remarks, acts: watch?.end() ?? [] };
 }
 
 /**
@@ -84,8 +91,8 @@ export function runColumns(
   input: ThreadedInput,
   configurations: readonly Configuration[],
   options: ThreadedOptions,
-): TimedRun[] {
-  const runs: TimedRun[] = [];
+): ActedRun[] {
+  const runs: ActedRun[] = [];
   const refused: string[] = [];
   let first: UsageError | null = null;
   for (const configuration of configurations)
@@ -104,25 +111,26 @@ export function runColumns(
 /** Prints the runs of one input side by side. */
 export function printRuns(
   { name }: ThreadedInput,
-  runs: readonly TimedRun[],
+  runs: readonly ActedRun[],
   options: ThreadedOptions & PrintOptions,
 ): void {
   const notes = [...new Set(runs.flatMap(({ report }) => report.notes))];
   if (options.json) {
-    print(`${JSON.stringify(runsJson(name, runs, options.seed))}\n`);
+    print(`${JSON.stringify(runsJson(name, runs, options))}\n`);
     return;
   }
   const table = timeTable(name, runs);
   const { name: calibration, measured } = options.costs.calibration;
   const footer = `faultline ${packageVersion()}, model of ${KERNEL_MODELLED}, seed ${options.seed}, times modelled with calibration ${calibration}, measured ${measured}`;
-  const remarks = remarkLines(runs);
+  const remarks = [...remarkLines(runs), ...actRemarks(runs, options.costs)];
   if (options.markdown) print(`${markdownTable(table)}\n\n${[...remarks, footer, ...notes].join('  \n')}\n`);
   else {
     const lines = textTable(table)
       .split('\n')
       .map((line, i) => (i === 0 || !line.startsWith(' ') ? styled('bold', line) : line));
     const told = remarks.length === 0 ? '' : `\n${remarks.join('\n')}\n`;
-    print(`${lines.join('\n')}\n${told}\n${styled('dim', footer)}\n`);
+    const series = seriesTexts(runs).map((text) => `\n${text}\n`);
+    print(`${lines.join('\n')}\n${told}${series.join('')}\n${styled('dim', footer)}\n`);
     if (!options.quiet) for (const each of notes) note(each);
   }
 }
@@ -133,8 +141,32 @@ const remarkLines = (runs: readonly TimedRun[]): string[] =>
     remarks.map((text) => (label === '' ? text : `${label}: ${text}`)),
   );
 
+/** What rewrites and probes did, by column. */
+const actRemarks = (runs: readonly ActedRun[], costs: CostTable): string[] =>
+  runs.flatMap(({ label, acts }) =>
+    acts.flatMap((act) =>
+      actLines(act, costs).map(
+        (line) => `${label.startsWith(act.name) ? label : `${label}: ${act.name}`}: ${line}`,
+      ),
+    ),
+  );
+
+/** What was seen over time, by column. */
+const seriesTexts = (runs: readonly ActedRun[]): string[] =>
+  runs.flatMap(({ label, acts }) =>
+    acts.flatMap(({ name, series }) =>
+      series === undefined || series.rows.length === 0
+        ? []
+        : [`${name}, ${label}\n${textTable(seriesTable(series))}`],
+    ),
+  );
+
 /** The same numbers, under the same names; and the whole report. */
-const runsJson = (input: string, runs: readonly TimedRun[], seed: number): object => ({
+const runsJson = (
+  input: string,
+  runs: readonly ActedRun[],
+  { seed, costs }: Pick<ThreadedOptions, 'seed' | 'costs'>,
+): object => ({
   input,
   seed,
   configurations: runs.map((run) => ({
@@ -143,6 +175,7 @@ const runsJson = (input: string, runs: readonly TimedRun[], seed: number): objec
     figures: run.figures,
     notes: run.report.notes,
     remarks: run.remarks ?? [],
+    ...(run.acts.length === 0 ? {} : { acts: run.acts.map((act) => actJson(act, costs)) }),
     report: {
       ...run.report,
       threads: run.report.threads.map((thread) => ({

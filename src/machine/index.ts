@@ -22,6 +22,7 @@ export { type Program, runProgram, type Step, type StepListener } from './progra
 export type { Running } from './sched/schedTask.ts';
 export { type Pollable, WaitQueue, type Woken } from './sched/waitQueue.ts';
 export type { ScanTimes } from './tableReclaim.ts';
+export type { Calling, CallWatch } from './threads/callWatch.ts';
 export { readPagemap, type ScanHow, scanPagemap } from './threads/pagemapFile.ts';
 export { Pipe } from './threads/pipe.ts';
 export { Simulation, type SimulationOptions } from './threads/simulation.ts';

@@ -101,7 +101,14 @@ const FORMS: readonly ProbeForm[] = [
     text: 'page tables over time, in every column',
     parse: (rest) =>
       rest === ''
-        ? { needs: [], bounds: [null], isAround: true, isFelt: false, begin: () => new Bloat() }
+        ? {
+            needs: [],
+            bounds: [null],
+            isAround: true,
+            isFelt: false,
+            isForThreads: true,
+            begin: () => new Bloat(),
+          }
         : null,
   },
   {

@@ -43,6 +43,7 @@ interface Described {
   readonly text: string;
   readonly needs: readonly FeatureSetting[];
   readonly isBounded?: true;
+  readonly isForThreads?: true;
 }
 
 const rewrite = (of: Described, begin: (setting: ActSetting) => Act): Rewrite => ({
@@ -64,6 +65,7 @@ export const REWRITES: readonly Rewrite[] = [
       rule: 'mremap=relocate',
       text: 'each mremap with MREMAP_MAYMOVE gets MREMAP_RELOCATE_ANON',
       needs: [{ name: 'mremapRelocateAnon', value: 'on' }],
+      isForThreads: true,
     },
     () => new Relocate(),
   ),
@@ -75,10 +77,13 @@ export const REWRITES: readonly Rewrite[] = [
       needs: [VRANGE],
     },
   ),
-  giving({ from: 'dontneed', to: 'free' }, { rule: 'dontneed=free', text: 'MADV_FREE instead', needs: [] }),
+  giving(
+    { from: 'dontneed', to: 'free' },
+    { rule: 'dontneed=free', text: 'MADV_FREE instead', needs: [], isForThreads: true },
+  ),
   giving(
     { from: 'dontneed', to: 'none' },
-    { rule: 'dontneed=none', text: 'the call is not made', needs: [] },
+    { rule: 'dontneed=none', text: 'the call is not made', needs: [], isForThreads: true },
   ),
   giving(
     { from: 'free', to: 'vrange' },
@@ -91,7 +96,13 @@ export const REWRITES: readonly Rewrite[] = [
   ),
   giving(
     { from: 'free', to: 'dontneed' },
-    { rule: 'free=dontneed', text: 'MADV_DONTNEED instead', needs: [], isBounded: true },
+    {
+      rule: 'free=dontneed',
+      text: 'MADV_DONTNEED instead',
+      needs: [],
+      isBounded: true,
+      isForThreads: true,
+    },
   ),
   rewrite(
     {
@@ -106,6 +117,7 @@ export const REWRITES: readonly Rewrite[] = [
       rule: 'uffd-copy=move',
       text: 'UFFDIO_MOVE instead of UFFDIO_COPY',
       needs: [{ name: 'uffdMove', value: 'move' }],
+      isForThreads: true,
     },
     () => new MoveInsteadOfCopy(),
   ),

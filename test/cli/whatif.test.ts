@@ -145,6 +145,54 @@ describe('--probe', () => {
   });
 });
 
+describe('among threads', () => {
+  const EBIZZY = 'workload:ebizzy,threads=2,ms=5';
+  interface Timed {
+    readonly configurations: readonly {
+      readonly label: string;
+      readonly figures: Readonly<Record<string, number>>;
+      readonly acts?: Lane['acts'];
+    }[];
+  }
+  const timed = (...args: string[]): Timed['configurations'] =>
+    (JSON.parse(run('compare', '--json', ...args).stdout) as Timed).configurations;
+
+  it('a call that is changed on its way does what a program does that makes the other call', () => {
+    const [, free, none] = timed(
+      `${EBIZZY},purge=dontneed`,
+      '--as',
+      'dontneed=free',
+      '--as',
+      'dontneed=none',
+    );
+    const [asFree, asNone] = timed(EBIZZY, '--vary', 'purge=free,none');
+    expect(free?.figures['faults in 100 records']).toBe(asFree?.figures['faults in 100 records']);
+    expect(free?.figures['records']).toBe(asFree?.figures['records']);
+    expect(none?.figures['records']).toBe(asNone?.figures['records']);
+    expect(free?.acts?.[0]?.applied).toBeGreaterThan(0);
+  });
+
+  it('tables are watched over time, and nothing else changes', () => {
+    const load = 'workload:bloat/cover-split,tables=400';
+    const [plain] = timed(load, '--set', 'ptReclaim=async');
+    const [watched, scanned] = timed(load, '--set', 'ptReclaim=async', '--probe', 'bloat');
+    expect(watched?.figures).toEqual(plain?.figures);
+    const peak = (of: typeof watched): number =>
+      of?.acts?.[0]?.figures['empty at the peak, kB'] ?? Number.NaN;
+    expect(peak(watched)).toBe(1600);
+    expect(peak(scanned)).toBeLessThan(1600);
+  });
+
+  it('what has to see accesses is refused, and what could not go on is left out', () => {
+    const { status, stderr } = faultline(['run', EBIZZY, '--as', 'dontneed=vrange']);
+    expect(status).toBe(2);
+    expect(stderr).toContain('nobody sees their accesses');
+    const left = faultline(['compare', EBIZZY, '--vary', 'purge=dontneed,vrange']);
+    expect(left.status).toBe(0);
+    expect(left.stderr).toMatch(/purge=vrange is left out: .*vrange was refused: ENOSYS/);
+  });
+});
+
 describe('explain', () => {
   it('names empty page tables, who emptied them, and who would free them when', () => {
     const { stdout } = run('explain', JEMALLOC);

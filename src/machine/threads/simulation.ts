@@ -41,6 +41,7 @@ import type { Cpu } from '../sched/cpu.ts';
 import type { SchedTask } from '../sched/schedTask.ts';
 import { Scheduler } from '../sched/scheduler.ts';
 import { UffdCharges } from '../uffdCharges.ts';
+import type { CallWatch } from './callWatch.ts';
 import { Thread, type ThreadMain, type ThreadOptions } from './thread.ts';
 import { ThreadGroup } from './threadGroup.ts';
 import type { ThreadMemory } from './threadMemory.ts';
@@ -69,6 +70,8 @@ export interface SimulationOptions {
   readonly jitter?: number;
   /** Seed of everything random; 1 unless told. */
   readonly seed?: number;
+  /** Changes calls on their way, or looks at what they left; nobody unless told. */
+  readonly watch?: CallWatch;
 }
 
 /** What reports call the lock of a tree of anon_vmas. */
@@ -89,6 +92,7 @@ export class Simulation {
   /** What the program has to say besides numbers, in its order. */
   readonly remarks: string[] = [];
   readonly groups: ThreadGroup[] = [];
+  readonly watch: CallWatch | null;
   readonly #charges: UffdCharges;
   readonly #jitter: number;
   readonly #jitterPrng: Prng;
@@ -104,6 +108,7 @@ export class Simulation {
     const kernel = new Kernel(options.features ?? LINUX_6_18, options.config ?? {}, { contents });
     this.machine = new Machine(kernel);
     this.costs = new CostTable(options.calibration);
+    this.watch = options.watch ?? null;
     const figures = figuresOf(options.calibration);
     this.prices = smpPricesOf(figures, options.crossCpu);
     this.scheduler = new Scheduler(options.cpus ?? 2, this.prices);

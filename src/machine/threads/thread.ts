@@ -33,10 +33,11 @@ import { must, UsageError } from '../../base/assert.ts';
 import { type Addr, PAGE_SIZE } from '../../base/units.ts';
 import { MISS, translate } from '../../mm/translate.ts';
 import type { VrangeBehavior, VrangeMode } from '../../mm/vrangeTree.ts';
-import type { Outcome } from '../machine.ts';
+import { DONE, type Outcome } from '../machine.ts';
 import type { Op } from '../op.ts';
 import type { Running, SchedTask, TaskOptions } from '../sched/schedTask.ts';
 import { type Pollable, WaitQueue, type Woken, waitAny } from '../sched/waitQueue.ts';
+import type { CallWatch } from './callWatch.ts';
 import type { Simulation } from './simulation.ts';
 import type { FaultSignal, SignalHandler, SignalInfo, ThreadGroup } from './threadGroup.ts';
 import { ThreadMemory } from './threadMemory.ts';
@@ -117,7 +118,8 @@ export class Thread extends ThreadMemory {
     const { task, simulation } = this;
     const startNs = this.nowNs;
     const askedNs = task.voluntaryNs;
-    const outcome = yield* timedCall(this, op);
+    const { watch } = simulation;
+    const outcome = yield* watch === null ? timedCall(this, op) : watchedCall(this, op, watch);
     task.noteStall(op.call, startNs, simulation.scheduler.nowNs, task.voluntaryNs - askedNs);
     if (simulation.machine.tableReclaim.isScanning) yield* timedScan(this);
     return outcome;
@@ -252,4 +254,11 @@ export class Thread extends ThreadMemory {
       yield* this.owe(0);
     }
   }
+}
+
+/** A call that somebody may change, and looks at. */
+function* watchedCall(thread: Thread, op: Op, watch: CallWatch): Running<Outcome> {
+  const asked = watch.before(thread, op);
+  const came = asked === null ? DONE : yield* timedCall(thread, asked);
+  return watch.after(thread, asked ?? { call: 'nop' }, came);
 }

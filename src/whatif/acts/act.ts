@@ -13,7 +13,7 @@
  *
  * Invariant   without acts nothing here is called
  */
-import type { Charges, Chosen, Op, Outcome, Process } from '../../machine/index.ts';
+import type { Charges, Chosen, Machine, Op, Outcome, Process } from '../../machine/index.ts';
 import type { FeatureSetting, Mm } from '../../mm/index.ts';
 import type { InputFormat, ReplayItem, ReplayOp } from '../../replay/index.ts';
 import type { Player } from '../../replay/play/player.ts';
@@ -36,7 +36,7 @@ export interface Turn {
 
 /** The place where acts play. */
 export interface Stage {
-  readonly player: Player;
+  readonly machine: Machine;
   /** When the operation at hand was made, in nanoseconds, where the input tells times; else a number that rises. */
   readonly now: number;
   /** Number of the operation at hand. */
@@ -99,6 +99,8 @@ export interface ActKind {
   readonly needs: readonly FeatureSetting[];
   /** How it is to be played where the input does not tell all accesses: once, if those that matter are told, else with the least and the most, or with some. */
   readonly bounds: readonly Bound[];
+  /** It changes calls alone, or looks: it may be among threads that run by themselves, where accesses are no operations. */
+  readonly isForThreads?: boolean;
   begin(setting: ActSetting): Act;
 }
 
@@ -122,6 +124,9 @@ export class Acting implements Stage {
     this.bound = bound;
   }
 
+  get machine(): Machine {
+    return this.player.machine;
+  }
   get now(): number {
     return this.#item?.at ?? 0;
   }

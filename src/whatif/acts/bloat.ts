@@ -43,7 +43,7 @@ export class Bloat implements Act {
   #isTimed = false;
 
   begin(process: Process, stage: Stage): void {
-    this.#isTimed = stage.player.machine.tableReclaim.clock !== null;
+    this.#isTimed = stage.machine.tableReclaim.clock !== null;
     this.#process = process;
     this.#mm = process.mm;
   }

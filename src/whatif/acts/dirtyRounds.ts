@@ -49,7 +49,7 @@ export class DirtyRounds implements Act {
 
   begin(process: Process, stage: Stage): void {
     this.#process = process;
-    if (this.#period.unit === 'ns' && stage.player.machine.tableReclaim.clock === null)
+    if (this.#period.unit === 'ns' && stage.machine.tableReclaim.clock === null)
       this.#refusal = 'the input tells no times: a period in operations, as 1000ops, would be right';
   }
 
@@ -61,6 +61,7 @@ export class DirtyRounds implements Act {
       this.#round(stage, isEnd(item.op));
     }
     if (item.op.call === 'touch') this.#observer?.before(item.op, stage);
+    else this.#observer?.beforeCall(item.op, stage);
     return null;
   }
 

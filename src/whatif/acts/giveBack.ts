@@ -129,10 +129,10 @@ export class GiveBack implements Act {
       this.#marked = null;
       this.#novolatile(marked, stage);
     }
-    const mm = stage.player.machine.processOf(item.task)?.mm ?? null;
+    const mm = stage.machine.processOf(item.task)?.mm ?? null;
     if (mm === null || this.#bound !== 'most') return;
     if (item.op.call === 'clone' && outcome.kind === 'value')
-      this.#forked(mm, stage.player.machine.processOf(outcome.value)?.mm ?? mm);
+      this.#forked(mm, stage.machine.processOf(outcome.value)?.mm ?? mm);
     if (this.#dropped.length > 0) {
       this.#possible.make(mm, this.#dropped, stage);
       this.#dropped = [];

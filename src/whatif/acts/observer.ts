@@ -11,7 +11,7 @@
  * Cost   that of the calls it makes; a look at one entry for each write
  */
 
-import { MADV_POPULATE_READ } from '../../abi/mman.ts';
+import { MADV_POPULATE_READ, MADV_POPULATE_WRITE } from '../../abi/mman.ts';
 import {
   PAGE_IS_PRESENT,
   PAGE_IS_SOFT_DIRTY,
@@ -26,7 +26,7 @@ import {
   UFFDIO_REGISTER_MODE_WP,
   UFFDIO_WRITEPROTECT_MODE_WP,
 } from '../../abi/userfaultfd.ts';
-import { type Addr, PAGE_SIZE, pageFloor } from '../../base/units.ts';
+import { type Addr, PAGE_SIZE, pageCeil, pageFloor } from '../../base/units.ts';
 import type { Op, Outcome, Process } from '../../machine/index.ts';
 import { CLEAR_REFS, isAnonymousVma, type Mm, pageAt, VM_SHARED } from '../../mm/index.ts';
 import { UFFD_WP } from '../../mm/pte.ts';
@@ -157,11 +157,25 @@ export class Observer {
     if (op.access !== 'write' || this.#by === 'child') return;
     for (let page = pageFloor(op.addr); page < op.addr + op.len; page += PAGE_SIZE) this.#first(page, stage);
   }
+  /** A call of the program is about to write pages itself: what of them is protected is answered. */
+  beforeCall(op: Op, stage: Stage): void {
+    const { mm } = this;
+    if (mm === null || this.#by !== 'messages') return;
+    const all = op.call === 'mlockall';
+    const isWriting =
+      op.call === 'mlock' ||
+      op.call === 'mlock2' ||
+      (op.call === 'madvise' && op.advice === MADV_POPULATE_WRITE);
+    if (!all && !isWriting) return;
+    const runs = all ? this.ranges : [{ start: pageFloor(op.addr), end: pageCeil(op.addr + op.len) }];
+    for (const { start, end } of runs)
+      for (let page = start; page < end; page += PAGE_SIZE)
+        if (this.#isArmed(page) && isProtected(mm, page)) this.#first(page, stage);
+  }
   #first(page: Addr, stage: Stage): void {
     const { mm } = this;
     if (mm === null || this.#by !== 'messages') return;
-    const { kind, low } = pageAt(mm, page);
-    if (kind === 'uffdWp' || low & UFFD_WP) {
+    if (isProtected(mm, page)) {
       this.nrAnswered++;
       this.#setProtection({ start: page, end: page + PAGE_SIZE }, 0, stage);
     } else if (!this.#known.has(page) && this.#isArmed(page)) this.nrUnnoticed++;
@@ -228,6 +242,11 @@ export class Observer {
     this.#child = null;
     this.#isOpen = false;
   }
+}
+
+function isProtected(mm: Mm, page: Addr): boolean {
+  const { kind, low } = pageAt(mm, page);
+  return kind === 'uffdWp' || (low & UFFD_WP) !== 0;
 }
 
 /** Private anonymous memory that may be written. */

@@ -57,14 +57,14 @@ export class Pressure implements Act {
     if (this.#killed === null) this.#look(stage);
   }
   #look(stage: Stage): void {
-    const [kill] = stage.player.machine.outOfMemory.kills;
+    const [kill] = stage.machine.outOfMemory.kills;
     if (kill === undefined) return;
     const whose = kill.pid === this.#process?.pid ? 'the program' : `process ${kill.pid}`;
     this.#killed = `out of memory: ${whose} is killed at op ${grouped(kill.op)} with ${grouped(kill.pages * 4)} kB; what comes after it does not happen`;
   }
 
   end(stage: Stage): void {
-    const { facts } = stage.player.machine.kernel.work;
+    const { facts } = stage.machine.kernel.work;
     this.#figures = Object.fromEntries(FIGURES.map(([name, fact]) => [name, facts[FACT[fact]] as number]));
   }
 

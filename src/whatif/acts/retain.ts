@@ -153,7 +153,7 @@ export class Retain implements Act {
 
   done({ op, task }: ReplayOp, outcome: Outcome, stage: Stage): void {
     if (op.call !== 'clone' || outcome.kind !== 'value') return;
-    const { machine } = stage.player;
+    const { machine } = stage;
     const child = machine.processOf(outcome.value)?.mm ?? null;
     const parent = machine.processOf(task)?.mm ?? null;
     if (child === null || parent === null || child === parent) return;

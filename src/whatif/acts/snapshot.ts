@@ -47,6 +47,7 @@ export class SnapshotProbe implements Act {
     if (process === this.#process && this.#observer !== null && !this.#isOver) {
       if (item.op.call === 'touch') this.#observer.before(item.op, stage);
       else if (isEnd(item.op)) this.#finish(stage);
+      else this.#observer.beforeCall(item.op, stage);
     }
     return null;
   }
@@ -92,7 +93,7 @@ export class SnapshotProbe implements Act {
     this.#isOver = true;
     if (observer === null) return;
     this.#written = observer.collect(stage);
-    const { work } = stage.player.machine.kernel;
+    const { work } = stage.machine.kernel;
     this.#kept.cow = (work.faults[FAULTED.cow] as number) - this.#kept.cow;
     observer.close(stage);
   }
