@@ -41,6 +41,7 @@ export function timeMetrics({ report, figures }: Omit<TimedRun, 'label'>): TimeM
     ['CPUs', cpuRows(report)],
     ['locks', lockRows(report)],
     ['volatile ranges', vrangeRows(report)],
+    ['scans for empty page tables', scanRows(report)],
     ['dearest paths, µs', pathRows(report)],
   ];
   return rows.flatMap(([name, each]) => each.map(group(name)));
@@ -94,6 +95,19 @@ const vrangeRows = ({ facts }: TimeReport): [string, number][] => [
   ['pages purged, more than wanted', facts.vrangeOvershoot],
   ['entries looked at for purging', facts.purgePagesScanned],
   ['SIGBUS for what was purged', facts.purgedTouched],
+];
+
+const scanRows = ({ facts, scans, elapsedNs }: TimeReport): [string, number][] => [
+  ['scans', facts.ptScans],
+  ['tables looked at', facts.ptScans === 0 ? 0 : facts.ptScanTables],
+  ['tables freed', facts.ptFreedAsync],
+  ['time, µs', microseconds(scans.allNs)],
+  ['time, % of the run', percent(elapsedNs === 0 ? 0 : scans.allNs / elapsedNs)],
+  ['longest pause, µs', microseconds(scans.longestNs)],
+  ['put off: vmas were being changed', facts.ptScanTrylockFailed],
+  ['not empty any more when locked', facts.ptRaceKept],
+  ['faults that began again', facts.ptMapRetries],
+  ['freed and made again within a second', facts.ptScans === 0 ? 0 : facts.ptReallocated],
 ];
 
 function pathRows({ work }: TimeReport): [string, number][] {

@@ -12,6 +12,7 @@ import { VMA_LOCK } from '../locks/mmLocks.ts';
 import { CALIBRATED_CPUS } from '../paid/smpPrices.ts';
 import type { CpuTimes } from '../sched/cpu.ts';
 import type { Stall, TaskTimes } from '../sched/schedTask.ts';
+import type { ScanTimes } from '../tableReclaim.ts';
 import type { Simulation } from './simulation.ts';
 import type { ThreadMemory } from './threadMemory.ts';
 
@@ -79,6 +80,8 @@ export interface TimeReport {
   readonly throughput: readonly Throughput[];
   /** What was counted, by fact. */
   readonly facts: Readonly<Record<FactName, number>>;
+  /** What scans for empty page tables took. */
+  readonly scans: ScanTimes;
 }
 
 /** Makes the report of a run that is over. */
@@ -103,6 +106,7 @@ export function timeReport(simulation: Simulation): TimeReport {
       return thread === undefined ? [] : [threadReport(thread)];
     }),
     locks: lockReports(simulation),
+    scans: simulation.machine.tableReclaim.times,
     throughput: [...counters].map(([what, count]) => ({
       what,
       count,
