@@ -513,6 +513,11 @@ int main(int argc, char **argv)
 			die("pipe");
 	pids[0] = fork();
 	if (pids[0] == 0) {
+		/* Whoever serves ends with who asks: only he has these ends. */
+		for (int p = 0; p < PROCESSES; p++) {
+			close(to[p][1]);
+			close(from[p][0]);
+		}
 		begin();
 		serve(0);
 	}
