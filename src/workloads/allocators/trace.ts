@@ -76,8 +76,11 @@ export class TracePlayer {
     const addr = yield* this.#allocator.malloc(t, size);
     this.#blocks.set(id, { addr, size });
     this.liveBytes += size;
-    // Every page that lies whole in the block, by its first word.
-    for (const page of wordsOf({ addr, size })) yield* writeWord(t, page, id + 1);
+    // Every page whose first word lies in the block, as one operation: nothing else happens meanwhile.
+    const { first, last } = endsOf({ addr, size });
+    if (first > last) return;
+    const len = last + PAGE_SIZE - first;
+    yield* t.call({ call: 'touch', addr: first, len, access: 'write', stamp: id + 1, by: 'user' });
   }
   *#free(t: Thread, id: number): Running<void> {
     const block = this.#blocks.get(id);
@@ -106,12 +109,3 @@ const endsOf = ({ addr, size }: Block): { first: Addr; last: Addr } => ({
   first: Math.ceil(addr / PAGE_SIZE) * PAGE_SIZE,
   last: Math.floor((addr + size - 8) / PAGE_SIZE) * PAGE_SIZE,
 });
-
-function* wordsOf(block: Block): Iterable<Addr> {
-  const { first, last } = endsOf(block);
-  for (let page = first; page <= last; page += PAGE_SIZE) yield page;
-}
-
-function* writeWord(t: Thread, addr: Addr, word: number): Running<void> {
-  if (!t.store(addr, word)) yield* t.write(addr, word);
-}
