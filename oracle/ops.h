@@ -163,7 +163,7 @@ void disk_mount(const char *directory);
 /* opsMemory.c: puts a process into a memory cgroup made for it. Returns 0, or -1. */
 int memory_begin(pid_t pid);
 /* Limits it, or gets its memory back. */
-void memory_call(struct op *op);
+void memory_call(struct op *op, const struct ops_shared *shared, pid_t executor);
 /* Removes it, when its processes are gone. */
 void memory_end(void);
 

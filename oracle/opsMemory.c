@@ -18,7 +18,7 @@
 
 #define V1 "/sys/fs/cgroup/memory"
 #define V2 "/sys/fs/cgroup"
-enum { TRIES = 100, TRY_US = 20000 };
+enum { TRIES = 100, TRY_US = 20000, AGES = 60, AGE_US = 100000 };
 
 static char group[128];
 static int version, helper_pipe = -1;
@@ -107,20 +107,66 @@ static int limit(uint64_t bytes)
 	return write_to(version == 1 ? "memory.limit_in_bytes" : "memory.max", text);
 }
 
-static int reclaim(uint64_t bytes)
+/* ---- pages that are active ---- */
+
+/* Of /proc/PID/pagemap and /proc/kpageflags. */
+#define PAGE_PRESENT (1UL << 63)
+#define PFN_MASK ((1UL << 55) - 1)
+#define FLAG_ACTIVE (1UL << 6)
+#define FLAG_UNEVICTABLE (1UL << 18)
+#define FLAG_ZERO_PAGE (1UL << 24)
+
+/* Whether a page of the window of `pid` is on a list of active ones. */
+static int has_active(pid_t pid, int flags_fd, const struct ops_shared *shared)
+{
+	static uint64_t words[MAX_PAGES];
+	char path[32];
+	uint64_t flags;
+	int found = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t bytes = fd < 0 ? 0 : pread(fd, words, (shared->window_end - WINDOW) / OPS_PG * 8, WINDOW / OPS_PG * 8);
+	if (fd >= 0) close(fd);
+	for (ssize_t i = 0; i < bytes / 8 && !found; i++) {
+		if (!(words[i] & PAGE_PRESENT) || pread(flags_fd, &flags, 8, (words[i] & PFN_MASK) * 8) != 8) continue;
+		found = (flags & FLAG_ACTIVE) && !(flags & (FLAG_UNEVICTABLE | FLAG_ZERO_PAGE));
+	}
+	return found;
+}
+
+/*
+ * Active pages become inactive only when the kernel sees how many there are, by figures that it brings up to date every two seconds. Where
+ * there are any, everything that can go has gone only after that.
+ */
+static int has_any_active(const struct ops_shared *shared, pid_t pid)
+{
+	int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC), found = fd >= 0 && has_active(pid, fd, shared);
+
+	for (int i = 0; i < MAX_CHILDREN && fd >= 0 && !found; i++)
+		if (shared->child[i].pid) found = has_active(shared->child[i].pid, fd, shared);
+	if (fd >= 0) close(fd);
+	return found;
+}
+
+static int reclaim(uint64_t bytes, const struct ops_shared *shared, pid_t pid)
 {
 	char text[32];
 
 	snprintf(text, sizeof(text), "%lu\n", bytes);
-	if (version == 2) return write_to("memory.reclaim", text);
 	uint64_t before = usage();
-	int error = write_to("memory.force_empty", "1\n");
-	if (error) return error;
-	return before - usage() < bytes ? EAGAIN : 0;
+	int error = 0;
+	for (int i = 0; i < AGES; i++) {
+		error = version == 2 ? write_to("memory.reclaim", text) : write_to("memory.force_empty", "1\n");
+		if (error != (version == 2 ? EAGAIN : 0) || shared->swap_pages == 0 || !has_any_active(shared, pid)) break;
+		usleep(AGE_US);
+	}
+	if (version == 2 || error) return error;
+	return before < bytes + usage() ? EAGAIN : 0;
 }
 
-void memory_call(struct op *op)
+void memory_call(struct op *op, const struct ops_shared *shared, pid_t pid)
 {
-	op->error = op->kind == OP_MEMORY_MAX ? limit(op->arg[0]) : reclaim(op->arg[0]);
+	op->error = op->kind == OP_MEMORY_MAX ? limit(op->arg[0]) : reclaim(op->arg[0], shared, pid);
 	op->plain = 1;
 }

@@ -307,6 +307,7 @@ static void child_main(uint32_t number)
 			*(volatile uint32_t *)&op->number = op->number;
 			op->skipped = 0;
 			*(volatile uint32_t *)&op->vec = op->vec;
+			if (SHARED->in_group) settle(); /* what is its own may have been swapped */
 			count_faults(this_thread());
 			perform(op);
 		}
@@ -368,6 +369,7 @@ static void executor_main(void)
 	for (;;) {
 		while (bare_wait(&SHARED->ask, seen, -1) != 0) {}
 		seen = SHARED->ask;
+		if (SHARED->in_group) settle();
 		count_faults(&own.main);
 		if (SHARED->command == RUN && SHARED->uffd)
 			for (uint32_t i = SHARED->from; i < SHARED->until; i++) threads_run(i);

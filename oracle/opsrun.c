@@ -312,8 +312,10 @@ static void run_sequence(uint32_t nr)
 	if (shared->swap_pages) begin_swap();
 	else if (has_kind(nr, OP_OVERCOMMIT)) guard_lock();
 	else guard_share();
-	int dead = begin_sequence(nr);
 	shared->in_group = has_kind(nr, OP_MEMORY_MAX) || has_kind(nr, OP_MEMORY_RECLAIM);
+	/* What is shared is charged to us, so that it stays. */
+	if (shared->in_group) madvise(shared, (sizeof(*shared) + OPS_PG - 1) & -OPS_PG, MADV_POPULATE_WRITE);
+	int dead = begin_sequence(nr);
 	if (shared->in_group && memory_begin(executor) != 0) {
 		fprintf(stderr, "no memory cgroup can be made\n");
 		exit(2);
@@ -331,7 +333,7 @@ static void run_sequence(uint32_t nr)
 		if (op->kind == OP_MINCORE) continue;
 		if (op->kind == OP_SNAPSHOT) print_snapshot(op->number);
 		else {
-			if (is_of_memory(op)) memory_call(op);
+			if (is_of_memory(op)) memory_call(op, shared, executor);
 			else set_overcommit(op);
 			out_op(op, texts[until], NULL);
 		}

@@ -328,6 +328,14 @@ export class Kernel {
     this.#reserved.set(object.id, pages);
     pages.add(pgoff);
   }
+  /** What was set aside becomes pages: they are about to go to swap like others. */
+  materialiseReserved(): void {
+    for (const [id, pages] of this.#reserved) {
+      const object = this.objects.get(id);
+      if (object !== undefined) for (const pgoff of [...pages]) this.cachedPage(object, pgoff);
+    }
+    this.#reserved.clear();
+  }
   /** Returns the frame that holds page `pgoff` of `object`, read back if it is in swap; null: it is a hole. */
   pageToChange(object: FileObject, pgoff: number): Pfn | null {
     return this.swappedSlot(object, pgoff) === null

@@ -48,9 +48,9 @@ const MAX_RETRIES = 16;
 /** As long as something goes, a request for so few pages is tried again without end. Linux: 1 << PAGE_ALLOC_COSTLY_ORDER */
 const SMALL = 8;
 
-/** Returns what gets memory of `kernel` back; from the first call on its pages are on lists. */
-export function reclaimOf(kernel: Kernel): Reclaim {
-  kernel.reclaim ??= new Reclaim(kernel);
+/** Returns what gets memory of `kernel` back; from the first call on its pages are on lists. @param first  who is charged then for pages of files that nobody maps */
+export function reclaimOf(kernel: Kernel, first = kernel.rootGroup): Reclaim {
+  kernel.reclaim ??= new Reclaim(kernel, first);
   return kernel.reclaim;
 }
 
@@ -61,7 +61,7 @@ export function reclaimOf(kernel: Kernel): Reclaim {
  */
 export function setMemoryLimit(mm: Mm, bytes: number): SysResult {
   const { kernel, memory } = mm;
-  const reclaim = reclaimOf(kernel);
+  const reclaim = reclaimOf(kernel, memory);
   memory.limit = Math.floor(bytes / PAGE_SIZE);
   let retries = MAX_RETRIES;
   while (memory.usage > memory.limit) {
@@ -80,7 +80,7 @@ export function setMemoryLimit(mm: Mm, bytes: number): SysResult {
  */
 export function reclaimMemory(mm: Mm, bytes: number): SysResult {
   const wanted = Math.floor(bytes / PAGE_SIZE);
-  const reclaim = reclaimOf(mm.kernel);
+  const reclaim = reclaimOf(mm.kernel, mm.memory);
   let done = 0;
   for (let retries = MAX_RETRIES; done < wanted; ) {
     const batch = retries === MAX_RETRIES ? Math.ceil((wanted - done) / 4) : wanted - done;

@@ -7,7 +7,8 @@
  *   freed lazily ..................... dropped, unless it was written since: then it counts as others do again
  *   shared memory .................... unmapped everywhere, then to swap; one that was never written becomes a hole again
  *   of a file on a disk .............. clean: unmapped everywhere and dropped. Dirty: it is written back, and stays until it is met again
- *   huge ............................. broken up, and each of its pages is looked at by itself
+ *   huge ............................. broken up, and each of its pages goes by itself; pages of zeros are spared only where it is partly mapped, or
+ *                                      there is no room for all of it
  *
  * Linux      mm/vmscan.c: shrink_folio_list, folio_check_references; mm/rmap.c: folio_referenced_one, try_to_unmap_one; mm/shmem.c: shmem_writeout
  * Left out   locks that somebody else has; huge folios that are written to swap whole; the time that a page spends being written
@@ -22,7 +23,7 @@ import {
   HUGE_PAGES,
   type Pfn,
 } from './frames.ts';
-import { splitFolio } from './hugeMemory.ts';
+import { dissolveFolio, splitFolio } from './hugeMemory.ts';
 import type { Kernel } from './kernel.ts';
 import { cleanPage } from './pageCache.ts';
 import {
@@ -82,8 +83,16 @@ function shrinkLarge(kernel: Kernel, head: Pfn): Shrunk {
   const verdict = referenceVerdict(kernel, head, referencesOf(places));
   if (verdict !== 'gone') return verdict;
   if (frames.isPinned(head)) return 'kept';
-  splitFolio({ kernel }, head);
+  if (mayGoWhole(kernel, head)) dissolveFolio({ kernel }, head);
+  else splitFolio({ kernel }, head);
   return 'split';
+}
+
+/** Tells whether no page of a huge folio is spared, be it all zeros: it is dropped as a whole, or goes to swap as a whole, where there is room for it. */
+function mayGoWhole({ frames, swap }: Kernel, head: Pfn): boolean {
+  for (let i = 0; i < HUGE_PAGES; i++) if (frames.mapcount(head + i) === 0) return false;
+  const isSwapped = (frames.flags(head) & FRAME_SWAPBACKED) !== 0;
+  return !isSwapped || swap.nrUsed + HUGE_PAGES <= swap.totalPages;
 }
 
 /** Everybody who maps a page of the folio; 2 MiB that are mapped at once count once. */

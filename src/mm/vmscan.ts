@@ -47,14 +47,14 @@ export class Reclaim {
   /** How many huge folios had ever become partly mapped when all of them were last broken up. */
   #deferredSeen = 0;
 
-  /** @param kernel  its pages come on lists now */
-  constructor(kernel: Kernel) {
+  /** @param kernel  its pages come on lists now; @param first  who is charged for those of files that nobody maps */
+  constructor(kernel: Kernel, first: MemoryGroup) {
     this.kernel = kernel;
     this.swappiness = kernel.config.swappiness;
     this.lru = new Lru(kernel.frames, kernel.rootGroup, (pfn) => {
       let group: MemoryGroup | null = null;
       for (const { mm } of placesOf(kernel, pfn)) group ??= mm.memory;
-      return group ?? kernel.rootGroup;
+      return group ?? first;
     });
   }
 
@@ -81,6 +81,7 @@ export class Reclaim {
       force: false,
       skippedDeactivate: false,
     };
+    if (this.kernel.swap.hasRoom) this.kernel.materialiseReserved();
     this.#rounds(sc);
     if (sc.reclaimed === 0 && sc.skippedDeactivate) {
       sc.force = true;
