@@ -81,6 +81,7 @@ export function setMemoryLimit(mm: Mm, bytes: number): SysResult {
 export function reclaimMemory(mm: Mm, bytes: number): SysResult {
   const wanted = Math.floor(bytes / PAGE_SIZE);
   const reclaim = reclaimOf(mm.kernel, mm.memory);
+  reclaim.rescue(mm.memory);
   let done = 0;
   for (let retries = MAX_RETRIES; done < wanted; ) {
     const batch = retries === MAX_RETRIES ? Math.ceil((wanted - done) / 4) : wanted - done;

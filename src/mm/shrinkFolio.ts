@@ -195,7 +195,9 @@ function swapOut(kernel: Kernel, pfn: Pfn, places: readonly Place[], batch: Flus
 /** A lazily freed page: each entry lets it go, up to the first that says that it was written. */
 function dropLazyFree(kernel: Kernel, pfn: Pfn, places: readonly Place[], batch: FlushBatch): Shrunk {
   const { frames, work } = kernel;
-  for (const place of places) {
+  // They are asked in the order of the interval tree of the anon_vma: by where their vmas begin.
+  const inOrder = places.toSorted((a, b) => a.vma.pgoff - b.vma.pgoff);
+  for (const place of inOrder) {
     const { mm, vma, addr } = place;
     if (mm.pages.low(addr) & DIRTY) frames.setFlags(pfn, FRAME_DIRTY);
     if (frames.flags(pfn) & FRAME_DIRTY && (vma.flags & VM_DROPPABLE) === 0) {

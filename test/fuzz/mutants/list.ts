@@ -7,6 +7,7 @@
 // Long because: it is one table of mutants.
 import { type Mutant, mutant } from './mutant.ts';
 import { PTRECLAIM } from './tableList.ts';
+import { PRESSURE } from './pressure.ts';
 import { SWAP, UFFD } from './waitingList.ts';
 
 export type { Mutant } from './mutant.ts';
@@ -422,4 +423,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...SWAP,
   ...UFFD,
   ...PTRECLAIM,
+  ...PRESSURE,
 ];
