@@ -26,6 +26,8 @@ export class AnonVma {
   nrActiveVmas = 0;
   /** The vmas in whose chain it is: those that may map its pages. */
   readonly attached = new Set<Vma>();
+  /** Of a root: how often a vma was put into the tree of it or of one below. */
+  nrPut = 0;
   nrChildren = 0;
 
   /** @param parent  the anon_vma of the vma that forked, or null for a new root */
@@ -48,6 +50,12 @@ function newAnonVma(kernel: Kernel, parent: AnonVma | null): AnonVma {
 function attach(vma: Vma, anonVma: AnonVma): void {
   vma.chain = [...vma.chain, anonVma];
   anonVma.attached.add(vma);
+  vma.putAt = ++anonVma.root.nrPut;
+}
+
+/** The borders of `vma` have changed: it is taken out of the trees and put in again, behind others that begin where it does. Linux: anon_vma_interval_tree_post_update_vma() */
+export function putAgain(vma: Vma): void {
+  if (vma.anonVma !== null) vma.putAt = ++vma.anonVma.root.nrPut;
 }
 
 /**
@@ -109,6 +117,7 @@ export function cloneAnonVma(to: Vma, from: Vma): void {
   to.chain = from.chain;
   to.anonVma = from.anonVma;
   if (to.anonVma !== null) to.anonVma.nrActiveVmas++;
+  putAgain(to);
 }
 
 /** Gives `to` the anon_vma of `from` if `to` has none: what a merge does before `from` disappears. Linux: dup_anon_vma(). */

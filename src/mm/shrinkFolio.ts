@@ -196,7 +196,7 @@ function swapOut(kernel: Kernel, pfn: Pfn, places: readonly Place[], batch: Flus
 function dropLazyFree(kernel: Kernel, pfn: Pfn, places: readonly Place[], batch: FlushBatch): Shrunk {
   const { frames, work } = kernel;
   // They are asked in the order of the interval tree of the anon_vma: by where their vmas begin.
-  const inOrder = places.toSorted((a, b) => a.vma.pgoff - b.vma.pgoff);
+  const inOrder = places.toSorted((a, b) => a.vma.pgoff - b.vma.pgoff || a.vma.putAt - b.vma.putAt);
   for (const place of inOrder) {
     const { mm, vma, addr } = place;
     if (mm.pages.low(addr) & DIRTY) frames.setFlags(pfn, FRAME_DIRTY);

@@ -77,6 +77,8 @@ export class Vma implements Span<Vma> {
   isVolatile = false;
   /** MADV_PT_RECLAIM_MARK: its tables are scanned for where that has to be asked for. */
   isPtReclaimed = false;
+  /** When it was put into the trees of its anon_vmas, by their root's count: of vmas that begin alike the earlier comes first. */
+  putAt = 0;
   /** Name that the kernel's own mappings have: `[vdso]`, `[vvar]`. */
   special: string | null = null;
   prev: Vma | null = null;

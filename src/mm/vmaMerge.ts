@@ -18,7 +18,7 @@
  */
 import { must } from '../base/assert.ts';
 import { type Addr, nrPagesIn, type Pgoff } from '../base/units.ts';
-import { adoptAnonVma, cloneAnonVma, unlinkAnonVmas } from './anonVma.ts';
+import { adoptAnonVma, cloneAnonVma, putAgain, unlinkAnonVmas } from './anonVma.ts';
 import type { Cause } from './events.ts';
 import { splitPmdAt } from './hugeMemory.ts';
 import {
@@ -65,6 +65,7 @@ function emitMerge(
 function growVma(merge: Merge, vma: Vma, start: Addr, end: Addr): void {
   vma.pgoff -= nrPagesIn(vma.start - start);
   merge.mm.vmas.resize(vma, start, end);
+  putAgain(vma);
   merge.mm.kernel.work.count(FACT.vmasGrown);
 }
 
@@ -76,6 +77,7 @@ function absorb(merge: Merge, survivor: Vma, gone: Vma): void {
   if (isInTree(survivor)) work.count(FACT.writtenVmasMerged);
   unlinkAnonVmas(merge.mm.kernel, gone);
   joinVma(merge.mm, survivor, gone, merge.cause);
+  putAgain(survivor);
 }
 
 /** Tells whether a tree leads from pages to `vma`: that of its anon_vmas, or of its file. */
@@ -212,6 +214,8 @@ function takeExisting(
       merge.mm.vmas.moveBorder(middle, survivor, start);
       survivor.pgoff -= pages;
     }
+    putAgain(survivor);
+    putAgain(middle);
     emitResize(merge, middle);
   }
   if (next !== null) absorb(merge, survivor, next);
@@ -230,6 +234,7 @@ export function splitVma(mm: Mm, vma: Vma, at: Addr, cause: Cause, newBelow = fa
   else other.pgoff = vma.pgoff + pages;
   mm.vmas.splitAt(vma, other, at, newBelow);
   cloneAnonVma(other, vma);
+  putAgain(vma);
   mm.mapCount++;
   mm.kernel.work.count(FACT.vmasSplit);
   if (isInTree(vma)) mm.kernel.work.count(FACT.writtenVmasSplit);
