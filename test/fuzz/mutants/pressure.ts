@@ -15,8 +15,8 @@ export const PRESSURE: readonly Mutant[] = [
   ]),
   mutant('pressure', 'reclaim-unlocked', 'Pages that were locked in memory once stay for ever.', [
     'mm/vmscan.ts',
-    'if (locked === group.lockedSeen) return;',
-    'if (locked !== -1) return;',
+    'while (group.last(LRU.unevictable) !== 0) {',
+    'while (group.index < 0) {',
   ]),
   mutant('pressure', 'reclaim-young', 'Pages that were used once stay for ever.', [
     FOLIO,
