@@ -133,9 +133,12 @@ export type Op =
    */
   | { readonly call: 'set_memory_limit'; readonly bytes: number }
   | { readonly call: 'reclaim'; readonly bytes: number }
-  /** No system calls: the machine has so much memory (infinity: as much as it takes); it gets a swap device of so many bytes more. */
+  /**
+   * No system calls: the machine has so much memory (infinity: as much as it takes); it gets a swap device of so many bytes more. `readAtOnce`: pages that
+   * are read at once from then on, at most; a power of two, 1 unless told (vm.page-cluster 3 is 8).
+   */
   | { readonly call: 'set_memory_size'; readonly bytes: number }
-  | { readonly call: 'swapon'; readonly bytes: number }
+  | { readonly call: 'swapon'; readonly bytes: number; readonly readAtOnce?: number }
   | { readonly call: 'set_uid'; readonly uid: number }
   /** A child with a copy of the address space (fork), or one that shares it (CLONE_VM); `flags` are those of clone. */
   | { readonly call: 'clone'; readonly flags: number; readonly child: number }

@@ -154,3 +154,101 @@ describe('a machine with so much memory', () => {
     expect(machine.outOfMemory.kills).toMatchObject([{ pid: 1, isLimit: false }]);
   });
 });
+
+describe('a swap device', () => {
+  const read = (readAtOnce: number): Record<'swappedIn' | 'ahead' | 'hits' | 'major', number> => {
+    const { machine, call, map, touch, fact } = start(0);
+    call({ call: 'swapon', bytes: 2 ** 24, readAtOnce });
+    const at = map(64);
+    touch(at, 64);
+    call({ call: 'reclaim', bytes: 2 ** 30 });
+    touch(at, 64, 'read');
+    const major = machine.process(1)?.mm?.majFlt ?? 0;
+    return {
+      swappedIn: fact('pagesSwappedIn'),
+      ahead: fact('readAheadPages'),
+      hits: fact('readAheadHits'),
+      major,
+    };
+  };
+  it('reads one page at a time unless it is told otherwise', () => {
+    expect(read(1)).toEqual({ swappedIn: 64, ahead: 0, hits: 0, major: 64 });
+  });
+  it('reads eight at once: pages that went together come together', () => {
+    const { swappedIn, ahead, hits, major } = read(8);
+    expect(swappedIn).toBe(64);
+    expect(major).toBeLessThanOrEqual(64 / 4);
+    expect(ahead).toBe(64 - major);
+    expect(hits).toBe(ahead);
+  });
+  it('has no room left: what is beyond it stays in memory, and somebody is killed in the end', () => {
+    const { machine, call, map, touch } = start(16);
+    call({ call: 'set_memory_limit', bytes: 64 * P });
+    expect(touch(map(64), 64)).toMatchObject({ kind: 'value' });
+    expect(machine.process(1)?.mm?.nrSwap).toBeLessThanOrEqual(16);
+    expect(touch(map(64), 64)).toMatchObject(KILLED);
+    expect(machine.kernel.swap.nrUsed).toBe(0);
+  });
+});
+
+describe('pages of a file on a disk', () => {
+  it('clean: they are dropped, and read again; dirty: they are written back first', () => {
+    const { machine, call, fact } = start(0);
+    const fd = call({
+      call: 'open',
+      path: '/f',
+      mode: 'read-write',
+      kind: 'regular',
+      size: 64 * P,
+      inMemory: true,
+    });
+    const mapped = call({
+      call: 'mmap',
+      addr: 0,
+      len: 64 * P,
+      prot: PROT_READ | PROT_WRITE,
+      flags: 1,
+      fd: fd.kind === 'value' ? fd.value : -1,
+      offset: 0,
+    });
+    const at = mapped.kind === 'value' ? mapped.value : -1;
+    call({ call: 'touch', addr: at, len: 8 * P, access: 'write', stamp: 77, by: 'user' });
+    call({ call: 'reclaim', bytes: 2 ** 30 });
+    expect(fact('fileEvicted')).toBe(64);
+    expect(fact('fileWrittenBack')).toBe(8);
+    expect(machine.process(1)?.mm?.rssFile).toBe(0);
+    call({ call: 'touch', addr: at, len: P, access: 'read', by: 'user' });
+    const mm = machine.process(1)?.mm;
+    expect(machine.kernel.frames.stamp(mm?.pages.high(at) ?? 0)).toBe(77);
+  });
+});
+
+describe('volatile ranges', () => {
+  it('of the group that is short go first, those of another stay', () => {
+    const machine = new Machine(new Kernel({ ...LINUX_6_18, vrange: 'on' }, { totalSwapPages: 4096 }));
+    const [one, other] = [machine.spawn(1), machine.spawn(2)];
+    const at = [1, 2].map((tid) => {
+      const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+      const came = machine.apply(tid, {
+        call: 'mmap',
+        addr: 0,
+        len: 64 * P,
+        prot: 3,
+        flags,
+        fd: -1,
+        offset: 0,
+      });
+      const addr = came.kind === 'value' ? came.value : -1;
+      machine.apply(tid, { call: 'touch', addr, len: 64 * P, access: 'write', stamp: 1, by: 'user' });
+      machine.apply(tid, { call: 'vrange', addr, len: 32 * P, mode: 'volatile', behavior: 'full' });
+      return addr;
+    });
+    expect(machine.apply(1, { call: 'reclaim', bytes: 16 * P })).toMatchObject({ kind: 'value' });
+    expect(one.mm).toMatchObject({ rssAnon: 32, nrSwap: 0 });
+    expect(other.mm).toMatchObject({ rssAnon: 64, nrSwap: 0 });
+    expect(machine.kernel.work.facts[FACT.pagesPurged]).toBe(32);
+    expect(at.length).toBe(2);
+    for (const mm of machine.addressSpaces) verifyMm(mm);
+    verifyKernel(machine.kernel, machine.addressSpaces);
+  });
+});

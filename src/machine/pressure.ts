@@ -39,7 +39,7 @@ function carryOut(mm: Mm, op: PressureOp): SysResult {
     case 'set_memory_size':
       return setMemorySize(mm.kernel, op.bytes);
     case 'swapon':
-      mm.kernel.addSwap(Math.floor(op.bytes / PAGE_SIZE));
+      mm.kernel.addSwap(Math.floor(op.bytes / PAGE_SIZE), op.readAtOnce ?? 1);
       return OK;
   }
 }

@@ -177,9 +177,10 @@ export class Kernel {
     this.#config = { ...this.#config, overcommit };
   }
 
-  /** The machine gets a swap device with `pages` more pages. */
-  addSwap(pages: number): void {
+  /** The machine gets a swap device with `pages` more pages. @param readAtOnce  how many are read at once from now on: a power of two */
+  addSwap(pages: number, readAtOnce = 1): void {
     this.swap.totalPages += pages;
+    this.swap.readAtOnce = readAtOnce;
     this.#config = { ...this.#config, totalSwapPages: this.#config.totalSwapPages + pages };
   }
 

@@ -10,27 +10,32 @@
  *              [swap-cache]  the frame of a slot is in use, knows that it is in the swap cache, and no other slot has it; one that nothing maps
  *                            belongs to a slot that somebody refers to
  * Linux        mm/swapfile.c, mm/swap_state.c
- * Left out     clusters, several devices, costs of reading and writing, read-ahead beside what was asked for
+ * Left out     several devices, devices that take time
  */
 import { firstWordOf, type SavedPage } from './frameContents.ts';
 import { FRAME_DIRTY, FRAME_SWAPCACHE, type Frames, type Pfn } from './frames.ts';
 
-/** The number of a slot. */
-export type Slot = number & { readonly unit?: 'slot' };
+import { type Slot, SwapClusters, SwapReadAhead } from './swapClusters.ts';
+
+export type { Slot } from './swapClusters.ts';
 
 interface SlotState {
   count: number;
   content: SavedPage;
   /** The frame that holds the same content, 0 for none. */
   frame: Pfn;
+  /** It was read ahead, and nobody has asked for it since. */
+  isAhead: boolean;
 }
 
 /** The swap of one machine. */
 export class Swap {
   readonly #slots = new Map<Slot, SlotState>();
   readonly #slotOf = new Map<Pfn, Slot>();
-  readonly #free: Slot[] = [];
-  #next = 1;
+  readonly #clusters = new SwapClusters();
+  readonly #readAhead = new SwapReadAhead();
+  /** Pages that are read at once, at most: a power of two. 1: the one that is asked for, past the swap cache where nobody else has it. Linux: 1 << vm.page-cluster */
+  readAtOnce = 1;
   /** Pages that fit. Grows where a device is added (swapon). */
   totalPages: number;
 
@@ -54,8 +59,8 @@ export class Swap {
   /** Takes a slot with one reference for a page that holds `content`; null when the device is full. */
   allocate(content: SavedPage): Slot | null {
     if (this.#slots.size >= this.totalPages) return null;
-    const slot = this.#free.pop() ?? this.#next++;
-    this.#slots.set(slot, { count: 1, content, frame: 0 });
+    const slot = this.#clusters.take(this.totalPages);
+    this.#slots.set(slot, { count: 1, content, frame: 0, isAhead: false });
     return slot;
   }
   /** Returns how many refer to `slot`. */
@@ -91,6 +96,26 @@ export class Swap {
   cached(slot: Slot): Pfn {
     return this.#slots.get(slot)?.frame ?? 0;
   }
+  /** Returns the slots that are read together with `slot`: those around it that are in use and not in memory. @param others  is told of each but `slot` */
+  around(slot: Slot, others: (slot: Slot) => void): void {
+    if (this.readAtOnce === 1) return;
+    const pages = this.#readAhead.window(slot, this.readAtOnce);
+    const first = slot - (slot % pages);
+    for (let at = Math.max(1, first); at < first + pages; at++) {
+      const state = this.#slots.get(at);
+      if (at === slot || state === undefined || state.frame !== 0 || state.count === 0) continue;
+      others(at);
+      state.isAhead = true;
+    }
+  }
+  /** `slot`, which is in memory, was asked for. Returns whether it had been read ahead. */
+  isHit(slot: Slot): boolean {
+    const state = this.#slots.get(slot);
+    if (state === undefined || !state.isAhead) return false;
+    state.isAhead = false;
+    this.#readAhead.hit();
+    return true;
+  }
   /** Returns the slot of a frame in the swap cache, or null. */
   slotOf(pfn: Pfn): Slot | null {
     return this.#slotOf.get(pfn) ?? null;
@@ -100,6 +125,7 @@ export class Swap {
     const state = this.#slots.get(slot);
     if (state === undefined) return;
     state.frame = pfn;
+    state.isAhead = false;
     this.#slotOf.set(pfn, slot);
     frames.setFlags(pfn, FRAME_SWAPCACHE);
   }
@@ -145,7 +171,7 @@ export class Swap {
   /** Frees a slot to which nobody refers, and takes its frame out of the swap cache. */
   #uncache(frames: Frames, slot: Slot, state: SlotState): void {
     this.#slots.delete(slot);
-    this.#free.push(slot);
+    this.#clusters.give(slot);
     if (state.frame === 0) return;
     this.#slotOf.delete(state.frame);
     frames.leaveSwapCache(state.frame);

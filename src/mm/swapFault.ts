@@ -6,7 +6,7 @@
  * in the swap cache: a store takes it out of there, a load leaves it.
  *
  * Linux   mm/memory.c: do_swap_page, should_try_to_free_swap; mm/madvise.c: swapin_walk_pmd_entry, shmem_swapin_range
- * Left out   read-ahead beside what was asked for, the price of reading
+ * Left out   what a device takes: a page that is read ahead costs what one that is asked for costs
  */
 import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
@@ -20,7 +20,7 @@ import { isStoreAwaited, storeBits } from './storeBits.ts';
 import type { Slot } from './swap.ts';
 import { isAnonymousVma, isSharedMemory, type Vma } from './vma.ts';
 import { VM_LOCKED, VM_WRITE } from './vmFlags.ts';
-import { FACT, type FaultName } from './work.ts';
+import { FACT, type FaultName, PATH } from './work.ts';
 
 /** Takes a frame that belongs to nobody yet and reads `slot` into it. */
 function readSlot(kernel: Kernel, slot: Slot): Pfn {
@@ -37,13 +37,24 @@ export function readIntoCache(kernel: Kernel, slot: Slot): void {
   if (kernel.swap.cached(slot) === 0) kernel.swap.cache(kernel.frames, slot, readSlot(kernel, slot));
 }
 
+/** Reads those around `slot` into the swap cache, where more than one page is read at once. Linux: swap_cluster_readahead() */
+function readAround(kernel: Kernel, slot: Slot): void {
+  kernel.swap.around(slot, (other) => {
+    readIntoCache(kernel, other);
+    kernel.work.count(FACT.readAheadPages);
+    kernel.work.charge(PATH['fault-swap-in'], 1, 1);
+  });
+}
+
 /** Returns the frame with what `slot` holds, read if need be. What only this entry refers to is read past the swap cache. */
 function frameOf(mm: Mm, vma: Vma, page: Addr, slot: Slot): Pfn {
   const { kernel } = mm;
   const { frames, swap } = kernel;
   const cached = swap.cached(slot);
   const pfn = cached === 0 ? readSlot(kernel, slot) : cached;
-  if (cached === 0 && swap.count(slot) > 1) swap.cache(frames, slot, pfn);
+  if (cached === 0 && (swap.count(slot) > 1 || swap.readAtOnce > 1)) swap.cache(frames, slot, pfn);
+  if (cached === 0) readAround(kernel, slot);
+  else if (swap.isHit(slot)) kernel.work.count(FACT.readAheadHits);
   if (frames.isAnon(pfn)) return pfn;
   // What others refer to as well belongs to the root: all of them descend from it.
   const owner = swap.count(slot) === 1 ? vma.anonVma : vma.anonVma?.root;

@@ -25,5 +25,16 @@ export const MEMORY_CALLS: readonly (readonly [name: string, call: Call])[] = [
       }),
     },
   ],
-  ['swapon', { args: 1, decode: (a) => ({ call: 'swapon', bytes: a.number(0) }) }],
+  [
+    'swapon',
+    {
+      args: 2,
+      optional: 1,
+      decode: (a) => ({
+        call: 'swapon',
+        bytes: a.number(0),
+        ...(a.nrArgs > 1 ? { readAtOnce: a.number(1) } : {}),
+      }),
+    },
+  ],
 ];
