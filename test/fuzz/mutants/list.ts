@@ -6,8 +6,8 @@
  */
 // Long because: it is one table of mutants.
 import { type Mutant, mutant } from './mutant.ts';
-import { PTRECLAIM } from './tableList.ts';
 import { PRESSURE } from './pressure.ts';
+import { PTRECLAIM } from './tableList.ts';
 import { SWAP, UFFD } from './waitingList.ts';
 
 export type { Mutant } from './mutant.ts';

@@ -30,7 +30,7 @@ export const SWAP: readonly Mutant[] = [
   ]),
   mutant('swap', 'swap-cache-read', 'A page that was read back stays in no swap cache.', [
     'mm/swapFault.ts',
-    'if (cached === 0 && swap.count(slot) > 1) swap.cache(frames, slot, pfn);',
+    'if (cached === 0 && (swap.count(slot) > 1 || swap.readAtOnce > 1)) swap.cache(frames, slot, pfn);',
     '',
   ]),
   mutant('swap', 'swap-free-kept', 'MADV_FREE keeps what is in swap.', [
