@@ -90,7 +90,7 @@ export function registerFuzzCommand(program: Command): void {
 
 function modesText(): string {
   const rows = MODES.map(({ name, what, needs }) =>
-    foldedRow(`  ${name}`, 10, `${what}${needs.length > 0 ? ` Needs ${needs.join(' and ')}.` : ''}`),
+    foldedRow(`  ${name}`, 13, `${what}${needs.length > 0 ? ` Needs ${needs.join(' and ')}.` : ''}`),
   );
   return `\n${rows.join('\n')}\n\n  Results, and how to run for hours on many machines: docs/fuzzing.md`;
 }
