@@ -64,6 +64,8 @@ interface LargeFolio {
   nrPtes: number;
   /** Some of its pages are mapped and others not: it waits to be broken up when memory gets short. */
   deferred: boolean;
+  /** Calls that took pages of it away and give them back when they are over. */
+  gathered: number;
   /** Who maps it, as far as Linux keeps it. */
   readonly sharing: FolioSharing;
 }
@@ -137,7 +139,13 @@ export class Frames {
   allocateLarge(flags: number, owner: number, index: Pgoff): Pfn {
     const head = this.#freeLarge.pop() ?? this.#nextLarge();
     for (let i = 0; i < HUGE_PAGES; i++) this.#reset(head + i, flags | FRAME_LARGE, owner, index + i);
-    this.#large.set(head, { entire: 0, nrPtes: 0, deferred: false, sharing: new FolioSharing() });
+    this.#large.set(head, {
+      entire: 0,
+      nrPtes: 0,
+      deferred: false,
+      gathered: 0,
+      sharing: new FolioSharing(),
+    });
     this.#nrUsed += HUGE_PAGES;
     if (this.watcher !== null) this.watcher.added(head, HUGE_PAGES);
     return head;
@@ -334,6 +342,15 @@ export class Frames {
   /** Tells whether the folio of `pfn` is pinned. Linux: folio_maybe_dma_pinned() */
   isPinned(pfn: Pfn): boolean {
     return (this.#flags[pfn]! & FRAME_PINNED) !== 0;
+  }
+  /** A call that has to wait took pages of the huge folio at `head` away: it holds it until it is over (`by` 1, then -1). Linux: struct mmu_gather */
+  gather(head: Pfn, by: 1 | -1): void {
+    const folio = this.#large.get(head);
+    if (folio !== undefined) folio.gathered = Math.max(0, folio.gathered + by);
+  }
+  /** Tells whether the kernel has the folio of `pfn` in use: it cannot be broken up. */
+  isInUse(pfn: Pfn): boolean {
+    return this.isPinned(pfn) || (this.#large.get(headOf(pfn))?.gathered ?? 0) > 0;
   }
   /** Tells whether any folio is pinned. */
   get hasPins(): boolean {

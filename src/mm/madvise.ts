@@ -47,12 +47,14 @@ import { Unmodelled } from '../base/assert.ts';
 import { type Addr, isPageAligned, pageCeil } from '../base/units.ts';
 import { newFlags } from './adviceFlags.ts';
 import { collapseRange } from './collapse.ts';
+import type { Pfn } from './frames.ts';
 import { lazyFreeRange } from './lazyFree.ts';
 import {
   coldRange,
   discardRange,
   type FileRange,
   fileRangeOf,
+  hugeFoliosIn,
   installGuards,
   pageOutRange,
   punchHole,
@@ -107,6 +109,8 @@ const POPULATES: ReadonlyMap<number, 'read' | 'write'> = new Map([
   [MADV_POPULATE_READ, 'read'],
   [MADV_POPULATE_WRITE, 'write'],
 ]);
+/** Advice that gathers pages over all of its range, and gives them back at the end. */
+const GATHERS: ReadonlySet<number> = new Set([MADV_DONTNEED, MADV_DONTNEED_LOCKED]);
 /** Advice that throws data away; on sealed memory it needs write access or a file. */
 const DISCARDS = new Set([
   MADV_FREE,
@@ -172,6 +176,9 @@ export class Madvise {
   #announcedTo: Addr = 0;
   /** What a hole is punched into that was announced: the file is known from then on, whatever is mapped there when it was read. */
   #hole: FileRange | null = null;
+  /** Huge folios of which pages were taken away: they are given back at the end, and whoever comes while the call waits finds them in use. */
+  readonly #gathered: Pfn[] = [];
+  #isWaiting = false;
 
   constructor(mm: Mm, request: MadviseRequest) {
     const { addr, len, advice } = request;
@@ -196,7 +203,14 @@ export class Madvise {
       throw new Unmodelled('MADV_HWPOISON', 'docs/scope.md#hwpoison');
     if (this.#advice === MADV_PT_RECLAIM) return reclaimTables(this.#mm, this.#from, this.#end - this.#from);
     if (isOfVranges(this.#mm, this.#advice)) return this.#vrange();
-    return this.#walk();
+    const came = this.#walk();
+    if (isWait(came) !== this.#isWaiting) this.#holdGathered(isWait(came));
+    return came;
+  }
+
+  #holdGathered(isWaiting: boolean): void {
+    for (const head of this.#gathered) this.#mm.kernel.frames.gather(head, isWaiting ? 1 : -1);
+    this.#isWaiting = isWaiting;
   }
 
   #vrange(): SysResult {
@@ -227,6 +241,7 @@ export class Madvise {
         if (this.#from >= end) break;
       }
       const range = { start: this.#from, end: Math.min(vma.end, announced > 0 ? announced : end) };
+      const huge = range.end < end && GATHERS.has(this.#advice) ? hugeFoliosIn(mm, range) : [];
       const covered = adviseVma(mm, vma, range, { advice: this.#advice, isAnnounced: announced > 0 });
       if (isWait(covered)) {
         this.#announcedTo = range.end;
@@ -234,10 +249,15 @@ export class Madvise {
         return covered;
       }
       if ('why' in covered) return covered;
+      this.#gather(huge);
       // Who has waited does not know where the vma ends that covers it now.
       this.#from = announced > 0 ? range.end : Math.max(range.end, covered.end);
     }
     return this.#hasGap ? refused(ENOMEM, 'hole') : OK;
+  }
+  #gather(huge: readonly Pfn[]): void {
+    this.#gathered.push(...huge);
+    if (this.#isWaiting) for (const head of huge) this.#mm.kernel.frames.gather(head, 1);
   }
 }
 

@@ -85,13 +85,13 @@ export function forEachAdvised(
         return;
       }
       // What the kernel holds at the moment cannot be broken up.
-      if (mm.kernel.frames.isPinned(pages.pmdHigh(base))) return;
+      if (mm.kernel.frames.isInUse(pages.pmdHigh(base))) return;
       splitFolio(mm, pages.pmdHigh(base));
     }
     const large = largeFolios(mm, from, to);
     const { frames } = mm.kernel;
     for (const [head, n] of large)
-      if (n < HUGE_PAGES && !frames.isMaybeShared(head) && !frames.isPinned(head)) splitFolio(mm, head);
+      if (n < HUGE_PAGES && !frames.isMaybeShared(head) && !frames.isInUse(head)) splitFolio(mm, head);
     const present: number[] = [];
     pages.transformTable(from, to, (low, high, index) => {
       const isLeftAlone = (): boolean => large.get(headOf(high)) !== HUGE_PAGES || isSharedLarge(mm, high);
@@ -123,6 +123,17 @@ function largeFolios(mm: Mm, from: Addr, to: Addr): ReadonlyMap<Pfn, number> {
     return low;
   });
   return seen;
+}
+
+/** Returns the first pages of the huge folios of which [start, end) maps a part. */
+export function hugeFoliosIn(mm: Mm, { start, end }: PageRange): Pfn[] {
+  const heads: Pfn[] = [];
+  mm.pages.forEachSlot(start, end, (base, pmd) => {
+    if ((pmd & HUGE) === 0)
+      heads.push(...largeFolios(mm, Math.max(start, base), Math.min(end, base + PMD_SIZE)).keys());
+    else if ((pmd & KIND_MASK) === PRESENT) heads.push(mm.pages.pmdHigh(base));
+  });
+  return heads;
 }
 
 /** MADV_COLD: pages that only this process maps count as not used lately. */
@@ -172,7 +183,7 @@ function pageOutHuge(vma: Vma, base: Addr, pmd: number, isPurged: (addr: Addr) =
   const { frames } = mm.kernel;
   const head = mm.pages.pmdHigh(base);
   frames.clearAccessed(head);
-  if (!frames.isAnon(head) || frames.isPinned(head)) return;
+  if (!frames.isAnon(head) || frames.isInUse(head)) return;
   const addrs = Array.from({ length: HUGE_PAGES }, (_, i) => base + i * PAGE_SIZE);
   if ((frames.flags(head) & FRAME_SWAPBACKED) === 0) {
     splitPmd(mm, vma, base);
