@@ -43,7 +43,7 @@ describe('arguments of faultline fuzz', () => {
   it.each([
     [
       ['--mode', 'vmas'],
-      /argument 'vmas' is invalid\. Allowed choices are vma, fault, fork, thp, limits, files, swap, uffd, all\.\n$/,
+      /argument 'vmas' is invalid\. Allowed choices are vma, fault, fork, thp, limits, files, swap, uffd, pressure, ptreclaim, all\.\n$/,
     ],
     [
       ['--minutes', '1', '--ops', '5'],
@@ -113,11 +113,13 @@ describe.runIf(why === null)('faultline fuzz on the running kernel', () => {
 
   it('has the modes take turns, and the same numbers whatever the number of jobs', () => {
     const run = (name: string, jobs: string) =>
-      JSON.parse(fuzz(name, '--ops', '3200', '--seed', '1', '--jobs', jobs, '--quiet', '--json').stdout) as {
+      JSON.parse(fuzz(name, '--ops', '4000', '--seed', '1', '--jobs', jobs, '--quiet', '--json').stdout) as {
         modes: Record<string, { ops: number; compared: object }>;
       };
     const { modes } = run('one', '1');
-    expect(Object.keys(modes)).toEqual(['vma', 'fault', 'fork', 'thp', 'limits', 'files', 'swap', 'uffd']);
+    expect(Object.keys(modes)).toEqual([
+      ...['vma', 'fault', 'fork', 'thp', 'limits', 'files', 'swap', 'uffd', 'pressure', 'ptreclaim'],
+    ]);
     for (const { ops } of Object.values(modes)) expect(ops).toBe(400);
     const again = run('three', '3').modes;
     // Of a sequence that differs not all is compared, and when the kernel batches, it may differ elsewhere.

@@ -79,8 +79,8 @@ export const UFFD: readonly Mutant[] = [
   ]),
   mutant('uffd', 'wake-beside', 'Who waits for the page behind the range is woken too.', [
     'mm/uffdContext.ts',
-    'message.addr >= start && message.addr < end) taken.push(wait);',
-    'message.addr >= start && message.addr <= end) taken.push(wait);',
+    'message.addr >= start && message.addr < end) this.#release(wait);',
+    'message.addr >= start && message.addr <= end) this.#release(wait);',
   ]),
   mutant('uffd', 'wake-other', 'UFFDIO_WAKE wakes who waits for the context that watches the page.', [
     'machine/uffdCalls.ts',
