@@ -26,6 +26,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <setjmp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -504,6 +505,11 @@ int main(int argc, char **argv)
 	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER };
 	static char line[256];
 
+	/* Batches of lazily freed pages are of a CPU. */
+	cpu_set_t here;
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	sched_setaffinity(0, sizeof(here), &here);
 	forgets = argc > 1 && !strcmp(argv[1], "forget");
 	signal(SIGCHLD, SIG_IGN);
 	sigaction(SIGBUS, &sa, NULL);

@@ -23,6 +23,20 @@ interface Line {
 
 const params = (given: Readonly<Record<string, string | number>>): string[] =>
   Object.entries(given).flatMap(([key, value]) => ['--param', `${key}=${value}`]);
+const BLOAT = [
+  ...[
+    'cover',
+    'cover-split',
+    'cover-page',
+    'sliding-window',
+    'holes',
+    'free-lazy',
+    'je-small',
+    'je-decay',
+    'glibc',
+  ],
+  ...['tc-span', 'guards', 'uffd-wp', 'moving-gc', 'fork-server', 'virtio-mem', 'jvm-like'],
+];
 const SMALL = { pages: 50, operations: 500, depth: 2 };
 
 function rowsOf(...args: readonly string[]): Map<string, Row> {
@@ -138,6 +152,12 @@ describe('workloads', () => {
       'contention',
       'compacting-gc',
       'live-snapshot',
+      'ebizzy',
+      'cache',
+      'managed-heap',
+      'deep-stack',
+      'swapless',
+      ...BLOAT.map((name) => `bloat/${name}`),
     ]);
     expect(rows?.[0]?.params['pages']?.default).toBe(1000);
   });
