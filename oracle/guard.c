@@ -144,7 +144,8 @@ int guard_overcommit(int mode)
 static int make_swap(const char *device, long pages)
 {
 	static char page[SWAP_PAGE];
-	unsigned info[2] = { 1, pages - 1 };
+	/* The first page of the device is this one. */
+	unsigned info[2] = { 1, pages };
 
 	memcpy(page + 1024, info, sizeof(info));
 	memcpy(page + SWAP_PAGE - 10, "SWAPSPACE2", 10);
@@ -175,7 +176,7 @@ static int add_swap(long pages, const char *cluster)
 		write_text(ZRAM "/hot_remove", number);
 		_exit(0);
 	}
-	snprintf(size, sizeof(size), "%ld", pages * SWAP_PAGE);
+	snprintf(size, sizeof(size), "%ld", (pages + 1) * SWAP_PAGE);
 	if (cluster) write_text(PAGE_CLUSTER, cluster);
 	return write_text(path, size) == 0 && make_swap(device, pages) == 0 ? 0 : -1;
 }

@@ -176,7 +176,7 @@ function collapseFileWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   if (hasHeldPage(mm, object, first)) return 'held';
   if (hasMissingAsked(mm, object, first)) {
     // That is found out last, when every page has been taken out of the tables, and read from swap.
-    for (const pgoff of [...mm.kernel.swappedPages(object)])
+    for (const pgoff of [...mm.kernel.sharedSwap.pagesOf(object)])
       if (pgoff >= first && pgoff < first + HUGE_PAGES) mm.kernel.cachedPage(object, pgoff);
     unmapObject(object, first, first + HUGE_PAGES, false);
     return 'busy';
@@ -215,7 +215,7 @@ function hasMissingAsked(mm: Mm, object: FileObject, first: number): boolean {
   );
   if (!isAsked) return false;
   const there = Array.from({ length: HUGE_PAGES }, (_, i) => first + i).filter(
-    (pgoff) => kernel.isCached(object, pgoff) || kernel.swappedSlot(object, pgoff) !== null,
+    (pgoff) => kernel.isCached(object, pgoff) || kernel.sharedSwap.slotOf(object, pgoff) !== null,
   );
   return there.length > 0 && there.length < HUGE_PAGES;
 }
@@ -234,7 +234,7 @@ function whatIsInTheWay(mm: Mm, base: Addr): 'skipped' | 'stops' | null {
 function collapseObject(mm: Mm, object: FileObject, first: number): boolean {
   const { kernel } = mm;
   const { frames, work } = kernel;
-  for (const pgoff of [...kernel.swappedPages(object)])
+  for (const pgoff of [...kernel.sharedSwap.pagesOf(object)])
     if (pgoff >= first && pgoff < first + HUGE_PAGES) kernel.cachedPage(object, pgoff);
   const cached = Array.from({ length: HUGE_PAGES }, (_, i) => kernel.findCached(object, first + i));
   const [head] = cached;

@@ -72,14 +72,14 @@ export function fileFault(
     mm.pages.makePmdPage(page);
     return 'beyond-end';
   }
-  const slot = kernel.swappedSlot(object, pgoff);
+  const slot = kernel.sharedSwap.slotOf(object, pgoff);
   const isRead = slot !== null && kernel.swap.cached(slot) === 0;
   const isNew = shmem && slot === null && !kernel.isCached(object, pgoff);
   if (shmem && vma.flags & (isNew ? VM_UFFD_MISSING : VM_UFFD_MINOR)) {
     mm.pages.makePmdPage(page);
     return isNew ? 'ask-missing' : 'ask-minor';
   }
-  const pfn = kernel.cachedPage(object, pgoff);
+  const pfn = kernel.cachedPage(object, pgoff, (vma.flags & VM_UFFD_MASK) !== 0);
   if (isNew) kernel.work.count(FACT.pagesZeroed);
   if (write && !shared) {
     copyIntoPrivate(mm, vma, page, { pfn, stamp: request.stamp, wp });

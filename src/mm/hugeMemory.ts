@@ -34,7 +34,7 @@ import {
 } from './pte.ts';
 import { anonFlags, countResident, linearIndex, releaseEntry, releaseHuge, walkRmap } from './rmap.ts';
 import { storeBits } from './storeBits.ts';
-import { isAnonymousVma, type Vma } from './vma.ts';
+import { type FileObject, isAnonymousVma, type Vma } from './vma.ts';
 import { isSharedWritable } from './vmaAccess.ts';
 import { VM_HUGEPAGE, VM_LOCKED, VM_UFFD_WP } from './vmFlags.ts';
 import { FACT, type FaultName } from './work.ts';
@@ -216,16 +216,43 @@ export function dissolveFolio(mm: OfKernel, pfn: Pfn): void {
   const { kernel } = mm;
   const { frames, work } = kernel;
   const head = headOf(pfn);
-  walkRmap(kernel, head, (other, vma, addr) => {
-    if (other.pages.pmd(addr) & HUGE) splitPmd(other, vma, floorTo(addr, PMD_SIZE));
-  });
+  splitMappings(mm, head);
   if (frames.isAnon(head) && isFolioDirty(mm, head))
     for (let i = 0; i < HUGE_PAGES; i++) frames.setFlags(head + i, FRAME_DIRTY);
-  if (!frames.isAnon(head)) for (let i = 0; i < HUGE_PAGES; i++) unmapEverywhere(mm, head + i);
+  if (!frames.isAnon(head)) unmapFolio(mm, head);
   const before = frames.nrUsed;
   frames.splitFolio(head);
   work.count(FACT.foliosSplit);
   work.count(FACT.pagesFreed, before - frames.nrUsed);
+}
+
+/** Breaks each huge mapping of the folio at `head` into ptes; of a file it is gone then. */
+function splitMappings({ kernel }: OfKernel, head: Pfn): void {
+  walkRmap(kernel, head, (other, vma, addr) => {
+    if (other.pages.pmd(addr) & HUGE) splitPmd(other, vma, floorTo(addr, PMD_SIZE));
+  });
+}
+
+/** Takes all pages of the huge folio of a file at `head` out of all tables; the folio stays in the page cache. Linux: try_to_unmap() with TTU_SPLIT_HUGE_PMD */
+export function unmapFolio(mm: OfKernel, head: Pfn): void {
+  splitMappings(mm, head);
+  for (let i = 0; i < HUGE_PAGES; i++) unmapEverywhere(mm, head + i);
+}
+
+/**
+ * A huge folio of shared memory at `head`, which has left all tables, goes to swap as a whole; one that was never written leaves the file, which is a hole again.
+ * Returns false where there is no room for all of it.
+ */
+export function swapOutFolio({ kernel }: OfKernel, head: Pfn): boolean {
+  const { frames, swap } = kernel;
+  const [first, object] = [frames.index(head), kernel.objects.get(frames.owner(head)) as FileObject];
+  const isDirty = (frames.flags(head) & FRAME_DIRTY) !== 0;
+  if (isDirty && swap.nrUsed + HUGE_PAGES > swap.totalPages) return false;
+  for (let pgoff = first; pgoff < first + HUGE_PAGES; pgoff++)
+    if (isDirty) kernel.swapOut(object, pgoff);
+    else kernel.evictCached(object, pgoff);
+  if (isDirty) kernel.sharedSwap.markWhole(object, first);
+  return true;
 }
 
 /**

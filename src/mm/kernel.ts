@@ -11,9 +11,18 @@ import type { AnonVma } from './anonVma.ts';
 import type { EventSink } from './events.ts';
 import { type Features, LINUX_6_18, scanOf } from './features.ts';
 import type { FrameContents } from './frameContents.ts';
-import { FRAME_CACHED, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, Frames, type Pfn } from './frames.ts';
+import {
+  FRAME_CACHED,
+  FRAME_DIRTY,
+  FRAME_SHMEM,
+  FRAME_SWAPBACKED,
+  Frames,
+  HUGE_PAGES,
+  type Pfn,
+} from './frames.ts';
 import { MemoryGroup, type OutOfMemory } from './memoryGroup.ts';
 import { RFC_SCAN, type ScanTunables } from './ptScanTunables.ts';
+import { SharedSwap } from './sharedSwap.ts';
 import { softDirtyBit } from './storeBits.ts';
 import { type Slot, Swap } from './swap.ts';
 import { TableHistory } from './tableHistory.ts';
@@ -131,7 +140,7 @@ export class Kernel {
   /** First words of pages on the disks of files that were in memory, by object, where they were written back. */
   readonly #onDisk = new Map<number, Map<number, number>>();
   /** Pages of shared memory that are in swap, by object and page offset: slots. */
-  readonly #swapped = new Map<number, Map<number, Slot>>();
+  readonly sharedSwap = new SharedSwap();
   /** Number of the operation being carried out; events carry it. */
   opNr = 0;
   /** Who listens to events; null saves making them. */
@@ -225,14 +234,17 @@ export class Kernel {
     return { id: this.#nextFile++, object, ...mode };
   }
 
-  /** Returns the frame that holds page `pgoff` of `object`, made (zeroed) when it is not in the page cache yet. */
-  cachedPage(object: FileObject, pgoff: number): number {
+  /**
+   * Returns the frame that holds page `pgoff` of `object`, made (zeroed) when it is not in the page cache yet.
+   * @param isAlone  no other page comes back from swap with it
+   */
+  cachedPage(object: FileObject, pgoff: number, isAlone = false): number {
     let pages = this.#pageCache.get(object.id);
     if (pages === undefined) {
       pages = new Map();
       this.#pageCache.set(object.id, pages);
     }
-    let frame = pages.get(pgoff) ?? this.#swapIn(object, pgoff);
+    let frame = pages.get(pgoff) ?? this.#swapIn(object, pgoff, isAlone);
     if (frame === undefined) {
       const shmem = isSharedMemory(object) ? FRAME_SHMEM | FRAME_SWAPBACKED : 0;
       frame = this.frames.allocate(FRAME_CACHED | shmem, object.id, pgoff);
@@ -245,9 +257,12 @@ export class Kernel {
     return frame;
   }
   /** Reads page `pgoff` of `object` back from swap, where it is there; the slot is free afterwards. Linux: shmem_swapin_folio() */
-  #swapIn(object: FileObject, pgoff: number): Pfn | undefined {
-    const slot = this.swappedSlot(object, pgoff);
+  #swapIn(object: FileObject, pgoff: number, isAlone: boolean): Pfn | undefined {
+    const slot = this.sharedSwap.slotOf(object, pgoff);
     if (slot === null) return undefined;
+    const first = this.sharedSwap.wholeOf(object, pgoff);
+    if (first !== null && !isAlone && this.#swapInWhole(object, first))
+      return this.findCached(object, pgoff) ?? 0;
     const { frames, swap, work } = this;
     const cached = swap.cached(slot);
     const pfn = cached === 0 ? frames.allocate(SWAPPED_SHMEM, object.id, pgoff) : cached;
@@ -258,21 +273,26 @@ export class Kernel {
       work.count(FACT.pagesAllocated);
       work.count(FACT.pagesSwappedIn);
     }
-    this.#swapped.get(object.id)?.delete(pgoff);
+    this.sharedSwap.take(object, pgoff);
     swap.drop(frames, slot);
     return pfn;
   }
-  /** Returns the slot that page `pgoff` of `object`, which is shared memory, is in, or null. */
-  swappedSlot(object: FileObject, pgoff: number): Slot | null {
-    return this.#swapped.get(object.id)?.get(pgoff) ?? null;
-  }
-  /** Returns the page offsets of `object` that are in swap. */
-  swappedPages(object: FileObject): Iterable<number> {
-    return this.#swapped.get(object.id)?.keys() ?? [];
-  }
-  /** Iterates over the slots of shared memory. For verify.ts. */
-  *sharedSlots(): Generator<Slot> {
-    for (const slots of this.#swapped.values()) yield* slots.values();
+  /** Reads 2 MiB back that were written out as one. Returns false if a page of them is in the swap cache. Linux: shmem_swap_alloc_folio() */
+  #swapInWhole(object: FileObject, first: number): boolean {
+    const { frames, swap, work, sharedSwap } = this;
+    const slots = Array.from({ length: HUGE_PAGES }, (_, i) => sharedSwap.slotOf(object, first + i) as Slot);
+    if (slots.some((slot) => swap.cached(slot) !== 0)) return false;
+    const head = frames.allocateLarge(SWAPPED_SHMEM, object.id, first);
+    sharedSwap.takeRange(object, first, first + HUGE_PAGES);
+    slots.forEach((slot, i) => {
+      frames.contents.restore(head + i, swap.content(slot));
+      swap.drop(frames, slot);
+      this.addCached(object, first + i, head + i);
+    });
+    work.count(FACT.pagesAllocated, HUGE_PAGES);
+    work.count(FACT.hugePagesAllocated);
+    work.count(FACT.pagesSwappedIn, HUGE_PAGES);
+    return true;
   }
   /** Writes page `pgoff` of `object`, shared memory that nothing maps, out to swap. Returns whether there was room. */
   swapOut(object: FileObject, pgoff: number): boolean {
@@ -280,9 +300,7 @@ export class Kernel {
     const slot = pfn === null ? null : this.swap.allocate(this.frames.contents.save(pfn));
     if (slot === null) return false;
     this.dropCached(object, pgoff, pgoff + 1);
-    const slots = this.#swapped.get(object.id) ?? new Map<number, Slot>();
-    this.#swapped.set(object.id, slots);
-    slots.set(pgoff, slot);
+    this.sharedSwap.put(object, pgoff, slot);
     this.work.count(FACT.pagesSwappedOut);
     return true;
   }
@@ -339,7 +357,7 @@ export class Kernel {
   }
   /** Returns the frame that holds page `pgoff` of `object`, read back if it is in swap; null: it is a hole. */
   pageToChange(object: FileObject, pgoff: number): Pfn | null {
-    return this.swappedSlot(object, pgoff) === null
+    return this.sharedSwap.slotOf(object, pgoff) === null
       ? this.findCached(object, pgoff)
       : this.cachedPage(object, pgoff);
   }
@@ -364,21 +382,11 @@ export class Kernel {
     const pages = this.#reserved.get(object.id);
     if (pages !== undefined) for (const pgoff of pages) if (pgoff >= from && pgoff < to) pages.delete(pgoff);
   }
-  #dropSwapped(object: FileObject, from: number, to: number): void {
-    const slots = this.#swapped.get(object.id);
-    // Most often it is one page that goes, and that is not there: all of them need not be gone through then.
-    if (slots === undefined || (to - from === 1 && !slots.has(from))) return;
-    for (const [pgoff, slot] of slots) {
-      if (pgoff < from || pgoff >= to) continue;
-      slots.delete(pgoff);
-      this.swap.drop(this.frames, slot);
-    }
-  }
   /** Takes pages `from` to below `to` of `object` out of the page cache, and out of swap. Nothing maps them any more. */
   dropCached(object: FileObject, from: number, to: number): void {
     this.#dropReserved(object, from, to);
     this.#dropOnDisk(object, from, to);
-    this.#dropSwapped(object, from, to);
+    for (const slot of this.sharedSwap.takeRange(object, from, to)) this.swap.drop(this.frames, slot);
     const pages = this.#pageCache.get(object.id);
     if (pages === undefined) return;
     const before = this.frames.nrUsed;

@@ -18,7 +18,7 @@ import {
   headOf,
   type Pfn,
 } from './frames.ts';
-import { dissolveFolio, splitFolio, splitPmd } from './hugeMemory.ts';
+import { dissolveFolio, splitFolio, splitPmd, swapOutFolio, unmapFolio } from './hugeMemory.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
 import { punchObject } from './pageCache.ts';
@@ -171,6 +171,7 @@ export function pageOutRange(mm: Mm, vma: Vma, range: PageRange): SysResult {
       frames.clearAccessed(pfn);
       if (frames.isAnon(pfn)) pageOut(mm, vma, addr);
       else if (!frames.isLarge(pfn)) pageOutShared(mm, vma, addr);
+      else if (pfn === headOf(pfn)) pageOutFolio(mm, pfn);
     },
   });
   visit.finish();
@@ -183,7 +184,11 @@ function pageOutHuge(vma: Vma, base: Addr, pmd: number, isPurged: (addr: Addr) =
   const { frames } = mm.kernel;
   const head = mm.pages.pmdHigh(base);
   frames.clearAccessed(head);
-  if (!frames.isAnon(head) || frames.isInUse(head)) return;
+  if (!frames.isAnon(head)) {
+    pageOutFolio(mm, head);
+    return;
+  }
+  if (frames.isInUse(head)) return;
   const addrs = Array.from({ length: HUGE_PAGES }, (_, i) => base + i * PAGE_SIZE);
   if ((frames.flags(head) & FRAME_SWAPBACKED) === 0) {
     splitPmd(mm, vma, base);
@@ -222,6 +227,29 @@ function pageOutShared(mm: Mm, vma: Vma, addr: Addr): void {
   if (frames.isPinned(pfn)) frames.setFlags(pfn, FRAME_ACTIVE);
   else if ((frames.flags(pfn) & FRAME_DIRTY) === 0) mm.kernel.evictCached(object, index);
   else if (isShared && !mm.kernel.swapOut(object, index)) frames.setFlags(pfn, FRAME_ACTIVE);
+}
+
+/**
+ * A huge folio of shared memory leaves all tables, and goes to swap whole; where there is no room for all of it, it is broken up, and goes as far as there is.
+ * Linux: shmem_writeout()
+ */
+function pageOutFolio(mm: Mm, head: Pfn): void {
+  const { kernel } = mm;
+  const { frames, objects, swap } = kernel;
+  const [first, object] = [frames.index(head), objects.get(frames.owner(head))];
+  if (object === undefined || (frames.flags(head) & FRAME_SHMEM) === 0) return;
+  unmapFolio(mm, head);
+  if (frames.isInUse(head) || swap.totalPages === 0) {
+    frames.setFlags(head, FRAME_ACTIVE);
+    return;
+  }
+  if (swapOutFolio(mm, head)) return;
+  dissolveFolio(mm, head);
+  // The first page goes on its way, the others stand in line, the last of them in front.
+  for (let i = HUGE_PAGES; i > 0; i--) {
+    const n = i % HUGE_PAGES;
+    if (!kernel.swapOut(object, first + n)) frames.setFlags(head + n, FRAME_ACTIVE);
+  }
 }
 
 /** Empties an entry that maps a page. */

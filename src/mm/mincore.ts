@@ -52,7 +52,7 @@ function isResident(mm: Mm, vma: Vma, addr: Addr): boolean {
   const { kernel } = mm;
   const { object } = vma.file;
   const pgoff = vma.pgoff + nrPagesIn(addr - vma.start);
-  const slot = kernel.swappedSlot(object, pgoff);
+  const slot = kernel.sharedSwap.slotOf(object, pgoff);
   return slot === null ? kernel.isCached(object, pgoff) : kernel.swap.cached(slot) !== 0;
 }
 

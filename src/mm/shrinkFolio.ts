@@ -23,7 +23,7 @@ import {
   HUGE_PAGES,
   type Pfn,
 } from './frames.ts';
-import { dissolveFolio, splitFolio } from './hugeMemory.ts';
+import { dissolveFolio, splitFolio, swapOutFolio, unmapFolio } from './hugeMemory.ts';
 import type { Kernel } from './kernel.ts';
 import { cleanPage } from './pageCache.ts';
 import {
@@ -83,6 +83,10 @@ function shrinkLarge(kernel: Kernel, head: Pfn): Shrunk {
   const verdict = referenceVerdict(kernel, head, referencesOf(places));
   if (verdict !== 'gone') return verdict;
   if (frames.isPinned(head)) return 'kept';
+  if (frames.flags(head) & FRAME_SHMEM) {
+    unmapFolio({ kernel }, head);
+    if (swapOutFolio({ kernel }, head)) return 'gone';
+  }
   if (mayGoWhole(kernel, head)) dissolveFolio({ kernel }, head);
   else splitFolio({ kernel }, head);
   return 'split';

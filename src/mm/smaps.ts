@@ -103,7 +103,7 @@ function sharedSwapped(mm: Mm, vma: Vma): number {
   if (object === undefined || !isSharedMemory(object)) return 0;
   const hasCopies = (vma.flags & (VM_SHARED | VM_WRITE)) === VM_WRITE;
   let pages = 0;
-  for (const pgoff of mm.kernel.swappedPages(object)) {
+  for (const pgoff of mm.kernel.sharedSwap.pagesOf(object)) {
     const addr = vma.start + (pgoff - vma.pgoff) * PAGE_SIZE;
     if (addr >= vma.start && addr < vma.end && !(hasCopies && mm.pages.kind(addr) !== 'none')) pages++;
   }

@@ -10,7 +10,7 @@
  */
 import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
-import { FRAME_SWAPBACKED, type Pfn } from './frames.ts';
+import { FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
 import { isProtected } from './protectPages.ts';
@@ -101,8 +101,12 @@ export function readAhead(mm: Mm, vma: Vma, start: Addr, end: Addr): void {
     });
   else if (vma.file !== null && isSharedMemory(vma.file.object))
     for (let addr = start; addr < end; addr += PAGE_SIZE) {
-      const slot = kernel.swappedSlot(vma.file.object, linearIndex(vma, addr));
+      const pgoff = linearIndex(vma, addr);
+      // Of 2 MiB that were written out as one only the first page is read.
+      const first = kernel.sharedSwap.wholeOf(vma.file.object, pgoff);
+      const slot = kernel.sharedSwap.slotOf(vma.file.object, first ?? pgoff);
       if (slot !== null) slots.push(slot);
+      if (first !== null) addr += (first + HUGE_PAGES - 1 - pgoff) * PAGE_SIZE;
     }
   for (const slot of slots) readIntoCache(kernel, slot);
 }

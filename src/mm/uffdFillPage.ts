@@ -121,7 +121,7 @@ function copyInto(mm: Mm, pfn: Pfn, copied: CopiedPage | null): void {
 
 /** Tells whether a page of shared memory exists, in memory or in swap. */
 export const isInFile = ({ kernel }: Mm, object: FileObject, pgoff: number): boolean =>
-  kernel.isCached(object, pgoff) || kernel.swappedSlot(object, pgoff) !== null;
+  kernel.isCached(object, pgoff) || kernel.sharedSwap.slotOf(object, pgoff) !== null;
 
 /** COPY and ZEROPAGE into shared memory that is mapped shared: the file gets a page. */
 function addToFile(mm: Mm, vma: Vma, addr: Addr, what: Filling & { readonly object: FileObject }): SysResult {

@@ -172,7 +172,7 @@ export function countHolders(kernel: Kernel, mms: readonly Mm[]): Holders {
       const pages = low & HUGE ? HUGE_PAGES : 1;
       for (let i = 0; i < pages; i++) mappings[high + i] = (mappings[high + i] as number) + 1;
     });
-  for (const slot of kernel.sharedSlots()) slots.set(slot, (slots.get(slot) ?? 0) + 1);
+  for (const slot of kernel.sharedSwap.all()) slots.set(slot, (slots.get(slot) ?? 0) + 1);
   return { kernel, mappings, slots };
 }
 

@@ -246,6 +246,6 @@ function inCache({ kernel }: Machine, { file, pgoff }: WindowPage): number {
   if (file === null) return 0;
   const pfn = kernel.findCached(file.object, pgoff);
   if (pfn !== null) return kernel.frames.stamp(pfn);
-  const slot = kernel.swappedSlot(file.object, pgoff);
+  const slot = kernel.sharedSwap.slotOf(file.object, pgoff);
   return slot === null ? 0 : kernel.swap.stamp(slot);
 }

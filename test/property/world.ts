@@ -131,7 +131,7 @@ export class Subject {
     if (object === null || kind !== 'none') return 0;
     const pfn = kernel.findCached(object, at.pgoff);
     if (pfn !== null) return kernel.frames.stamp(pfn);
-    const slot = kernel.swappedSlot(object, at.pgoff);
+    const slot = kernel.sharedSwap.slotOf(object, at.pgoff);
     return slot === null ? 0 : kernel.swap.stamp(slot);
   }
 

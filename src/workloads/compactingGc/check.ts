@@ -42,7 +42,7 @@ class Pages {
     const pgoff = vma.pgoff + (page - vma.start) / PAGE_SIZE;
     const pfn = kernel.findCached(object, pgoff);
     if (pfn !== null) return frameWords(this.#t, pfn);
-    const slot = kernel.swappedSlot(object, pgoff);
+    const slot = kernel.sharedSwap.slotOf(object, pgoff);
     return slot === null ? null : kernel.swap.content(slot);
   }
 }
