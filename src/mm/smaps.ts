@@ -97,15 +97,30 @@ export function gatherFigures(mm: Mm, vma: Vma, sums: MemoryFigures): void {
   if (mm.kernel.swap.nrUsed > 0) sums.swap += sharedSwapped(mm, vma) * PAGE_SIZE;
 }
 
-/** Returns how many pages of the shared memory that `vma` maps are in swap; where it has copies of its own, only those it would ask the file for. */
+/**
+ * Returns how many pages of the shared memory that `vma` maps are in swap; where it has copies of its own, only those it would ask the file for. Of
+ * 2 MiB that were written out as one all pages count wherever one is met. Linux: shmem_swap_usage(), shmem_partial_swap_usage()
+ */
 function sharedSwapped(mm: Mm, vma: Vma): number {
   const object = vma.file?.object;
   if (object === undefined || !isSharedMemory(object)) return 0;
+  const { sharedSwap } = mm.kernel;
   const hasCopies = (vma.flags & (VM_SHARED | VM_WRITE)) === VM_WRITE;
+  const met = new Set<string>();
   let pages = 0;
-  for (const pgoff of mm.kernel.sharedSwap.pagesOf(object)) {
+  for (const pgoff of sharedSwap.pagesOf(object)) {
     const addr = vma.start + (pgoff - vma.pgoff) * PAGE_SIZE;
-    if (addr >= vma.start && addr < vma.end && !(hasCopies && mm.pages.kind(addr) !== 'none')) pages++;
+    if (addr < vma.start || addr >= vma.end || (hasCopies && mm.pages.kind(addr) !== 'none')) continue;
+    const first = sharedSwap.wholeOf(object, pgoff);
+    if (first === null) pages++;
+    // Where copies are looked for, each entry of a table is met by itself.
+    else if (hasCopies && mm.pages.hasTable(addr)) pages += HUGE_PAGES;
+    else {
+      // It is met once, or in each 2 MiB without a table.
+      const place = hasCopies ? `${first} ${addr - (addr % PMD_SIZE)}` : `${first}`;
+      if (!met.has(place)) pages += HUGE_PAGES;
+      met.add(place);
+    }
   }
   return pages;
 }
