@@ -2,6 +2,19 @@
  * The priced paths, by name: what charges say how often it was taken (work.ts), and machine/costTable.ts has a price for.
  */
 
+/** Taking entries away whose page is not freed with them, or that are not pages, and breaking up what only a part of is meant. */
+export const ZAP_PATHS = [
+  'zap-file',
+  'zap-zero',
+  'zap-swap',
+  'zap-shared',
+  'zap-huge-parts',
+  'zap-huge',
+  'zap-huge-freed',
+  'pmd-split',
+  'folio-split',
+] as const;
+
 /** Priced paths. What each is worth, and from which figures of a calibration, is the table in machine/costTable.ts. */
 export const PATH_NAMES = [
   'syscall',
@@ -71,16 +84,7 @@ export const PATH_NAMES = [
   'dontneed-large',
   'dontneed-empty',
   'dontneed-tables',
-  // Entries whose page is not freed with them, or that are not pages.
-  'zap-file',
-  'zap-zero',
-  'zap-swap',
-  'zap-shared',
-  'zap-huge-parts',
-  'zap-huge',
-  'zap-huge-freed',
-  'pmd-split',
-  'folio-split',
+  ...ZAP_PATHS,
   'madv-free',
   'madv-cold',
   'madv-pageout',

@@ -32,6 +32,7 @@ import {
 import type { Addr } from '../../base/units.ts';
 import type { VrangeLock } from '../../mm/vrange.ts';
 import type { PathName } from '../../mm/work.ts';
+import { ZAP_PATHS } from '../../mm/workPaths.ts';
 import type { Op, OpName } from '../op.ts';
 
 /** How a call locks the address space. */
@@ -151,18 +152,7 @@ export function rangeOf(op: Op): { readonly start: Addr; readonly end: Addr } | 
 /** When in the course of a call a charge is paid. */
 export type Phase = 'before' | 'main' | 'anonVma' | 'late' | 'populate';
 
-const LATE: readonly PathName[] = [
-  'munmap-pages',
-  'zap-file',
-  'zap-zero',
-  'zap-swap',
-  'zap-shared',
-  'zap-huge-parts',
-  'zap-huge',
-  'zap-huge-freed',
-  'pmd-split',
-  'folio-split',
-];
+const LATE: readonly PathName[] = ['munmap-pages', ...ZAP_PATHS];
 const ANON_VMA: readonly PathName[] = [
   'split-written',
   'merge-written',
