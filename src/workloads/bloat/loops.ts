@@ -6,8 +6,18 @@ import { MADV_FREE, MADV_PAGEOUT } from '../../abi/mman.ts';
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../../base/units.ts';
 import type { Running, Thread } from '../../machine/index.ts';
 import type { ThreadedWorkload } from '../threaded.ts';
-import { numberParam, type Param, type Params } from '../workload.ts';
-import { AREA, type Bloat, bloatOf, bytesOf, giveBack, reserve, tablesParam } from './recipe.ts';
+import { numberParam, type Params } from '../workload.ts';
+import {
+  AREA,
+  type Bloat,
+  bloatOf,
+  bytesOf,
+  forEachTable,
+  giveBack,
+  reserve,
+  tablesParam,
+  writtenParam,
+} from './recipe.ts';
 
 /** 50 GiB, as in the postings. */
 const COVER_TABLES = 25_600;
@@ -16,40 +26,26 @@ const COVER_TABLES = 25_600;
 const writeAll = (t: Thread, addr: Addr, len: number): Running<number> =>
   t.call({ call: 'touch', addr, len, access: 'write', stamp: 1, by: 'user' });
 
-const WRITTEN: Param = {
-  default: 512,
-  unit: 'pages',
-  text: 'pages that are written of each 2 MiB before they are given back',
-  min: 1,
-  max: 512,
-};
+const WRITTEN = writtenParam(512, 'pages that are written of each 2 MiB before they are given back');
 
 /** Writes pages of each 2 MiB and gives the 2 MiB back at once, in `pieces` calls. */
-function* cover(
-  t: Thread,
-  bloat: Bloat,
-  of: { readonly params: Params; readonly pieces: number },
-): Running<void> {
-  const { params, pieces } = of;
-  const bytes = bytesOf(params);
-  const written = numberParam(params, 'written') * PAGE_SIZE;
-  yield* reserve(t, bytes);
-  for (let at = AREA; at < AREA + bytes; at += PMD_SIZE) {
-    yield* writeAll(t, at, written);
-    for (let piece = 0; piece < pieces; piece++)
-      yield* giveBack(t, at + (piece * PMD_SIZE) / pieces, PMD_SIZE / pieces);
-    bloat.look();
-    bloat.gone(at);
-  }
-  bloat.advise(AREA, AREA + bytes);
-}
+const cover = (t: Thread, bloat: Bloat, params: Params, pieces: number): Running<void> =>
+  forEachTable(t, bloat, params, {
+    *each(base) {
+      yield* writeAll(t, base, numberParam(params, 'written') * PAGE_SIZE);
+      for (let piece = 0; piece < pieces; piece++)
+        yield* giveBack(t, base + (piece * PMD_SIZE) / pieces, PMD_SIZE / pieces);
+      bloat.look();
+      bloat.gone(base);
+    },
+  });
 
 const COVER = bloatOf({
   name: 'cover',
   title: 'the loop of the postings: write 2 MiB, give 2 MiB back, next',
   text: 'Maps 50 GiB, and for each 2 MiB of it writes all pages and gives them back by one MADV_DONTNEED. What seed 003 and all its followers quote: VmPTE 102,640 kB without reclaim of tables, 240 kB with it.',
   params: { tables: tablesParam(COVER_TABLES), written: WRITTEN },
-  load: (t, bloat, params) => cover(t, bloat, { params, pieces: 1 }),
+  load: (t, bloat, params) => cover(t, bloat, params, 1),
 });
 
 const COVER_SPLIT = bloatOf({
@@ -57,7 +53,7 @@ const COVER_SPLIT = bloatOf({
   title: 'the same, given back in two halves: no call covers a table',
   text: 'As bloat/cover, but each 2 MiB is given back by two calls of 1 MiB. No call covers a whole table, so the rule of Linux 6.14 frees none.',
   params: { tables: tablesParam(COVER_TABLES), written: WRITTEN },
-  load: (t, bloat, params) => cover(t, bloat, { params, pieces: 2 }),
+  load: (t, bloat, params) => cover(t, bloat, params, 2),
 });
 
 const COVER_PAGE = bloatOf({
@@ -65,17 +61,15 @@ const COVER_PAGE = bloatOf({
   title: 'one page of each 2 MiB is written and given back: a table for each page',
   text: 'The fastest way to page tables: one page of every 2 MiB is written and given back by itself. 4 KiB of table stay for every 4 KiB ever touched.',
   params: { tables: tablesParam(COVER_TABLES) },
-  *load(t, bloat, params) {
-    const bytes = bytesOf(params);
-    yield* reserve(t, bytes);
-    for (let at = AREA; at < AREA + bytes; at += PMD_SIZE) {
-      yield* writeAll(t, at, PAGE_SIZE);
-      yield* giveBack(t, at, PAGE_SIZE);
-      bloat.look();
-      bloat.gone(at);
-    }
-    bloat.advise(AREA, AREA + bytes);
-  },
+  load: (t, bloat, params) =>
+    forEachTable(t, bloat, params, {
+      *each(base) {
+        yield* writeAll(t, base, PAGE_SIZE);
+        yield* giveBack(t, base, PAGE_SIZE);
+        bloat.look();
+        bloat.gone(base);
+      },
+    }),
 });
 
 const SLIDING_WINDOW = bloatOf({
@@ -140,23 +134,19 @@ const FREE_LAZY = bloatOf({
   name: 'free-lazy',
   title: 'memory is lazily freed, then memory gets short: all tables empty, none freed',
   text: 'Writes some pages of each table, frees all of them by MADV_FREE, and has the kernel take them (MADV_PAGEOUT stands for memory that gets short). No MADV_DONTNEED ever comes, so ptReclaim=sync frees no table.',
-  params: {
-    tables: tablesParam(2048),
-    written: { default: 16, unit: 'pages', text: 'pages written in each table', min: 1, max: 512 },
-  },
-  *load(t, bloat, params) {
-    const bytes = bytesOf(params);
-    const written = numberParam(params, 'written') * PAGE_SIZE;
-    yield* reserve(t, bytes);
-    for (let at = AREA; at < AREA + bytes; at += PMD_SIZE) {
-      yield* t.touch(at, written, 'write', 1);
-      bloat.gone(at);
-    }
-    yield* t.madvise(AREA, bytes, MADV_FREE);
-    bloat.look();
-    yield* t.madvise(AREA, bytes, MADV_PAGEOUT);
-    bloat.advise(AREA, AREA + bytes);
-  },
+  params: { tables: tablesParam(2048), written: writtenParam(16, 'pages written in each table') },
+  load: (t, bloat, params) =>
+    forEachTable(t, bloat, params, {
+      *each(base) {
+        yield* t.touch(base, numberParam(params, 'written') * PAGE_SIZE, 'write', 1);
+        bloat.gone(base);
+      },
+      *last(bytes) {
+        yield* t.madvise(AREA, bytes, MADV_FREE);
+        bloat.look();
+        yield* t.madvise(AREA, bytes, MADV_PAGEOUT);
+      },
+    }),
 });
 
 /** The recipes of this file, in the order in which they are listed. */

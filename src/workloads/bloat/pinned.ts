@@ -16,7 +16,18 @@ import { type Addr, PAGE_SIZE, PMD_SIZE } from '../../base/units.ts';
 import { type Running, type Thread, Userfaultfd } from '../../machine/index.ts';
 import type { ThreadedWorkload } from '../threaded.ts';
 import { numberParam, type Params } from '../workload.ts';
-import { AREA, ASIDE, type Bloat, bloatOf, bytesOf, giveBack, reserve, tablesParam } from './recipe.ts';
+import {
+  AREA,
+  ASIDE,
+  type Bloat,
+  bloatOf,
+  bytesOf,
+  forEachTable,
+  giveBack,
+  reserve,
+  tablesParam,
+  writtenParam,
+} from './recipe.ts';
 
 const GUARDS = bloatOf({
   name: 'guards',
@@ -24,21 +35,20 @@ const GUARDS = bloatOf({
   text: 'Every 2 MiB begin with a guard page (MADV_GUARD_INSTALL), as stacks and arenas do. Their memory is written and given back whole; the guards stay, and with them all tables, under every policy.',
   params: {
     tables: tablesParam(2048),
-    written: { default: 16, unit: 'pages', text: 'pages written behind each guard', min: 1, max: 511 },
+    written: writtenParam(16, 'pages written behind each guard', 511),
   },
-  *load(t, bloat, params) {
-    const bytes = bytesOf(params);
-    const written = numberParam(params, 'written') * PAGE_SIZE;
-    yield* reserve(t, bytes);
-    for (let at = AREA; at < AREA + bytes; at += PMD_SIZE) {
-      yield* t.madvise(at, PAGE_SIZE, MADV_GUARD_INSTALL);
-      yield* t.touch(at + PAGE_SIZE, written, 'write', 1);
-      bloat.gone(at + PAGE_SIZE);
-    }
-    bloat.look();
-    yield* giveBack(t, AREA, bytes);
-    bloat.advise(AREA, AREA + bytes);
-  },
+  load: (t, bloat, params) =>
+    forEachTable(t, bloat, params, {
+      *each(base) {
+        yield* t.madvise(base, PAGE_SIZE, MADV_GUARD_INSTALL);
+        yield* t.touch(base + PAGE_SIZE, numberParam(params, 'written') * PAGE_SIZE, 'write', 1);
+        bloat.gone(base + PAGE_SIZE);
+      },
+      *last(bytes) {
+        bloat.look();
+        yield* giveBack(t, AREA, bytes);
+      },
+    }),
 });
 
 const UFFD_WP = bloatOf({
@@ -132,20 +142,20 @@ const FORK_SERVER = bloatOf({
     requests: { default: 8, unit: 'forks', text: 'children, one after the other', min: 1, max: 100_000 },
     alive: { default: 2, unit: 'children', text: 'how many live at a time', min: 1, max: 1000 },
   },
-  *load(t, bloat, params) {
-    const bytes = bytesOf(params);
-    yield* reserve(t, bytes);
-    for (let at = AREA; at < AREA + bytes; at += PMD_SIZE) {
-      yield* t.touch(at, PAGE_SIZE, 'write', 1);
-      yield* giveBack(t, at, PAGE_SIZE);
-      bloat.gone(at);
-    }
-    // What the server keeps.
-    yield* t.touch(AREA - PAGE_SIZE, PAGE_SIZE, 'write', 7);
-    bloat.keep(AREA - PAGE_SIZE, 7);
-    bloat.advise(AREA, AREA + bytes);
-    yield* serve(t, bloat, params);
-  },
+  load: (t, bloat, params) =>
+    forEachTable(t, bloat, params, {
+      *each(base) {
+        yield* t.touch(base, PAGE_SIZE, 'write', 1);
+        yield* giveBack(t, base, PAGE_SIZE);
+        bloat.gone(base);
+      },
+      *last() {
+        // What the server keeps.
+        yield* t.touch(AREA - PAGE_SIZE, PAGE_SIZE, 'write', 7);
+        bloat.keep(AREA - PAGE_SIZE, 7);
+        yield* serve(t, bloat, params);
+      },
+    }),
 });
 
 function* serve(t: Thread, bloat: Bloat, params: Params): Running<void> {

@@ -207,3 +207,26 @@ export const tablesParam = (tables: number): Param => ({
 
 /** Bytes of addresses of the tables asked for. */
 export const bytesOf = (params: Params): number => numberParam(params, 'tables') * PMD_SIZE;
+
+/** The parameter for how many pages are written. @param pages  unless told; @param text  of what */
+export const writtenParam = (pages: number, text: string, max = 512): Param => ({
+  default: pages,
+  unit: 'pages',
+  text,
+  min: 1,
+  max,
+});
+
+/** The load of most recipes: reserves as many tables as asked for, does `each` for every 2 MiB of them, and then `last`; MADV_PT_RECLAIM is for all of it. */
+export function* forEachTable(
+  t: Thread,
+  bloat: Bloat,
+  params: Params,
+  of: { each(base: Addr): Running<void>; last?(bytes: number): Running<void> },
+): Running<void> {
+  const bytes = bytesOf(params);
+  yield* reserve(t, bytes);
+  for (let base = AREA; base < AREA + bytes; base += PMD_SIZE) yield* of.each(base);
+  if (of.last !== undefined) yield* of.last(bytes);
+  bloat.advise(AREA, AREA + bytes);
+}

@@ -14,7 +14,16 @@ import type { Running, SignalInfo, Thread } from '../../machine/index.ts';
 import { FACT } from '../../mm/index.ts';
 import type { Figures, ThreadedWorkload } from '../threaded.ts';
 import { numberParam, type Param, type Params } from '../workload.ts';
-import { addSwap, limitMemory, SpareMemory, stamp, type Way, wayParam } from './ways.ts';
+import {
+  addSwap,
+  limitMemory,
+  machineFor,
+  SpareMemory,
+  stamp,
+  type Way,
+  wayParam,
+  wholePages,
+} from './ways.ts';
 
 const MIB = 2 ** 20;
 
@@ -130,7 +139,7 @@ class Cache {
 }
 
 function* run(t: Thread, params: Params, prng: Prng): Running<Figures> {
-  const size = Math.floor(numberParam(params, 'size') / PAGE_SIZE) * PAGE_SIZE;
+  const size = wholePages(params, 'size');
   const objects = numberParam(params, 'objects');
   const accesses = numberParam(params, 'accesses');
   yield* addSwap(t, numberParam(params, 'swap'));
@@ -151,10 +160,6 @@ export const CACHE: ThreadedWorkload = {
   title: 'objects that can be built again are kept while there is memory',
   text: 'Images or rendered pages of a browser: an object that nobody looks at is let go, under a memory limit that half of them fill; one that is wanted again is there, or has to be built again. With use=sigbus it is used without asking, and SIGBUS tells that it is gone. Compare with way=vrange,free,dontneed; way=none needs swap.',
   params: PARAMS,
-  machine: (params) => ({
-    cpus: 1,
-    contents: 'fingerprint',
-    features: params['way'] === 'vrange' ? { vrange: 'on' } : {},
-  }),
+  machine: machineFor,
   main: run,
 };

@@ -9,7 +9,7 @@ import { type Addr, PAGE_SIZE } from '../../base/units.ts';
 import type { Running, Thread } from '../../machine/index.ts';
 import type { Figures, ThreadedWorkload } from '../threaded.ts';
 import { numberParam, type Param, type Params } from '../workload.ts';
-import { limitMemory, SpareMemory, WAYS, type Way } from './ways.ts';
+import { limitMemory, machineFor, SpareMemory, WAYS, type Way, wholePages } from './ways.ts';
 
 const PARAMS: Readonly<Record<string, Param>> = {
   way: {
@@ -42,7 +42,7 @@ function* descend(t: Thread, { top, frame }: Stack, from: number, to: number): R
 }
 
 function* run(t: Thread, params: Params): Running<Figures> {
-  const frame = Math.floor(numberParam(params, 'frame') / PAGE_SIZE) * PAGE_SIZE;
+  const frame = wholePages(params, 'frame');
   const depth = numberParam(params, 'depth');
   const shallow = Math.min(numberParam(params, 'shallow'), depth - 1);
   const rounds = numberParam(params, 'rounds');
@@ -84,10 +84,6 @@ export const DEEP_STACK: ThreadedWorkload = {
   title: 'the frames of a deep call are given back, and used again soon',
   text: 'A thread that went 60 frames of 64 KiB deep lets its spent stack go and goes deep again: the time to free and the time to use it again, which is what the second use of vrange in its thread is about. Compare with way=free,vrange,dontneed,none.',
   params: PARAMS,
-  machine: (params) => ({
-    cpus: 1,
-    contents: 'fingerprint',
-    features: params['way'] === 'vrange' ? { vrange: 'on' } : {},
-  }),
+  machine: machineFor,
   main: run,
 };

@@ -10,7 +10,16 @@ import type { Running, Thread } from '../../machine/index.ts';
 import { FACT } from '../../mm/index.ts';
 import type { Figures, ThreadedWorkload } from '../threaded.ts';
 import { numberParam, type Param, type Params } from '../workload.ts';
-import { addSwap, limitMemory, SpareMemory, stamp, type Way, wayParam } from './ways.ts';
+import {
+  addSwap,
+  limitMemory,
+  machineFor,
+  SpareMemory,
+  stamp,
+  type Way,
+  wayParam,
+  wholePages,
+} from './ways.ts';
 
 const MIB = 2 ** 20;
 
@@ -95,8 +104,8 @@ class Heap {
 }
 
 function* run(t: Thread, params: Params, prng: Prng): Running<Figures> {
-  const size = Math.floor(numberParam(params, 'size') / PAGE_SIZE) * PAGE_SIZE;
-  const native = Math.floor(numberParam(params, 'native') / PAGE_SIZE) * PAGE_SIZE;
+  const size = wholePages(params, 'size');
+  const native = wholePages(params, 'native');
   yield* addSwap(t, numberParam(params, 'swap'));
   yield* limitMemory(t, numberParam(params, 'limit'));
   const heap = new Heap(params, yield* t.mmap(numberParam(params, 'regions') * size), size);
@@ -132,10 +141,6 @@ export const MANAGED_HEAP: ThreadedWorkload = {
   title: 'a heap of regions lets those go that a collection found free',
   text: 'A heap as Dalvik has it: the mutator fills its regions, a collection finds most of them free and lets them go, and the next cycle takes them again. Now and then other memory of the program grows; with a limit it takes the pages of free regions. Compare with way=vrange,free,dontneed,none.',
   params: PARAMS,
-  machine: (params) => ({
-    cpus: 1,
-    contents: 'fingerprint',
-    features: params['way'] === 'vrange' ? { vrange: 'on' } : {},
-  }),
+  machine: machineFor,
   main: run,
 };

@@ -10,7 +10,16 @@ import type { Running, Thread } from '../../machine/index.ts';
 import { FACT } from '../../mm/index.ts';
 import type { Figures, ThreadedWorkload } from '../threaded.ts';
 import { numberParam, type Param, type Params } from '../workload.ts';
-import { addSwap, limitMemory, SpareMemory, stamp, type Way, wayParam } from './ways.ts';
+import {
+  addSwap,
+  limitMemory,
+  machineFor,
+  SpareMemory,
+  stamp,
+  type Way,
+  wayParam,
+  wholePages,
+} from './ways.ts';
 
 const MIB = 2 ** 20;
 
@@ -76,7 +85,7 @@ function* caching(t: Thread, params: Params, story: Story): Running<void> {
 
 /** The program that needs memory: writes all of it, and holds it. */
 function* needing(t: Thread, params: Params, story: Story): Running<void> {
-  const len = Math.floor(numberParam(params, 'need') / PAGE_SIZE) * PAGE_SIZE;
+  const len = wholePages(params, 'need');
   const base = yield* t.mmap(len);
   for (let at = 0; at < len; at += PAGE_SIZE) {
     if (!t.store(base + at, at + 1)) yield* t.write(base + at, at + 1);
@@ -117,10 +126,6 @@ export const SWAPLESS: ThreadedWorkload = {
   title: 'a machine without swap: a cache that lets go lives, one that does not is killed',
   text: 'An embedded machine: one program caches, another one needs more memory than is left. What was let go (vrange, MADV_FREE) is taken from the cache; what was kept has nowhere to go, and somebody is killed. Compare with way=vrange,free,none, and with swap=32M.',
   params: PARAMS,
-  machine: (params) => ({
-    cpus: 1,
-    contents: 'fingerprint',
-    features: params['way'] === 'vrange' ? { vrange: 'on' } : {},
-  }),
+  machine: machineFor,
   main: run,
 };

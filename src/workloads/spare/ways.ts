@@ -9,7 +9,8 @@
 import { MADV_DONTNEED, MADV_FREE } from '../../abi/mman.ts';
 import { type Addr, PAGE_SIZE } from '../../base/units.ts';
 import type { Running, Thread } from '../../machine/index.ts';
-import type { Param } from '../workload.ts';
+import type { MachineNeeds } from '../threaded.ts';
+import { numberParam, type Param, type Params } from '../workload.ts';
 
 /** How memory is let go. */
 export type Way = 'none' | 'dontneed' | 'free' | 'vrange';
@@ -23,6 +24,17 @@ export const wayParam = (what: string): Param => ({
   text: `how ${what} is let go: volatile, lazily freed, given back, kept`,
   choices: WAYS,
 });
+
+/** The machine of a workload with that parameter: it knows vrange if that is the way. */
+export const machineFor = (params: Params): MachineNeeds => ({
+  cpus: 1,
+  contents: 'fingerprint',
+  features: params['way'] === 'vrange' ? { vrange: 'on' } : {},
+});
+
+/** Returns the bytes that parameter `name` asks for, as far as they are whole pages. */
+export const wholePages = (params: Params, name: string): number =>
+  Math.floor(numberParam(params, name) / PAGE_SIZE) * PAGE_SIZE;
 
 /** Memory that may be gone: what a spare piece is when it is wanted again. */
 export type Found = 'kept' | 'lost';
