@@ -20,6 +20,7 @@ import { EMPTY_TABLE, KIND_MASK, TABLE } from './pte.ts';
 import { chargeEntries, freeEmpty, freeUpperAt, isVisited } from './ptReclaim.ts';
 import type { ScanTunables } from './ptScanTunables.ts';
 import { TlbGather } from './tlb.ts';
+import type { Vma } from './vma.ts';
 import { FACT, PATH } from './work.ts';
 
 const ENTRIES = 512;
@@ -45,10 +46,130 @@ export interface Look {
   readonly base: Addr;
   /** It has to be cleared, if it still is empty: `clear`. */
   readonly isFound: boolean;
+  /** It was empty, and went at once. */
+  readonly isFreed: boolean;
 }
 
 /** What became of a table that was found empty: it went; it is there and holds something; it is not there, or covered by a huge page. */
 export type ClearVerdict = 'freed' | 'refilled' | 'gone';
+
+/** What a walk says at its end. */
+const NO_MORE = -1;
+
+/** The way of a scan from table to table, and where it stops. */
+class ScanWalk {
+  readonly #mm: Mm;
+  readonly #tunables: ScanTunables;
+  readonly #begin: Addr;
+  /** The vma after the one that is visited. */
+  #following: Vma | null;
+  #vma: Vma | null = null;
+  /** What is visited of it; `at` is where its next GiB begins. */
+  #from: Addr = 0;
+  #until: Addr = 0;
+  #at: Addr = 0;
+  /** Bytes of the vmas before it that were visited. */
+  #visited = 0;
+  /** The tables of the GiB at hand, and which of them is next. */
+  readonly #bases: Addr[] = [];
+  #index = 0;
+  #gib: Addr = NO_MORE;
+  /** The table that it came to last, in this GiB. */
+  #last: Addr = NO_MORE;
+  /** Vmas that were visited. */
+  vmas = 0;
+  /** Where it stopped, once there is no more; null: at the end of the address space. */
+  stopped: Addr | null = null;
+
+  constructor(mm: Mm, begin: Addr) {
+    this.#mm = mm;
+    this.#tunables = mm.kernel.config.ptScan;
+    this.#begin = begin;
+    this.#following = mm.vmas.firstEndingAbove(begin);
+  }
+
+  /** Goes on to the next table, and returns its address, or NO_MORE. @param freed  how many the scan has freed so far */
+  next(freed: number): Addr {
+    const { pages } = this.#mm;
+    if (this.#last !== NO_MORE && freed >= this.#tunables.maxPerStop)
+      return this.#stop(this.#last + PMD_SIZE);
+    for (;;) {
+      while (this.#index < this.#bases.length) {
+        const base = this.#bases[this.#index++] as Addr;
+        if (!pages.hasTable(base)) continue;
+        this.#last = base;
+        return base;
+      }
+      this.#last = NO_MORE;
+      if (this.#gib !== NO_MORE && this.#tunables.upper) freeUpperAt(this.#mm, this.#gib);
+      this.#gib = NO_MORE;
+      if (!this.#enterGib() && !this.#enterVma(freed)) return NO_MORE;
+    }
+  }
+  #stop(at: Addr): typeof NO_MORE {
+    this.stopped = at;
+    return NO_MORE;
+  }
+
+  /** Goes on to the next GiB of the vma that has tables, or had. Facts: ptScanSlots; charges pt-scan-absent. Returns whether there is one. */
+  #enterGib(): boolean {
+    const { pages, kernel } = this.#mm;
+    this.#bases.length = 0;
+    this.#index = 0;
+    while (this.#at < this.#until) {
+      const at = this.#at;
+      this.#at = Math.min(this.#until, floorTo(at, PUD_SIZE) + PUD_SIZE);
+      if (!pages.hasPmdPage(at)) continue;
+      pages.forEachSlot(at, this.#at, (base) => {
+        if (pages.hasTable(base)) this.#bases.push(base);
+      });
+      const absent = (this.#at - at) / PMD_SIZE - this.#bases.length;
+      kernel.work.count(FACT.ptScanSlots, absent);
+      kernel.work.charge(PATH['pt-scan-absent'], 0, absent);
+      this.#gib = at;
+      return true;
+    }
+    return false;
+  }
+
+  /** Goes on to the next vma of which something is visited. Returns whether there is one, and the scan does not stop before it. */
+  #enterVma(freed: number): boolean {
+    if (this.#vma !== null && !this.#leaveVma(this.#vma, freed)) return false;
+    const { size, stop } = this.#tunables;
+    for (let vma = this.#following; vma !== null; vma = this.#following) {
+      this.#following = vma.next;
+      if (!isVisited(this.#mm, vma, this.#tunables)) continue;
+      const from = Math.ceil(Math.max(this.#begin, vma.start) / PMD_SIZE) * PMD_SIZE;
+      const end = floorTo(vma.end, PMD_SIZE);
+      if (from < end) {
+        this.vmas++;
+        this.#vma = vma;
+        this.#from = from;
+        this.#at = from;
+        this.#until = stop === 'exact' ? Math.min(end, from + (size - this.#visited)) : end;
+        return true;
+      }
+      if (this.#isOverAfter(vma, freed)) return false;
+    }
+    return false;
+  }
+  #leaveVma(vma: Vma, freed: number): boolean {
+    this.#vma = null;
+    this.#visited += this.#until - this.#from;
+    if (this.#until < floorTo(vma.end, PMD_SIZE)) {
+      this.stopped = this.#until;
+      return false;
+    }
+    return !this.#isOverAfter(vma, freed);
+  }
+  /** Tells whether the scan stops at the end of `vma`. Counted from where it began, holes and all: the first one of an address space, from 0, ends with its first vma. */
+  #isOverAfter(vma: Vma, freed: number): boolean {
+    const { size, stop, maxPerStop } = this.#tunables;
+    if ((stop !== 'vmaEnd' || vma.end - this.#begin < size) && freed < maxPerStop) return false;
+    this.stopped = vma.end;
+    return true;
+  }
+}
 
 /** One scan, step by step. */
 export class TableScan {
@@ -56,8 +177,7 @@ export class TableScan {
   readonly #state: ScanState;
   readonly #tunables: ScanTunables;
   readonly #tlb: TlbGather;
-  readonly #walk: Iterator<Addr, Addr | null>;
-  #vmas = 0;
+  readonly #walk: ScanWalk;
   #tables = 0;
   #freed = 0;
 
@@ -69,7 +189,7 @@ export class TableScan {
     this.#tunables = mm.kernel.config.ptScan;
     this.#tlb = new TlbGather(mm);
     const { offset } = this.#state;
-    this.#walk = this.#bases(mm.vmas.firstEndingAbove(offset) === null ? 0 : offset);
+    this.#walk = new ScanWalk(mm, mm.vmas.firstEndingAbove(offset) === null ? 0 : offset);
     mm.kernel.work.count(FACT.ptScans);
   }
 
@@ -79,17 +199,23 @@ export class TableScan {
    * Facts     ptScanTables, ptScanEntries, ptScanUnlocked; charges pt-scan or pt-given
    */
   next(): Look | null {
-    const came = this.#walk.next();
-    if (came.done === true) {
-      this.#end(came.value);
-      return null;
-    }
-    const base = came.value;
-    this.#tables++;
-    const isFound = this.#look(base) && this.#isOldEnough(base);
+    return this.nextFew(1);
+  }
+  /** Does what `next` does, up to `most` times: until a table goes, or has to be cleared. Returns the last look. */
+  nextFew(most: number): Look | null {
     const isLate = this.#tunables.lock === 'gupFast';
-    if (isFound && !isLate) this.#free(base);
-    return { base, isFound: isFound && isLate };
+    for (let n = 1; ; n++) {
+      const base = this.#walk.next(this.#freed);
+      if (base === NO_MORE) {
+        this.#end(this.#walk.stopped);
+        return null;
+      }
+      this.#tables++;
+      const isEmpty = this.#look(base) && this.#isOldEnough(base);
+      if (!isEmpty && n < most) continue;
+      if (isEmpty && !isLate) this.#free(base);
+      return { base, isFound: isEmpty && isLate, isFreed: isEmpty && !isLate };
+    }
   }
 
   /**
@@ -110,7 +236,7 @@ export class TableScan {
   /** Returns what it did so far, of a scan that is over. */
   get stop(): ScanStop {
     return {
-      vmas: this.#vmas,
+      vmas: this.#walk.vmas,
       tables: this.#tables,
       freed: this.#freed,
       isWhole: this.#state.offset === 0,
@@ -159,54 +285,7 @@ export class TableScan {
     this.#tlb.finish();
     const { vmas, kernel } = this.#mm;
     this.#state.offset = stopped !== null && vmas.firstEndingAbove(stopped) !== null ? stopped : 0;
-    kernel.work.count(FACT.ptScanVmas, this.#vmas);
-  }
-
-  /** Goes from table to table, from `begin` on. Returns where it stopped; null at the end of the address space. */
-  *#bases(begin: Addr): Generator<Addr, Addr | null> {
-    const { size, stop, maxPerStop } = this.#tunables;
-    let visited = 0;
-    for (let vma = this.#mm.vmas.firstEndingAbove(begin); vma !== null; vma = vma.next) {
-      if (!isVisited(this.#mm, vma, this.#tunables)) continue;
-      const from = Math.ceil(Math.max(begin, vma.start) / PMD_SIZE) * PMD_SIZE;
-      const end = floorTo(vma.end, PMD_SIZE);
-      if (from < end) {
-        this.#vmas++;
-        const until = stop === 'exact' ? Math.min(end, from + (size - visited)) : end;
-        const last = yield* this.#basesIn(from, until);
-        if (last !== null) return last;
-        visited += until - from;
-        if (until < end) return until;
-      }
-      // Counted from where the scan began, holes and all: the first one of an address space, from 0, ends with its first vma.
-      if ((stop === 'vmaEnd' && vma.end - begin >= size) || this.#freed >= maxPerStop) return vma.end;
-    }
-    return null;
-  }
-
-  /** Goes over whole tables of one vma, a GiB at a time. Returns where it has freed as many as it may, or null. */
-  *#basesIn(from: Addr, until: Addr): Generator<Addr, Addr | null> {
-    const { pages, kernel } = this.#mm;
-    const { maxPerStop, upper } = this.#tunables;
-    const bases: Addr[] = [];
-    for (let at = from; at < until; at = floorTo(at, PUD_SIZE) + PUD_SIZE) {
-      if (!pages.hasPmdPage(at)) continue;
-      const to = Math.min(until, floorTo(at, PUD_SIZE) + PUD_SIZE);
-      bases.length = 0;
-      pages.forEachSlot(at, to, (base) => {
-        if (pages.hasTable(base)) bases.push(base);
-      });
-      const absent = (to - at) / PMD_SIZE - bases.length;
-      kernel.work.count(FACT.ptScanSlots, absent);
-      kernel.work.charge(PATH['pt-scan-absent'], 0, absent);
-      for (const base of bases) {
-        if (!pages.hasTable(base)) continue;
-        yield base;
-        if (this.#freed >= maxPerStop) return base + PMD_SIZE;
-      }
-      if (upper) freeUpperAt(this.#mm, at);
-    }
-    return null;
+    kernel.work.count(FACT.ptScanVmas, this.#walk.vmas);
   }
 }
 

@@ -16,10 +16,10 @@ import { type Addr, isPageAligned, PMD_SIZE } from '../../base/units.ts';
 import type { Mm } from '../../mm/mm.ts';
 import { isAdviceKnown, RangeReclaim, recheckTables } from '../../mm/ptReclaim.ts';
 import { TableScan } from '../../mm/ptScan.ts';
-import { FACT, PATH } from '../../mm/work.ts';
+import { PATH } from '../../mm/work.ts';
 import type { MmLocks } from '../locks/mmLocks.ts';
-import { type Outcome, outcomeOf } from '../machine.ts';
 import type { Op } from '../op.ts';
+import { type Outcome, outcomeOf } from '../outcome.ts';
 import type { Running } from '../sched/schedTask.ts';
 import type { ThreadMemory } from './threadMemory.ts';
 
@@ -45,33 +45,27 @@ export function* timedScan(thread: ThreadMemory): Running<void> {
 
 /** Looks at table after table, under mmap_lock. */
 function* steps(thread: ThreadMemory, mm: Mm, locks: MmLocks): Running<void> {
-  const { simulation } = thread;
-  const { ledger, kernel } = simulation;
+  const { ledger } = thread.simulation;
   const scan = new TableScan(mm);
   for (let isOver = false; !isOver; ) {
     ledger.begin();
-    const freedBefore = kernel.work.facts[FACT.ptFreedAsync] as number;
-    let look = scan.next();
-    for (let n = 1; n < AT_ONCE && look !== null && !look.isFound; n++) {
-      if (kernel.work.facts[FACT.ptFreedAsync] !== freedBefore) break;
-      look = scan.next();
-    }
-    const went = kernel.work.facts[FACT.ptFreedAsync] !== freedBefore;
-    yield* pay(thread, { mm, locks, base: went ? (look?.base ?? null) : null });
+    const look = scan.nextFew(AT_ONCE);
+    if (!thread.pays(bill(thread, { mm, locks, base: look?.isFreed ? look.base : null }))) yield 'pay';
+    if (thread.group.isOver) yield 'end';
     if (look?.isFound) {
       ledger.begin();
       const verdict = scan.clear(look.base);
-      yield* pay(thread, { mm, locks, base: verdict === 'freed' ? look.base : null });
+      yield* thread.owe(bill(thread, { mm, locks, base: verdict === 'freed' ? look.base : null }));
     }
     isOver = look === null;
   }
 }
 
-/** Pays for what was just done. @param of.base  the table that went, whose lock is held meanwhile; null: none did */
-function* pay(
+/** Returns what that costs which was just done. @param of.base  the table that went, whose lock is held meanwhile; null: none did */
+function bill(
   thread: ThreadMemory,
   of: { readonly mm: Mm; readonly locks: MmLocks; readonly base: Addr | null },
-): Running<void> {
+): number {
   const { simulation, task } = thread;
   const { ledger, prices } = simulation;
   const ns = ledger.totalNs + ledger.shootdowns * prices.shootdownNs;
@@ -80,7 +74,7 @@ function* pay(
     of.locks.ptes.sweep(of.base, of.base + PMD_SIZE, nowNs, nowNs + ns);
     of.locks.ptes.takenAway(of.base, nowNs + ns);
   }
-  yield* thread.owe(ns);
+  return ns;
 }
 
 /** Tells whether `op` is MADV_PT_RECLAIM, where it is known and not refused at once. */
@@ -110,10 +104,10 @@ export function* timedReclaim(
   const call = new RangeReclaim(mm, addr, len);
   ledger.begin();
   call.look();
-  yield* pay(thread, { mm, locks, base: null });
+  yield* thread.owe(bill(thread, { mm, locks, base: null }));
   ledger.begin();
   const result = call.clearFound();
-  yield* pay(thread, { mm, locks, base: null });
+  yield* thread.owe(bill(thread, { mm, locks, base: null }));
   locks.mmapLock.releaseRead();
   return outcomeOf(result);
 }
@@ -123,5 +117,5 @@ export function* timedRecheck(thread: ThreadMemory, mm: Mm, bases: readonly Addr
   const { ledger } = thread.simulation;
   ledger.begin();
   recheckTables(mm, bases);
-  yield* pay(thread, { mm, locks: thread.simulation.locksOf(mm), base: null });
+  yield* thread.owe(bill(thread, { mm, locks: thread.simulation.locksOf(mm), base: null }));
 }

@@ -40,7 +40,7 @@ class Pages {
     if (vma.file === null) return null;
     const { object } = vma.file;
     const pgoff = vma.pgoff + (page - vma.start) / PAGE_SIZE;
-    const pfn = kernel.findCached(object, pgoff);
+    const pfn = kernel.cache.find(object, pgoff);
     if (pfn !== null) return frameWords(this.#t, pfn);
     const slot = kernel.sharedSwap.slotOf(object, pgoff);
     return slot === null ? null : kernel.swap.content(slot);

@@ -90,7 +90,7 @@ export class GuestMemory {
     const file = must(mm.vmas.at(this.at)?.file ?? null, '[memory] the guest maps its memfd').object;
     for (const page of known.pages()) {
       if (page >= this.nrPages || isMapped(mm, this.addrOf(page))) continue;
-      const pfn = mm.kernel.findCached(file, page);
+      const pfn = mm.kernel.cache.find(file, page);
       if (pfn !== null) words.set(page, mm.kernel.frames.stamp(pfn));
     }
     return words;
