@@ -21,8 +21,9 @@ import { UffdContext } from '../mm/uffdContext.ts';
 import { uffdRelease } from '../mm/userfaultfd.ts';
 import type { FileObject, MappedFile } from '../mm/vma.ts';
 import { fileSizeCall } from './fileSize.ts';
-import { DONE, failure, type Machine, type Outcome } from './machine.ts';
+import type { Machine } from './machine.ts';
 import type { Chosen, FileKind, Op, OpenMode } from './op.ts';
+import { DONE, failure, type Outcome } from './outcome.ts';
 import type { Process } from './process.ts';
 
 const value = (fd: number): Outcome => ({ kind: 'value', value: fd, why: 'ok' });
@@ -130,7 +131,7 @@ function openFile(
 /** Makes a file of `size` bytes that has no name any more and whose pages are all in the page cache. */
 function newFileInMemory({ kernel }: Machine, path: string, size: number): MappedFile {
   const object = kernel.newFileObject({ path, kind: 'regular', size, isInMemory: true });
-  for (let page = 0; page * PAGE_SIZE < size; page++) kernel.cachedPage(object, page);
+  for (let page = 0; page * PAGE_SIZE < size; page++) kernel.cache.page(object, page);
   return kernel.openFile(object, { readable: true, writable: true });
 }
 

@@ -24,8 +24,9 @@ import { FRAME_DIRTY } from '../mm/frames.ts';
 import { punchObject, truncateObject, unmapObject } from '../mm/pageCache.ts';
 import { type FileObject, isSharedMemory, type MappedFile } from '../mm/vma.ts';
 import { VM_MAYWRITE, VM_SHARED } from '../mm/vmFlags.ts';
-import { DONE, failure, type Machine, type Outcome } from './machine.ts';
+import type { Machine } from './machine.ts';
 import type { Op } from './op.ts';
+import { DONE, failure, type Outcome } from './outcome.ts';
 import type { Process } from './process.ts';
 
 const WRITE_SEALS = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
@@ -85,7 +86,7 @@ function ftruncate(machine: Machine, file: MappedFile, size: number): Outcome {
 function clearTail({ kernel }: Machine, object: FileObject, size: number): void {
   const left = size % PAGE_SIZE;
   if (left === 0) return;
-  const frame = kernel.pageToChange(object, Math.floor(size / PAGE_SIZE));
+  const frame = kernel.cache.pageToChange(object, Math.floor(size / PAGE_SIZE));
   if (frame === null) return;
   kernel.frames.setFlags(frame, FRAME_DIRTY);
   if (left < WORD) kernel.frames.setStamp(frame, kernel.frames.stamp(frame) % 256 ** left);
@@ -126,7 +127,7 @@ function extendFile(
     if (op.len / PAGE_SIZE > kernel.config.totalRamPages)
       throw new Unmodelled('fallocate of more shared memory than there is', 'docs/scope.md#fallocate');
     for (let page = Math.floor(op.offset / PAGE_SIZE); page * PAGE_SIZE < end; page++)
-      kernel.reserve(object, page);
+      kernel.cache.reserve(object, page);
   }
   if ((op.mode & FALLOC_FL_KEEP_SIZE) === 0 && object.size !== null) object.size = Math.max(object.size, end);
   return DONE;
@@ -144,12 +145,12 @@ function punchFile(machine: Machine, object: FileObject, start: number, end: num
   else if (end < PAGE_SIZE && isSharedMemory(object))
     unmapObject(object, first, Number.POSITIVE_INFINITY, false);
   // Only the first word of a page is kept: of the pages cut by an edge, the last one loses it.
-  const upper = end % PAGE_SIZE === 0 ? null : kernel.pageToChange(object, last);
+  const upper = end % PAGE_SIZE === 0 ? null : kernel.cache.pageToChange(object, last);
   if (upper !== null) {
     kernel.frames.setFlags(upper, FRAME_DIRTY);
     if (last >= first) kernel.frames.setStamp(upper, 0);
   }
-  const lower = start % PAGE_SIZE === 0 ? null : kernel.pageToChange(object, first - 1);
+  const lower = start % PAGE_SIZE === 0 ? null : kernel.cache.pageToChange(object, first - 1);
   if (lower !== null) kernel.frames.setFlags(lower, FRAME_DIRTY);
 }
 
@@ -165,7 +166,7 @@ function writeFile({ kernel }: Machine, file: MappedFile, op: Extract<Op, { call
       return at === op.offset
         ? failure(EPERM, 'sealed')
         : { kind: 'value', value: gone(at - op.offset), why: 'ok' };
-    const frame = kernel.pageToWrite(object, Math.floor(at / PAGE_SIZE));
+    const frame = kernel.cache.pageToWrite(object, Math.floor(at / PAGE_SIZE));
     kernel.frames.setStamp(frame, at % PAGE_SIZE === 0 ? op.stamp : REST_WRITTEN);
     if (grows) object.size = at + WORD;
   }

@@ -14,8 +14,9 @@ export {
   type WorkTime,
 } from './cost.ts';
 export type { LockMode } from './locks/lockStats.ts';
-export { DONE, type ErrorOutcome, Machine, type Outcome, type PlainOutcome } from './machine.ts';
+export { Machine } from './machine.ts';
 export type { Access, Chosen, FileKind, Op, OpenMode, OpName, OpRecord, Recorded } from './op.ts';
+export { DONE, type ErrorOutcome, type Outcome, type PlainOutcome } from './outcome.ts';
 export { type CrossCpuPrices, type SmpPrices, smpPricesOf } from './paid/smpPrices.ts';
 export { type Descriptor, FileTable, Process } from './process.ts';
 export { type Program, runProgram, type Step, type StepListener } from './program.ts';

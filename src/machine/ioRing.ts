@@ -8,8 +8,8 @@ import { mapRegion } from '../mm/mmap.ts';
 import { settlePlacement } from '../mm/placement.ts';
 import { getUnmappedArea } from '../mm/unmappedArea.ts';
 import { VM_DONTEXPAND, VM_MAY_ALL, VM_MAYSHARE, VM_READ, VM_SHARED, VM_WRITE } from '../mm/vmFlags.ts';
-import { type Outcome, outcomeOf } from './machine.ts';
 import type { Caller } from './memoryCalls.ts';
+import { type Outcome, outcomeOf } from './outcome.ts';
 
 /** Bytes of the ring's header and of one event. */
 const HEADER_BYTES = 32;

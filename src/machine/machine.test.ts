@@ -14,8 +14,9 @@ import {
 import { must } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
 import { Kernel, type KernelConfig, type Mm, pageAt, verifyKernel, verifyMm } from '../mm/index.ts';
-import { Machine, type Outcome } from './machine.ts';
+import { Machine } from './machine.ts';
 import type { Op } from './op.ts';
+import type { Outcome } from './outcome.ts';
 
 const B = 0x1000_0000_0000;
 const PARENT = 100;

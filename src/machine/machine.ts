@@ -7,15 +7,12 @@
  * Invariants   a thread belongs to one process; an address space is taken down with the last process that refers to it
  * Cost         a few map look-ups an operation on top of mm/
  */
-// Long because: the one door through which all operations come in.
-import { EEXIST, EINVAL, ENOENT, ESRCH, errnoName } from '../abi/errno.ts';
-import { IPC_CREAT, IPC_EXCL, IPC_PRIVATE } from '../abi/ipc.ts';
+import { ESRCH } from '../abi/errno.ts';
 import { CLONE_FILES, CLONE_THREAD, CLONE_VM } from '../abi/mman.ts';
-import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import { exitMm, forkMm } from '../mm/fork.ts';
 import type { Kernel } from '../mm/kernel.ts';
 import { Mm } from '../mm/mm.ts';
-import { OK, type SysResult, type Why } from '../mm/result.ts';
+import type { SysResult } from '../mm/result.ts';
 import { finished, isWait } from '../mm/uffdContext.ts';
 import { announceNext, takeAnnouncements } from '../mm/uffdEvents.ts';
 import { uffdRelease } from '../mm/userfaultfd.ts';
@@ -27,58 +24,14 @@ import { fileCall } from './fileCalls.ts';
 import { type MemoryOp, memoryCall } from './memoryCalls.ts';
 import type { Chosen, Op } from './op.ts';
 import { ForkUnderWay, MemoryOpUnderWay, mayWait, type OpUnderWay, waitingForm } from './opsUnderWay.ts';
+import { DONE, failure, type Outcome, outcomeOf, UNKNOWN } from './outcome.ts';
 import { Killer, pressureCall } from './pressure.ts';
 import { FileTable, Process, type Segment } from './process.ts';
+import { shmget } from './segments.ts';
 import { TableReclaim } from './tableReclaim.ts';
 import { Touching, touch } from './touch.ts';
-import { type IoctlOutput, type ReadMessage, startUffdCall } from './uffdCalls.ts';
+import { startUffdCall } from './uffdCalls.ts';
 import type { UffdOp } from './uffdOp.ts';
-
-/** An error. */
-export type ErrorOutcome = { readonly kind: 'errno'; readonly errno: string; readonly why: Why };
-
-/** A value or an error. */
-export type PlainOutcome =
-  | { readonly kind: 'value'; readonly value: number; readonly why: Why }
-  | ErrorOutcome;
-
-/** What the program sees of an operation. */
-export type Outcome =
-  | PlainOutcome
-  | { readonly kind: 'signal'; readonly signal: string; readonly code: string; readonly addr: Addr }
-  /** mincore: one flag a page. */
-  | { readonly kind: 'resident'; readonly pages: readonly boolean[] }
-  /** An ioctl: its result, and what it wrote into its structure (null: nothing). */
-  | { readonly kind: 'ioctl'; readonly result: PlainOutcome; readonly output: IoctlOutput | null }
-  /** Reads of a userfaultfd: messages, then the error that ended them, if one did. */
-  | {
-      readonly kind: 'messages';
-      readonly messages: readonly ReadMessage[];
-      readonly error: ErrorOutcome | null;
-    }
-  /** The thread sleeps in the call; what comes of it is told later. `worker` is null where the process has only one thread. */
-  | { readonly kind: 'blocked'; readonly worker: number | null }
-  /** The thread's address space is not known (it called execve, or was never seen to start). */
-  | { readonly kind: 'unknown-memory' };
-
-/** Success with 0. */
-export const DONE: PlainOutcome = { kind: 'value', value: 0, why: 'ok' };
-const UNKNOWN: Outcome = { kind: 'unknown-memory' };
-
-/** Makes an outcome of what mm/ returned. */
-export const outcomeOf = (result: SysResult): PlainOutcome => {
-  if (result === OK) return DONE;
-  return result.why === 'ok' || result.ret >= 0
-    ? { kind: 'value', value: result.ret, why: result.why }
-    : { kind: 'errno', errno: errnoName(-result.ret), why: result.why };
-};
-
-/** Makes an error outcome. */
-export const failure = (errno: number, why: Why): ErrorOutcome => ({
-  kind: 'errno',
-  errno: errnoName(errno),
-  why,
-});
 
 /** One machine. */
 export class Machine {
@@ -209,7 +162,7 @@ export class Machine {
       case 'pagemap_scan':
         return this.#uffd(process, tid, op, chosen);
       case 'shmget':
-        return this.#shmget(op, chosen);
+        return shmget(this, op, chosen);
       case 'nop':
         return DONE;
       case 'mmap':
@@ -416,42 +369,6 @@ export class Machine {
     this.#charges.begin(null);
     exitMm(mm);
     this.#charges.endExit(isExit);
-  }
-
-  /** shmget(2): the segment of a key, or a new one. A recording that tells the id knows better than we whether there was one. */
-  #shmget(op: Extract<Op, { call: 'shmget' }>, chosen: Chosen): Outcome {
-    const { key, size, flags } = op;
-    const known = this.#segmentOf(key, chosen.handle);
-    if (known !== null && chosen.handle === undefined) {
-      if (flags & IPC_CREAT && flags & IPC_EXCL) return failure(EEXIST, 'exists');
-      if (size > (known.object.size ?? 0)) return failure(EINVAL, 'bad-length');
-    }
-    if (known !== null) return { kind: 'value', value: known.id, why: 'ok' };
-    if (chosen.handle === undefined && key !== IPC_PRIVATE && (flags & IPC_CREAT) === 0)
-      return failure(ENOENT, 'no-such-segment');
-    const isNew = key === IPC_PRIVATE || (flags & IPC_CREAT && flags & IPC_EXCL) !== 0;
-    if (size === 0 && (chosen.handle === undefined || isNew)) return failure(EINVAL, 'bad-length');
-    const id = chosen.handle ?? this.segments.size;
-    const object = this.kernel.newFileObject({
-      path: `/SYSV${(key >>> 0).toString(16).padStart(8, '0')} (deleted)`,
-      kind: 'sysv',
-      size: Math.ceil(size / PAGE_SIZE) * PAGE_SIZE,
-      dev: '00:01',
-      inode: id,
-    });
-    this.segments.set(id, { id, key, object });
-    return { kind: 'value', value: id, why: 'ok' };
-  }
-
-  /** Returns the segment with this id, or with this key where no id is told. */
-  #segmentOf(key: number, id: number | undefined): Segment | null {
-    if (id !== undefined) {
-      const segment = this.segments.get(id);
-      return segment?.key === key ? segment : null;
-    }
-    if (key === IPC_PRIVATE) return null;
-    for (const segment of this.segments.values()) if (segment.key === key) return segment;
-    return null;
   }
 
   /** Returns the address space that `process_madvise` or `process_vm` names, or an outcome. */

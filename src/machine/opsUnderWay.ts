@@ -17,9 +17,9 @@ import type { SysResult } from '../mm/result.ts';
 import { isWait, type UffdWait } from '../mm/uffdContext.ts';
 import { brkCall, mmapCall, mremapCall, munmapCall, type WaitingCall } from '../mm/waitingCalls.ts';
 import type { CallCharges } from './callCharges.ts';
-import { type Outcome, outcomeOf } from './machine.ts';
 import { type Caller, fileForMmap, isHidden, type MemoryOp } from './memoryCalls.ts';
 import type { Chosen, Op } from './op.ts';
+import { type Outcome, outcomeOf } from './outcome.ts';
 
 /** An operation that was begun: each step gives the outcome, or what has to be done before the next one. */
 export type OpUnderWay = WaitingCall<Outcome>;

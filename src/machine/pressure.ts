@@ -14,8 +14,8 @@ import { reclaimMemory, setMemoryLimit, setMemorySize, settleMemory } from '../m
 import type { Mm } from '../mm/mm.ts';
 import { OK, type SysResult } from '../mm/result.ts';
 import { PATH } from '../mm/work.ts';
-import { type Outcome, outcomeOf } from './machine.ts';
 import type { Op } from './op.ts';
+import { type Outcome, outcomeOf } from './outcome.ts';
 import type { Process } from './process.ts';
 
 /** The operations that make memory short, or not. */

@@ -4,8 +4,9 @@
  * It yields one Step at a time and is handed what the operation gave, so it can go on with the address that mmap chose. Steps name the thread
  * that acts; a fork is a `clone` step whose value is the child's number.
  */
-import type { Machine, Outcome } from './machine.ts';
+import type { Machine } from './machine.ts';
 import type { Op } from './op.ts';
+import type { Outcome } from './outcome.ts';
 
 /** One operation of one thread. */
 export interface Step {

@@ -11,9 +11,9 @@ import { PAGE_SIZE } from '../base/units.ts';
 import { setMemoryMerge } from '../mm/ksm.ts';
 import type { Mm, Rlimits } from '../mm/mm.ts';
 import { setPtReclaim, writePtScan } from '../mm/ptReclaimCalls.ts';
-import { DONE, failure, type Outcome, outcomeOf } from './machine.ts';
 import type { Caller } from './memoryCalls.ts';
 import type { Op } from './op.ts';
+import { DONE, failure, type Outcome, outcomeOf } from './outcome.ts';
 
 const MDWE_REFUSE_EXEC_GAIN = 1;
 const MDWE_NO_INHERIT = 2;

@@ -24,8 +24,9 @@ import {
 import { MARKER, MARKER_UFFD_WP } from '../mm/pte.ts';
 import { scanTables } from '../mm/ptScan.ts';
 import { VM_UFFD_WP } from '../mm/vmFlags.ts';
-import { Machine, type Outcome } from './machine.ts';
+import { Machine } from './machine.ts';
 import type { Op } from './op.ts';
+import type { Outcome } from './outcome.ts';
 
 const BASE = 0x2000_0000_0000;
 const MS = 1e6;

@@ -7,8 +7,8 @@ import { type AccessRequest, accessPage, type FaultResult } from '../mm/fault.ts
 import { REST_WRITTEN } from '../mm/frameContents.ts';
 import type { Mm } from '../mm/mm.ts';
 import type { UffdWait } from '../mm/uffdContext.ts';
-import { DONE, type Outcome } from './machine.ts';
 import type { Op } from './op.ts';
+import { DONE, type Outcome } from './outcome.ts';
 
 /** One access at the start of each page (or at `addr`, where it leaves no first word), ascending; stops at the first signal. */
 export function touch(mm: Mm, op: Extract<Op, { call: 'touch' }>): Outcome {

@@ -21,9 +21,9 @@ import { isValidRange } from '../mm/uffdRange.ts';
 import { uffdRegister, uffdRelease, uffdUnregister } from '../mm/userfaultfd.ts';
 import { VM_SHARED } from '../mm/vmFlags.ts';
 import type { WaitingCall } from '../mm/waitingCalls.ts';
-import { failure, type Outcome, outcomeOf } from './machine.ts';
 import type { Caller } from './memoryCalls.ts';
 import type { Chosen } from './op.ts';
+import { failure, type Outcome, outcomeOf } from './outcome.ts';
 import { UffdCharges } from './uffdCharges.ts';
 import type { UffdIoctlName, UffdOp, UffdRequest } from './uffdOp.ts';
 

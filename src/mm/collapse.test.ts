@@ -191,7 +191,7 @@ describe('shared memory', () => {
       'none',
       'guard',
     ]);
-    expect(machine.kernel.frames.isLarge(machine.kernel.findCached(object, 0) ?? 0)).toBe(true);
+    expect(machine.kernel.frames.isLarge(machine.kernel.cache.find(object, 0) ?? 0)).toBe(true);
   });
   it('loses a part of the huge page with a hole, and every mapping of it', () => {
     const { machine, object, memory } = shared();

@@ -177,7 +177,7 @@ function collapseFileWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   if (hasMissingAsked(mm, object, first)) {
     // That is found out last, when every page has been taken out of the tables, and read from swap.
     for (const pgoff of [...mm.kernel.sharedSwap.pagesOf(object)])
-      if (pgoff >= first && pgoff < first + HUGE_PAGES) mm.kernel.cachedPage(object, pgoff);
+      if (pgoff >= first && pgoff < first + HUGE_PAGES) mm.kernel.cache.page(object, pgoff);
     unmapObject(object, first, first + HUGE_PAGES, false);
     return 'busy';
   }
@@ -187,7 +187,7 @@ function collapseFileWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   const inTheWay = whatIsInTheWay(mm, base);
   if (inTheWay !== null) return inTheWay;
   if ((mm.pages.pmd(base) & KIND_MASK) === EMPTY_TABLE) mm.pages.freeTable(base);
-  const head = mm.kernel.findCached(object, first);
+  const head = mm.kernel.cache.find(object, first);
   if (head !== null) mapHugeFile(mm, vma, base, head, false);
   return 'collapsed';
 }
@@ -197,7 +197,7 @@ function hasHeldPage({ kernel }: Mm, object: FileObject, first: number): boolean
   const { frames } = kernel;
   if (!frames.hasPins) return false;
   for (let pgoff = first; pgoff < first + HUGE_PAGES; pgoff++) {
-    const pfn = kernel.findCached(object, pgoff);
+    const pfn = kernel.cache.find(object, pgoff);
     if (pfn !== null && !frames.isLarge(pfn) && frames.isPinned(pfn)) return true;
   }
   return false;
@@ -215,7 +215,7 @@ function hasMissingAsked(mm: Mm, object: FileObject, first: number): boolean {
   );
   if (!isAsked) return false;
   const there = Array.from({ length: HUGE_PAGES }, (_, i) => first + i).filter(
-    (pgoff) => kernel.isCached(object, pgoff) || kernel.sharedSwap.slotOf(object, pgoff) !== null,
+    (pgoff) => kernel.cache.has(object, pgoff) || kernel.sharedSwap.slotOf(object, pgoff) !== null,
   );
   return there.length > 0 && there.length < HUGE_PAGES;
 }
@@ -235,8 +235,8 @@ function collapseObject(mm: Mm, object: FileObject, first: number): boolean {
   const { kernel } = mm;
   const { frames, work } = kernel;
   for (const pgoff of [...kernel.sharedSwap.pagesOf(object)])
-    if (pgoff >= first && pgoff < first + HUGE_PAGES) kernel.cachedPage(object, pgoff);
-  const cached = Array.from({ length: HUGE_PAGES }, (_, i) => kernel.findCached(object, first + i));
+    if (pgoff >= first && pgoff < first + HUGE_PAGES) kernel.cache.page(object, pgoff);
+  const cached = Array.from({ length: HUGE_PAGES }, (_, i) => kernel.cache.find(object, first + i));
   const [head] = cached;
   if (cached.every((pfn) => pfn === null)) return false;
   if (head !== null && head !== undefined && frames.isLarge(head)) return true;
@@ -250,8 +250,8 @@ function collapseObject(mm: Mm, object: FileObject, first: number): boolean {
     frames.contents.copy(pfn, large + i);
     work.count(FACT.pagesCopied);
   });
-  kernel.dropCached(object, first, first + HUGE_PAGES);
-  for (let i = 0; i < HUGE_PAGES; i++) kernel.addCached(object, first + i, large + i);
+  kernel.cache.drop(object, first, first + HUGE_PAGES);
+  for (let i = 0; i < HUGE_PAGES; i++) kernel.cache.add(object, first + i, large + i);
   return true;
 }
 

@@ -74,12 +74,12 @@ export function fileFault(
   }
   const slot = kernel.sharedSwap.slotOf(object, pgoff);
   const isRead = slot !== null && kernel.swap.cached(slot) === 0;
-  const isNew = shmem && slot === null && !kernel.isCached(object, pgoff);
+  const isNew = shmem && slot === null && !kernel.cache.has(object, pgoff);
   if (shmem && vma.flags & (isNew ? VM_UFFD_MISSING : VM_UFFD_MINOR)) {
     mm.pages.makePmdPage(page);
     return isNew ? 'ask-missing' : 'ask-minor';
   }
-  const pfn = kernel.cachedPage(object, pgoff, (vma.flags & VM_UFFD_MASK) !== 0);
+  const pfn = kernel.cache.page(object, pgoff, (vma.flags & VM_UFFD_MASK) !== 0);
   if (isNew) kernel.work.count(FACT.pagesZeroed);
   if (write && !shared) {
     copyIntoPrivate(mm, vma, page, { pfn, stamp: request.stamp, wp });
@@ -180,7 +180,7 @@ function mapAround(mm: Mm, vma: Vma, page: Addr, object: FileObject): boolean {
   const bits = YOUNG | sharedWrite(vma);
   // What was set aside behind the end is cached, and out of reach.
   const find = (pgoff: number): Pfn | null =>
-    isBeyondEnd(object, pgoff) ? null : kernel.findCached(object, pgoff);
+    isBeyondEnd(object, pgoff) ? null : kernel.cache.find(object, pgoff);
   const here = find(linearIndex(vma, page));
   if (here !== null && mayMapWholeFolio(mm, vma, page, here)) {
     mapHugeFile(mm, vma, page, headOf(here), false);

@@ -249,8 +249,8 @@ export function swapOutFolio({ kernel }: OfKernel, head: Pfn): boolean {
   const isDirty = (frames.flags(head) & FRAME_DIRTY) !== 0;
   if (isDirty && swap.nrUsed + HUGE_PAGES > swap.totalPages) return false;
   for (let pgoff = first; pgoff < first + HUGE_PAGES; pgoff++)
-    if (isDirty) kernel.swapOut(object, pgoff);
-    else kernel.evictCached(object, pgoff);
+    if (isDirty) kernel.cache.swapOut(object, pgoff);
+    else kernel.cache.evict(object, pgoff);
   if (isDirty) kernel.sharedSwap.markWhole(object, first);
   return true;
 }

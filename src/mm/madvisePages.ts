@@ -225,8 +225,8 @@ function pageOutShared(mm: Mm, vma: Vma, addr: Addr): void {
   drop(mm, addr);
   if (low & UFFD_WP && isProtectionKept(vma)) mm.pages.set(addr, MARKER, MARKER_UFFD_WP);
   if (frames.isPinned(pfn)) frames.setFlags(pfn, FRAME_ACTIVE);
-  else if ((frames.flags(pfn) & FRAME_DIRTY) === 0) mm.kernel.evictCached(object, index);
-  else if (isShared && !mm.kernel.swapOut(object, index)) frames.setFlags(pfn, FRAME_ACTIVE);
+  else if ((frames.flags(pfn) & FRAME_DIRTY) === 0) mm.kernel.cache.evict(object, index);
+  else if (isShared && !mm.kernel.cache.swapOut(object, index)) frames.setFlags(pfn, FRAME_ACTIVE);
 }
 
 /**
@@ -248,7 +248,7 @@ function pageOutFolio(mm: Mm, head: Pfn): void {
   // The first page goes on its way, the others stand in line, the last of them in front.
   for (let i = HUGE_PAGES; i > 0; i--) {
     const n = i % HUGE_PAGES;
-    if (!kernel.swapOut(object, first + n)) frames.setFlags(head + n, FRAME_ACTIVE);
+    if (!kernel.cache.swapOut(object, first + n)) frames.setFlags(head + n, FRAME_ACTIVE);
   }
 }
 

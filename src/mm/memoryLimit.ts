@@ -234,5 +234,5 @@ function takenByNew({ kernel }: Mm, vma: Vma, page: Addr, write: boolean): numbe
   const pgoff = linearIndex(vma, page);
   const copy = write && (vma.flags & (VM_SHARED | VM_MAYSHARE)) === 0 ? 1 : 0;
   if (object.size !== null && pgoff * PAGE_SIZE >= object.size) return 0;
-  return kernel.isCached(object, pgoff) ? copy : copy + 1;
+  return kernel.cache.has(object, pgoff) ? copy : copy + 1;
 }

@@ -53,7 +53,7 @@ function isResident(mm: Mm, vma: Vma, addr: Addr): boolean {
   const { object } = vma.file;
   const pgoff = vma.pgoff + nrPagesIn(addr - vma.start);
   const slot = kernel.sharedSwap.slotOf(object, pgoff);
-  return slot === null ? kernel.isCached(object, pgoff) : kernel.swap.cached(slot) !== 0;
+  return slot === null ? kernel.cache.has(object, pgoff) : kernel.swap.cached(slot) !== 0;
 }
 
 /**

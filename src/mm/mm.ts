@@ -199,7 +199,7 @@ function forgetVma(mm: Mm, vma: Vma, cause: Cause, into: Vma | null): void {
 function releaseObject(kernel: Kernel, object: FileObject): void {
   if (object.kind !== 'shmem') return;
   kernel.commit(-object.chargedPages);
-  kernel.dropCached(object, 0, Number.POSITIVE_INFINITY);
+  kernel.cache.drop(object, 0, Number.POSITIVE_INFINITY);
 }
 
 /** Returns a copy of `vma` with the same attributes, without anon_vma, in no address space. */

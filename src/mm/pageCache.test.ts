@@ -104,7 +104,7 @@ describe('a private mapping of a file', () => {
       'file-cow',
     ]);
     expect([memory.holds(0), memory.holds(1), memory.resident]).toEqual([7, 8, [2, 0, 0, 0]]);
-    expect(machine.kernel.frames.stamp(machine.kernel.findCached(object, 0) ?? 0)).toBe(1000);
+    expect(machine.kernel.frames.stamp(machine.kernel.cache.find(object, 0) ?? 0)).toBe(1000);
   });
   it('sees what others write until it writes itself', () => {
     const { machine, object, one } = shared();

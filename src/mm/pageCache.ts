@@ -30,14 +30,14 @@ export function unmapObject(object: FileObject, first: Pgoff, end: Pgoff, copies
 export function punchObject(kernel: Kernel, object: FileObject, first: Pgoff, end: Pgoff): void {
   unmapObject(object, first, end, false);
   const before = kernel.frames.nrUsed;
-  kernel.dropCached(object, first, end);
+  kernel.cache.drop(object, first, end);
   kernel.work.count(FACT.pagesPunched, before - kernel.frames.nrUsed);
 }
 
 /** `object` ends before page `first` from now on. */
 export function truncateObject(kernel: Kernel, object: FileObject, first: Pgoff): void {
   unmapObject(object, first, Number.POSITIVE_INFINITY, true);
-  kernel.dropCached(object, first, Number.POSITIVE_INFINITY);
+  kernel.cache.drop(object, first, Number.POSITIVE_INFINITY);
 }
 
 /**
@@ -48,7 +48,7 @@ export function writeBack(kernel: Kernel, object: FileObject, first: Pgoff, end:
   if (!object.isInMemory) return;
   const { frames } = kernel;
   for (let pgoff = first; pgoff < end; pgoff++) {
-    const pfn = kernel.findCached(object, pgoff);
+    const pfn = kernel.cache.find(object, pgoff);
     if (pfn === null || (frames.flags(pfn) & FRAME_DIRTY) === 0) continue;
     cleanPage(kernel, object, pgoff, pfn);
   }
@@ -58,7 +58,7 @@ export function writeBack(kernel: Kernel, object: FileObject, first: Pgoff, end:
 export function cleanPage(kernel: Kernel, object: FileObject, pgoff: Pgoff, pfn: Pfn): void {
   const { frames } = kernel;
   frames.setFlags(pfn, 0, FRAME_DIRTY);
-  kernel.keepOnDisk(object, pgoff, frames.stamp(pfn));
+  kernel.cache.keepOnDisk(object, pgoff, frames.stamp(pfn));
   for (const vma of object.vmas) protectClean(vma, pgoff, pfn);
 }
 
@@ -66,7 +66,7 @@ export function cleanPage(kernel: Kernel, object: FileObject, pgoff: Pgoff, pfn:
 export function readFile(kernel: Kernel, object: FileObject, first: Pgoff, end: Pgoff): void {
   if (!object.isInMemory || object.size === null) return;
   const stop = Math.min(end, Math.ceil(object.size / PAGE_SIZE));
-  for (let pgoff = first; pgoff < stop; pgoff++) kernel.cachedPage(object, pgoff);
+  for (let pgoff = first; pgoff < stop; pgoff++) kernel.cache.page(object, pgoff);
 }
 
 /** Takes dirtiness and write access from the entry for a page of a file, where `vma` is shared. */

@@ -101,7 +101,7 @@ describe('giving write access', () => {
     memory.protect(0, 4, RW);
     expect([memory.bits(0), memory.write(0, 6)]).toEqual(['y', 'file-cow']);
     expect([memory.at(0).kind, memory.holds(0)]).toEqual(['anonymous', 6]);
-    expect(machine.kernel.frames.stamp(machine.kernel.findCached(object, 0) ?? 0)).toBe(1000);
+    expect(machine.kernel.frames.stamp(machine.kernel.cache.find(object, 0) ?? 0)).toBe(1000);
   });
 });
 

@@ -222,8 +222,8 @@ function shrinkShared(kernel: Kernel, pfn: Pfn, places: readonly Place[], batch:
     (frames.flags(pfn) & FRAME_DIRTY) !== 0 || places.some(({ mm, addr }) => mm.pages.low(addr) & DIRTY);
   if (isDirty && !kernel.swap.hasRoom) return 'active';
   for (const place of places) unmap(place, pfn, batch);
-  if (isDirty) kernel.swapOut(object, index);
-  else kernel.evictCached(object, index);
+  if (isDirty) kernel.cache.swapOut(object, index);
+  else kernel.cache.evict(object, index);
   return 'gone';
 }
 
@@ -238,7 +238,7 @@ function evictFile(kernel: Kernel, pfn: Pfn, places: readonly Place[], batch: Fl
     return 'active';
   }
   for (const place of places) unmap(place, pfn, batch);
-  kernel.evictCached(object, index);
+  kernel.cache.evict(object, index);
   work.count(FACT.fileEvicted);
   return 'gone';
 }

@@ -121,7 +121,7 @@ function copyInto(mm: Mm, pfn: Pfn, copied: CopiedPage | null): void {
 
 /** Tells whether a page of shared memory exists, in memory or in swap. */
 export const isInFile = ({ kernel }: Mm, object: FileObject, pgoff: number): boolean =>
-  kernel.isCached(object, pgoff) || kernel.sharedSwap.slotOf(object, pgoff) !== null;
+  kernel.cache.has(object, pgoff) || kernel.sharedSwap.slotOf(object, pgoff) !== null;
 
 /** COPY and ZEROPAGE into shared memory that is mapped shared: the file gets a page. */
 function addToFile(mm: Mm, vma: Vma, addr: Addr, what: Filling & { readonly object: FileObject }): SysResult {
@@ -131,7 +131,7 @@ function addToFile(mm: Mm, vma: Vma, addr: Addr, what: Filling & { readonly obje
   if (isInFile(mm, what.object, pgoff)) return refused(EEXIST, 'page-exists');
   const low = pages.low(addr) & KIND_MASK;
   if (low !== NONE && low !== MARKER) return refused(EEXIST, 'page-exists');
-  const pfn = kernel.cachedPage(what.object, pgoff);
+  const pfn = kernel.cache.page(what.object, pgoff);
   if (what.kind === 'zeropage') kernel.work.count(FACT.pagesZeroed);
   else copyInto(mm, pfn, what.copied);
   mapFrame(mm, addr, entryBits(mm, vma, what.wp), pfn);
@@ -150,7 +150,7 @@ function mapCached(
   const pgoff = linearIndex(vma, addr);
   if (!isInFile(mm, what.object, pgoff)) return refused(EFAULT, 'no-page');
   // It is brought back from swap before anybody looks at what is mapped.
-  const pfn = kernel.cachedPage(what.object, pgoff);
+  const pfn = kernel.cache.page(what.object, pgoff);
   const low = pages.low(addr) & KIND_MASK;
   if (low !== NONE && low !== MARKER) return refused(EEXIST, 'page-exists');
   const bits = entryBits(mm, vma, what.wp);

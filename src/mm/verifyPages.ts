@@ -186,7 +186,7 @@ function wrongMapcount({ kernel, mappings }: Holders): string | null {
 
 function lostFrames({ kernel, mappings }: Holders): string | null {
   const { frames } = kernel;
-  const cached = new Set(kernel.cachedFrames());
+  const cached = new Set(kernel.cache.allFrames());
   let used = 0;
   for (let pfn: Pfn = 1; pfn < mappings.length; pfn++) {
     if (!frames.isUsed(pfn)) continue;

@@ -81,7 +81,7 @@ export class Reclaim {
       force: false,
       skippedDeactivate: false,
     };
-    if (this.kernel.swap.hasRoom) this.kernel.materialiseReserved();
+    if (this.kernel.swap.hasRoom) this.kernel.cache.materialiseReserved();
     this.#rounds(sc);
     if (sc.reclaimed === 0 && sc.skippedDeactivate) {
       sc.force = true;

@@ -94,7 +94,7 @@ describe('pages that are discarded', () => {
     memory.map(0, 4, { object, shared: true });
     memory.write(1, 5);
     memory.unmap(0, 4);
-    const pfn = machine.kernel.findCached(object, 1) ?? 0;
+    const pfn = machine.kernel.cache.find(object, 1) ?? 0;
     expect(machine.kernel.frames.stamp(pfn)).toBe(5);
   });
 });

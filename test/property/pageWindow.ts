@@ -244,7 +244,7 @@ function wrongPage(memory: Memory, page: number, of: WindowPage): string | null 
 /** What a load would bring where there is no entry. */
 function inCache({ kernel }: Machine, { file, pgoff }: WindowPage): number {
   if (file === null) return 0;
-  const pfn = kernel.findCached(file.object, pgoff);
+  const pfn = kernel.cache.find(file.object, pgoff);
   if (pfn !== null) return kernel.frames.stamp(pfn);
   const slot = kernel.sharedSwap.slotOf(file.object, pgoff);
   return slot === null ? 0 : kernel.swap.stamp(slot);

@@ -60,7 +60,7 @@ export class Subject {
     const file = this.#process(ROOT).files.get(FD.file);
     // There is no operation for write(2): the file is filled by hand.
     for (let i = 0; i < FILE_PAGES && file?.kind === 'file'; i++)
-      kernel.frames.setStamp(kernel.cachedPage(file.file.object, i), fileContent(i));
+      kernel.frames.setStamp(kernel.cache.page(file.file.object, i), fileContent(i));
   }
 
   #process(pid: number): Process {
@@ -129,7 +129,7 @@ export class Subject {
     const { kind, stamp } = pageAt(mm, at.addr);
     if (kind === 'anonymous' || kind === 'file' || kind === 'swap') return stamp;
     if (object === null || kind !== 'none') return 0;
-    const pfn = kernel.findCached(object, at.pgoff);
+    const pfn = kernel.cache.find(object, at.pgoff);
     if (pfn !== null) return kernel.frames.stamp(pfn);
     const slot = kernel.sharedSwap.slotOf(object, at.pgoff);
     return slot === null ? 0 : kernel.swap.stamp(slot);

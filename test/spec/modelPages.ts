@@ -351,14 +351,14 @@ export class ModelPages implements PageTarget {
     const object = this.#object(slot);
     if (object.size !== null && page * PG >= object.size) return null;
     const { kernel } = this.#scene.machine;
-    const frame = kernel.findCached(object, page);
+    const frame = kernel.cache.find(object, page);
     return frame === null ? 0 : kernel.frames.stamp(frame) % 256;
   }
   #writeFile(slot: number, page: number, stamp: number): void {
     const object = this.#object(slot);
     const { kernel } = this.#scene.machine;
     if (object.size !== null) object.size = Math.max(object.size, page * PG + 1);
-    kernel.frames.setStamp(kernel.pageToWrite(object, page), stamp);
+    kernel.frames.setStamp(kernel.cache.pageToWrite(object, page), stamp);
   }
   /** Page i of the file starts with byte 65 + i. */
   fillFile(slot: number, nrPages: number): void {
@@ -368,7 +368,7 @@ export class ModelPages implements PageTarget {
   #transfer(step: Extract<PageCallStep, { op: 'fread' | 'fwrite' }>, addr: number): CallResult {
     for (let i = 0; i < step.nrPages; i++) {
       const into = step.op === 'fread';
-      if (!into) this.#scene.machine.kernel.cachedPage(this.#object(step.slot), step.page + i);
+      if (!into) this.#scene.machine.kernel.cache.page(this.#object(step.slot), step.page + i);
       const outcome = this.#apply({
         call: 'touch',
         addr: addr + i * PG,

@@ -74,7 +74,7 @@ export class Machine {
   /** Makes a regular file whose page `i` holds 1000 + i. */
   file(pages: number): FileObject {
     const object = this.kernel.newFileObject({ path: '/file', kind: 'regular', size: pages * PAGE_SIZE });
-    for (let i = 0; i < pages; i++) this.kernel.frames.setStamp(this.kernel.cachedPage(object, i), 1000 + i);
+    for (let i = 0; i < pages; i++) this.kernel.frames.setStamp(this.kernel.cache.page(object, i), 1000 + i);
     return object;
   }
   /** Makes pages [first, first + pages) of `object` a hole. */

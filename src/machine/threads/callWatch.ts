@@ -1,8 +1,9 @@
 /**
  * Somebody who changes calls of threads on their way, or looks at what they left. Accesses pass him by: they are no operations.
  */
-import type { Machine, Outcome } from '../machine.ts';
+import type { Machine } from '../machine.ts';
 import type { Op } from '../op.ts';
+import type { Outcome } from '../outcome.ts';
 
 /** Who makes a call, and when. */
 export interface Calling {

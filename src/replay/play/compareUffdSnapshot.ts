@@ -152,7 +152,7 @@ function memfdLine({ kernel }: Machine, object: FileObject): string {
   let pages = 0;
   // A huge page counts whole, also behind the end of the file.
   for (let pgoff = 0; pgoff * PAGE_SIZE < ceilTo(size, PMD_SIZE); pgoff++) {
-    if (!kernel.isCached(object, pgoff) && kernel.sharedSwap.slotOf(object, pgoff) === null) continue;
+    if (!kernel.cache.has(object, pgoff) && kernel.sharedSwap.slotOf(object, pgoff) === null) continue;
     pages++;
     const start = pgoff * PAGE_SIZE;
     if (start >= size) continue;

@@ -60,8 +60,8 @@ export const PRESSURE: readonly Mutant[] = [
   ]),
   mutant('pressure', 'reclaim-shared-clean', 'Pages of shared memory that were never written go to swap.', [
     FOLIO,
-    'if (isDirty) kernel.swapOut(object, index);\n  else kernel.evictCached(object, index);',
-    'kernel.swapOut(object, index);',
+    'if (isDirty) kernel.cache.swapOut(object, index);\n  else kernel.cache.evict(object, index);',
+    'kernel.cache.swapOut(object, index);',
   ]),
   mutant('pressure', 'reclaim-huge-zeros', 'Of a huge page that goes to swap pages of zeros are spared.', [
     FOLIO,
@@ -70,7 +70,7 @@ export const PRESSURE: readonly Mutant[] = [
   ]),
   mutant('pressure', 'reclaim-set-aside', 'What was set aside of shared memory does not go to swap.', [
     'mm/vmscan.ts',
-    'if (this.kernel.swap.hasRoom) this.kernel.materialiseReserved();',
+    'if (this.kernel.swap.hasRoom) this.kernel.cache.materialiseReserved();',
     '',
   ]),
 ];
