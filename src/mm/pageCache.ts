@@ -7,7 +7,8 @@
  * Linux   mm/memory.c: unmap_mapping_range; mm/shmem.c: shmem_fallocate, shmem_undo_range
  */
 import { PAGE_SIZE, type Pgoff } from '../base/units.ts';
-import { FRAME_DIRTY, type Pfn } from './frames.ts';
+import { FRAME_DIRTY, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
+import { unmapFolio } from './hugeMemory.ts';
 import type { Kernel } from './kernel.ts';
 import { DIRTY, KIND_MASK, PRESENT, WRITE } from './pte.ts';
 import type { FileObject, Vma } from './vma.ts';
@@ -29,6 +30,8 @@ export function unmapObject(object: FileObject, first: Pgoff, end: Pgoff, copies
 /** Pages `first` to below `end` of `object` become a hole. */
 export function punchObject(kernel: Kernel, object: FileObject, first: Pgoff, end: Pgoff): void {
   unmapObject(object, first, end, false);
+  unmapCut(kernel, object, first);
+  unmapCut(kernel, object, end);
   const before = kernel.frames.nrUsed;
   kernel.cache.drop(object, first, end);
   kernel.work.count(FACT.pagesPunched, before - kernel.frames.nrUsed);
@@ -38,6 +41,14 @@ export function punchObject(kernel: Kernel, object: FileObject, first: Pgoff, en
 export function truncateObject(kernel: Kernel, object: FileObject, first: Pgoff): void {
   unmapObject(object, first, Number.POSITIVE_INFINITY, true);
   kernel.cache.drop(object, first, Number.POSITIVE_INFINITY);
+}
+
+/** A huge folio that is cut in front of page `pgoff` leaves all tables, locked memory too, before it is broken up. Linux: truncate_inode_partial_folio() */
+function unmapCut(kernel: Kernel, object: FileObject, pgoff: Pgoff): void {
+  if (pgoff % HUGE_PAGES === 0) return;
+  const pfn = kernel.cache.find(object, pgoff);
+  if (pfn === null || !kernel.frames.isLarge(pfn) || kernel.frames.isInUse(headOf(pfn))) return;
+  unmapFolio({ kernel }, headOf(pfn));
 }
 
 /**
