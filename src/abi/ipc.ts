@@ -38,10 +38,6 @@ const CONSTANT: Readonly<Record<string, number>> = {
   MPOL_MF_STRICT: 1,
   MPOL_MF_MOVE: 2,
   MPOL_MF_MOVE_ALL: 4,
-  UFFDIO_REGISTER_MODE_MISSING: 1,
-  UFFDIO_REGISTER_MODE_WP: 2,
-  UFFDIO_REGISTER_MODE_MINOR: 4,
-  UFFD_USER_MODE_ONLY: 1,
 };
 
 /** Returns the value of a constant of these calls by its name, or null. */

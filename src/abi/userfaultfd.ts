@@ -60,3 +60,41 @@ export const UFFD_PAGEFAULT_FLAG_MINOR = 4;
 
 /** Bytes of a message. */
 export const UFFD_MSG_SIZE = 32;
+
+const FEATURES: readonly string[] = [
+  'PAGEFAULT_FLAG_WP',
+  'EVENT_FORK',
+  'EVENT_REMAP',
+  'EVENT_REMOVE',
+  'MISSING_HUGETLBFS',
+  'MISSING_SHMEM',
+  'EVENT_UNMAP',
+  'SIGBUS',
+  'THREAD_ID',
+  'MINOR_HUGETLBFS',
+  'MINOR_SHMEM',
+  'EXACT_ADDRESS',
+  'WP_HUGETLBFS_SHMEM',
+  'WP_UNPOPULATED',
+  'POISON',
+  'WP_ASYNC',
+  'MOVE',
+];
+const CONSTANTS: ReadonlyMap<string, number> = new Map([
+  ['UFFD_USER_MODE_ONLY', UFFD_USER_MODE_ONLY],
+  ...FEATURES.map((name, bit) => [`UFFD_FEATURE_${name}`, 1 << bit] as const),
+  ['UFFDIO_REGISTER_MODE_MISSING', UFFDIO_REGISTER_MODE_MISSING],
+  ['UFFDIO_REGISTER_MODE_WP', UFFDIO_REGISTER_MODE_WP],
+  ['UFFDIO_REGISTER_MODE_MINOR', UFFDIO_REGISTER_MODE_MINOR],
+  ...['COPY', 'ZEROPAGE', 'CONTINUE', 'POISON', 'MOVE'].map(
+    (name) => [`UFFDIO_${name}_MODE_DONTWAKE`, UFFDIO_MODE_DONTWAKE] as const,
+  ),
+  ['UFFDIO_COPY_MODE_WP', UFFDIO_COPY_MODE_WP],
+  ['UFFDIO_CONTINUE_MODE_WP', UFFDIO_CONTINUE_MODE_WP],
+  ['UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES', UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES],
+  ['UFFDIO_WRITEPROTECT_MODE_WP', UFFDIO_WRITEPROTECT_MODE_WP],
+  ['UFFDIO_WRITEPROTECT_MODE_DONTWAKE', UFFDIO_WRITEPROTECT_MODE_DONTWAKE],
+]);
+
+/** Returns the value of a constant of userfaultfd by its name in the kernel's headers, or null. For parsers. */
+export const uffdConstant = (name: string): number | null => CONSTANTS.get(name) ?? null;

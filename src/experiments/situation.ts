@@ -16,7 +16,7 @@ import * as mman from '../abi/mman.ts';
 import { must, UsageError } from '../base/assert.ts';
 import { Prng } from '../base/prng.ts';
 import { type Addr, PAGE_SIZE } from '../base/units.ts';
-import { Machine, type Op, type Outcome } from '../machine/index.ts';
+import { Machine, type Op, type Outcome, resultOf, uffdIoctl } from '../machine/index.ts';
 import { type Features, Kernel, type Mm, type VmaRow, verifyMm, vmaRows } from '../mm/index.ts';
 import { EXCLUSIVE, WRITE } from '../mm/pte.ts';
 
@@ -125,12 +125,7 @@ class Run {
         });
       case 'uffd':
         this.#uffd = this.#value({ call: 'userfaultfd', flags: 0 });
-        this.#apply({
-          call: 'uffd_ioctl',
-          fd: this.#uffd,
-          name: 'UFFDIO_API',
-          request: { name: 'UFFDIO_API', api: 0xaa, features: 0 },
-        });
+        this.#apply(uffdIoctl(this.#uffd, { name: 'UFFDIO_API', api: 0xaa, features: 0 }));
         return null;
       case 'share':
         this.#share(at(numbers[0]));
@@ -149,7 +144,7 @@ class Run {
   }
 
   #apply(op: Op): string | null {
-    return refusedWith(this.#machine.apply(this.#pid, op));
+    return refusedWith(resultOf(this.#machine.apply(this.#pid, op)));
   }
   #value(op: Op): number {
     const outcome = this.#machine.apply(this.#pid, op);
@@ -186,7 +181,12 @@ class Run {
       case 'mbind':
         return { call: 'mbind', ...range, mode: third, nodes: '0', flags: 0 };
       case 'uffdreg':
-        return { call: 'uffd_register', fd: this.#uffd, ...range, mode: third };
+        return uffdIoctl(this.#uffd, {
+          name: 'UFFDIO_REGISTER',
+          start: range.addr,
+          len: range.len,
+          mode: third,
+        });
       case 'name':
         return { call: 'set_vma_name', ...range, name: words[2] ?? null };
       default:

@@ -73,8 +73,6 @@ export const CALL_ERRORS: Readonly<Partial<Record<OpName, readonly string[]>>> =
   ],
   uffd_read: ['EAGAIN', 'EBADF', 'EINVAL'],
   pagemap_scan: ['EFAULT', 'EINVAL', 'EPERM', 'ESRCH'],
-  uffd_register: ['EBADF', 'EBUSY', 'EINVAL', 'ENOMEM', 'ENOTTY', 'EPERM'],
-  uffd_unregister: ['EBADF', 'EINVAL', 'ENOMEM', 'ENOTTY'],
   io_setup: ['ENOMEM'],
   memfd_create: ['EINVAL'],
   write_file: ['EBADF', 'EINVAL', 'EPERM'],

@@ -136,8 +136,6 @@ function chargeCall(call: CallFacts, op: MemoryOp, vrangeLock: VrangeLock): void
     case 'mseal':
     case 'mbind':
     case 'set_vma_name':
-    case 'uffd_register':
-    case 'uffd_unregister':
       chargeAttributes(call);
       return;
     case 'vrange':

@@ -16,7 +16,7 @@ export {
 export type { LockMode } from './locks/lockStats.ts';
 export { Machine } from './machine.ts';
 export type { Access, Chosen, FileKind, Op, OpenMode, OpName, OpRecord, Recorded } from './op.ts';
-export { DONE, type ErrorOutcome, type Outcome, type PlainOutcome } from './outcome.ts';
+export { DONE, type ErrorOutcome, type Outcome, type PlainOutcome, resultOf } from './outcome.ts';
 export { type CrossCpuPrices, type SmpPrices, smpPricesOf } from './paid/smpPrices.ts';
 export { type Descriptor, FileTable, Process } from './process.ts';
 export { type Program, runProgram, type Step, type StepListener } from './program.ts';
@@ -40,4 +40,10 @@ export type {
 } from './threads/timeReport.ts';
 export { Userfaultfd } from './threads/userfaultfd.ts';
 export type { DoneField, IoctlOutput, ReadMessage } from './uffdCalls.ts';
-export type { CopyBuffer, UffdIoctlName, UffdOp, UffdRequest } from './uffdOp.ts';
+export {
+  type CopyBuffer,
+  type UffdIoctlName,
+  type UffdOp,
+  type UffdRequest,
+  uffdIoctl,
+} from './uffdOp.ts';

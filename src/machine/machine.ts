@@ -197,8 +197,6 @@ export class Machine {
       case 'overcommit':
       case 'shmat':
       case 'shmdt':
-      case 'uffd_register':
-      case 'uffd_unregister':
       case 'io_setup':
         return this.#memory(process, tid, op, chosen);
     }

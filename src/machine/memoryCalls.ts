@@ -3,9 +3,8 @@
  *
  * Arguments are passed on as they are; descriptors are looked up; choices of a recording are handed down where the kernel chooses freely.
  */
-import { EACCES, EBADF, EINVAL, ENOTTY, EPERM } from '../abi/errno.ts';
+import { EACCES, EINVAL, EPERM } from '../abi/errno.ts';
 import { VRANGE_BEHAVIOR, VRANGE_MODE } from '../abi/vrange.ts';
-import { pageFloor } from '../base/units.ts';
 import { brk } from '../mm/brk.ts';
 import { clearRefs } from '../mm/clearRefs.ts';
 import { madvise } from '../mm/madvise.ts';
@@ -23,7 +22,6 @@ import { processMadvise } from '../mm/processMadvise.ts';
 import { processVm } from '../mm/processVm.ts';
 import type { SysResult } from '../mm/result.ts';
 import { shmat, shmdt } from '../mm/shm.ts';
-import { uffdRegister, uffdUnregister } from '../mm/userfaultfd.ts';
 import type { MappedFile } from '../mm/vma.ts';
 import { setVmaName } from '../mm/vmaName.ts';
 import { type VrangeRequest, vrange } from '../mm/vrange.ts';
@@ -137,9 +135,6 @@ export function memoryCall(caller: Caller, op: MemoryOp, chosen: Chosen): Outcom
       return callShmat(caller, op, place);
     case 'shmdt':
       return outcomeOf(shmdt(mm, op.addr));
-    case 'uffd_register':
-    case 'uffd_unregister':
-      return registerUffd(caller, op);
     case 'io_setup':
       return ioSetup(caller, op.nrEvents, place);
   }
@@ -256,21 +251,4 @@ export function fileForMmap(
   });
   process.files.set(op.fd, { kind: 'file', file });
   return file;
-}
-
-function registerUffd(
-  caller: Caller,
-  op: Extract<Op, { call: 'uffd_register' | 'uffd_unregister' }>,
-): Outcome {
-  const descriptor = caller.process.files.get(op.fd);
-  if (descriptor === null) return failure(EBADF, 'bad-fd');
-  if (descriptor.kind !== 'uffd') return failure(ENOTTY, 'bad-fd');
-  if (op.addr !== pageFloor(op.addr)) return failure(EINVAL, 'unaligned');
-  const { context } = descriptor;
-  const range = { start: op.addr, len: op.len };
-  return outcomeOf(
-    op.call === 'uffd_register'
-      ? uffdRegister(context, { ...range, mode: op.mode })
-      : uffdUnregister(context, range),
-  );
 }

@@ -184,14 +184,6 @@ export type Op =
   | { readonly call: 'shmat'; readonly id: number; readonly addr: Addr; readonly flags: number }
   | { readonly call: 'shmdt'; readonly addr: Addr }
   | { readonly call: 'userfaultfd'; readonly flags: number }
-  | {
-      readonly call: 'uffd_register';
-      readonly fd: number;
-      readonly addr: Addr;
-      readonly len: number;
-      readonly mode: number;
-    }
-  | { readonly call: 'uffd_unregister'; readonly fd: number; readonly addr: Addr; readonly len: number }
   /** io_setup: the kernel maps a ring whose address only the result shows. */
   | { readonly call: 'io_setup'; readonly nrEvents: number }
   /** No system call: the kernel starts, or ends, migrating the anonymous pages of a range (compaction, NUMA balancing). */

@@ -46,6 +46,10 @@ export const outcomeOf = (result: SysResult): PlainOutcome => {
     : { kind: 'errno', errno: errnoName(-result.ret), why: result.why };
 };
 
+/** Returns what an operation came to where what an ioctl wrote does not matter. */
+export const resultOf = (outcome: Outcome): Exclude<Outcome, { kind: 'ioctl' }> =>
+  outcome.kind === 'ioctl' ? outcome.result : outcome;
+
 /** Makes an error outcome. */
 export const failure = (errno: number, why: Why): ErrorOutcome => ({
   kind: 'errno',

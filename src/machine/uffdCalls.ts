@@ -66,14 +66,14 @@ function charge(charges: UffdCharges, caller: Caller, op: UffdOp, outcome: Outco
   else if (outcome.kind === 'ioctl' && outcome.output?.what === 'scan')
     charges.endScan(outcome.output.regions.length);
   else if (op.call === 'uffd_ioctl' && outcome.kind === 'ioctl' && op.request !== null)
-    chargeIoctl(charges, op.request, outcome.output, isSharedAt(caller, op));
+    chargeIoctl(charges, op.request, outcome, isSharedAt(caller, op));
   else charges.endRead(0);
 }
 
 function chargeIoctl(
   charges: UffdCharges,
   request: UffdRequest,
-  output: IoctlOutput | null,
+  { result, output }: Extract<Outcome, { kind: 'ioctl' }>,
   isShared: boolean,
 ): void {
   const pages = output?.what === 'done' ? Math.max(0, output.done ?? 0) / PAGE_SIZE : 0;
@@ -84,7 +84,7 @@ function chargeIoctl(
       return;
     case 'UFFDIO_REGISTER':
     case 'UFFDIO_UNREGISTER':
-      charges.endRegister();
+      charges.endRegister(result.kind === 'errno');
       return;
     case 'UFFDIO_WRITEPROTECT':
       charges.endProtect((request.mode & UFFDIO_WRITEPROTECT_MODE_WP) !== 0);

@@ -18,6 +18,7 @@ const WATCHED = Uint8Array.of(
   FACT.writtenVmasSplit,
   FACT.vmasMerged,
   FACT.writtenVmasMerged,
+  FACT.bordersMoved,
   FACT.ptesMoved,
   FACT.swapPtesMoved,
   FACT.pmdsMoved,
@@ -113,13 +114,18 @@ export class UffdCharges {
     this.#work.settle();
   }
 
-  /** UFFDIO_REGISTER or UNREGISTER is over: a change of attributes of vmas, and the end of protection. */
-  endRegister(): void {
+  /** UFFDIO_REGISTER or UNREGISTER is over: a change of attributes of vmas, and the end of protection. @param isRefused  nothing was done */
+  endRegister(isRefused: boolean): void {
+    if (isRefused && this.#since(FACT.vmasSplit) === 0) {
+      this.#charge('syscall', 1);
+      return;
+    }
     this.#charge('vma-attributes', 1);
     this.#charge('split', 0, this.#since(FACT.vmasSplit));
     this.#charge('split-written', 0, this.#since(FACT.writtenVmasSplit));
     this.#charge('merge', 0, this.#since(FACT.vmasMerged));
     this.#charge('merge-written', 0, this.#since(FACT.writtenVmasMerged));
+    this.#charge('border', 0, this.#since(FACT.bordersMoved));
     this.#charge('uffd-unprotect', 0, this.#since(FACT.ptesReprotected) + this.#since(FACT.pmdsReprotected));
     this.#charge('uffd-unmark', 0, this.#since(FACT.markersZapped));
     this.#work.settle();

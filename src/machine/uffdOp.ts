@@ -40,6 +40,17 @@ export type UffdRequest =
 /** The name of an ioctl of userfaultfd. */
 export type UffdIoctlName = UffdRequest['name'];
 
+/** Asks `request` of descriptor `fd`. */
+export const uffdIoctl = (
+  fd: number,
+  request: UffdRequest,
+): Extract<UffdOp, { readonly call: 'uffd_ioctl' }> => ({
+  call: 'uffd_ioctl',
+  fd,
+  name: request.name,
+  request,
+});
+
 /** One operation. */
 export type UffdOp =
   /** `request` null: the structure cannot be read. */

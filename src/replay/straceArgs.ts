@@ -3,12 +3,10 @@
  *
  *   mmap(0x7f…, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_FIXED, 3</usr/lib/libx.so>, 0x26000) = 0x7f… <0.000013>
  *
- * Arguments are ranges of the text; nothing is copied until somebody asks for a value. Members of structures and elements of lists are
- * ranges too (`member`, `elements`), so that one set of readers serves all. Written by hand, because it runs for every line.
- *
+ * Arguments are ranges of the text; nothing is copied until somebody asks for a value. Members of structures and elements of lists are ranges too
+ * (`member`, `elements`), so that one set of readers serves all. Written by hand, because it runs for every line.
  * Numbers may be decimal, hex, octal, products (`8192*1024`) or names; a C comment may follow each (`0x66` and then `MADV_???`).
  */
-
 import { errnoByName, errnoName } from '../abi/errno.ts';
 import type { Place } from '../base/assert.ts';
 import type { Recorded } from '../machine/op.ts';
@@ -168,9 +166,12 @@ export class CallText {
 
   /** Returns the number of the range that holds member `name` of structure `i`; read it as if it were an argument. */
   member(i: number, name: string): number {
-    const first = this.elements(i);
-    const found = this.#afterName(first, this.#nrRanges, name);
-    return found ?? this.fail(i, `a member ${name}=`);
+    return this.memberOrNull(i, name) ?? this.fail(i, `a member ${name}=`);
+  }
+
+  /** The same; null where structure `i` has no such member. */
+  memberOrNull(i: number, name: string): number | null {
+    return this.#afterName(this.elements(i), this.#nrRanges, name);
   }
 
   /** Returns the number of the argument that strace printed as `name=…`, or null; read it as if it were a plain one. */

@@ -3,6 +3,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { UsageError } from '../base/assert.ts';
+import type { Recorded } from '../machine/index.ts';
 import { filesInMemory } from './input.ts';
 import { straceItems } from './strace.ts';
 
@@ -22,14 +23,12 @@ function opOf(line: string): string {
           ? `0x${each.toString(16)}`
           : each,
     ).replaceAll('"', '');
-  return [
-    call,
-    print(args),
-    print(record.chosen),
-    record.recorded.kind === 'value' ? 'ok' : record.recorded.kind === 'errno' ? record.recorded.errno : '',
-  ]
-    .join(' ')
-    .trim();
+  return [call, print(args), print(record.chosen), answerText(record.recorded)].join(' ').trim();
+}
+
+function answerText(recorded: Recorded): string {
+  if (recorded.kind === 'ioctl') return `${answerText(recorded.result)} ${recorded.output}`;
+  return recorded.kind === 'value' ? 'ok' : recorded.kind === 'errno' ? recorded.errno : '';
 }
 
 const A = '0x7f0000001000';
@@ -209,11 +208,47 @@ describe('the calls we follow', () => {
     ],
     [
       'ioctl(6<anon_inode:[userfaultfd]>, UFFDIO_REGISTER, {range={start=0x7f0000001000, len=0x2000}, mode=UFFDIO_REGISTER_MODE_MISSING, ioctls=1<<_UFFDIO_WAKE|0x120}) = 0',
-      `uffd_register {fd:6,addr:${A},len:8192,mode:1} {} ok`,
+      `uffd_ioctl {fd:6,name:UFFDIO_REGISTER,request:{name:UFFDIO_REGISTER,start:${A},len:8192,mode:1}} {} ok`,
     ],
     [
       'ioctl(6, 0x8010aa01, {start=0x7f0000001000, len=0x2000}) = 0',
-      `uffd_unregister {fd:6,addr:${A},len:8192} {} ok`,
+      `uffd_ioctl {fd:6,name:UFFDIO_UNREGISTER,request:{name:UFFDIO_UNREGISTER,start:${A},len:8192}} {} ok`,
+    ],
+    [
+      'ioctl(6, UFFDIO_API, {api=0xaa, features=UFFD_FEATURE_SIGBUS|0x12000 /* UFFD_FEATURE_??? */ => features=UFFD_FEATURE_SIGBUS|0x1e000, ioctls=1<<_UFFDIO_API}) = 0',
+      'uffd_ioctl {fd:6,name:UFFDIO_API,request:{name:UFFDIO_API,api:170,features:0x12080}} {} ok',
+    ],
+    [
+      'ioctl(6, UFFDIO_COPY, {dst=0x7f0000001000, src=0x55f453a27060, len=0x2000, mode=UFFDIO_COPY_MODE_WP, copy=0x2000}) = 0',
+      `uffd_ioctl {fd:6,name:UFFDIO_COPY,request:{name:UFFDIO_COPY,dst:${A},src:0x55f453a27060,len:8192,mode:2}} {} ok {copy=8192}`,
+    ],
+    [
+      'ioctl(6, UFFDIO_COPY, {dst=0x7f0000001000, src=0x55f453a27060, len=0x2000, mode=0}) = -1 EEXIST (File exists)',
+      `uffd_ioctl {fd:6,name:UFFDIO_COPY,request:{name:UFFDIO_COPY,dst:${A},src:0x55f453a27060,len:8192,mode:0}} {} EEXIST`,
+    ],
+    [
+      'ioctl(6, UFFDIO_ZEROPAGE, {range={start=0x7f0000001000, len=0x2000}, mode=UFFDIO_ZEROPAGE_MODE_DONTWAKE, zeropage=0x1000}) = 0',
+      `uffd_ioctl {fd:6,name:UFFDIO_ZEROPAGE,request:{name:UFFDIO_ZEROPAGE,start:${A},len:8192,mode:1}} {} ok {zeropage=4096}`,
+    ],
+    [
+      'ioctl(6, UFFDIO_WRITEPROTECT, {range={start=0x7f0000001000, len=0x2000}, mode=UFFDIO_WRITEPROTECT_MODE_WP}) = 0',
+      `uffd_ioctl {fd:6,name:UFFDIO_WRITEPROTECT,request:{name:UFFDIO_WRITEPROTECT,start:${A},len:8192,mode:1}} {} ok`,
+    ],
+    [
+      'ioctl(6, 0xc020aa07, {range={start=0x7f0000001000, len=0x1000}, mode=0, mapped=0x1000}) = 0',
+      `uffd_ioctl {fd:6,name:UFFDIO_CONTINUE,request:{name:UFFDIO_CONTINUE,start:${A},len:4096,mode:0}} {} ok {mapped=4096}`,
+    ],
+    [
+      'ioctl(6, _IOC(_IOC_READ|_IOC_WRITE, 0xaa, 0x5, 0x28), {dst=0x7f0000001000, src=0x7f0000001000, len=0x1000, mode=0x2, move=0x1000}) = 0',
+      `uffd_ioctl {fd:6,name:UFFDIO_MOVE,request:{name:UFFDIO_MOVE,dst:${A},src:${A},len:4096,mode:2}} {} ok {move=4096}`,
+    ],
+    [
+      'ioctl(6, UFFDIO_WAKE, {start=0x7f0000001000, len=0x1000}) = 0',
+      `uffd_ioctl {fd:6,name:UFFDIO_WAKE,request:{name:UFFDIO_WAKE,start:${A},len:4096}} {} ok`,
+    ],
+    [
+      'ioctl(6, UFFDIO_COPY, NULL) = -1 EFAULT (Bad address)',
+      'uffd_ioctl {fd:6,name:UFFDIO_COPY,request:null} {} EFAULT',
     ],
   ];
   for (const [line, op] of rows) it(line.slice(0, 90), () => expect(opOf(line)).toBe(op));
@@ -255,8 +290,8 @@ describe('what changes nothing is passed over', () => {
       'not-followed: process_madvise: strace did not print its ranges',
     ],
     [
-      'ioctl(6, UFFDIO_COPY, {dst=0x7f0000001000, src=0x1000, len=0x1000, mode=0, copy=4096}) = 0',
-      'not-followed: ioctl: UFFDIO_COPY moves pages, which is not followed yet',
+      'ioctl(6, UFFDIO_WRITEPROTECT, 0x7ffc6525b2d0) = 0',
+      'not-followed: ioctl: strace did not print the structure of UFFDIO_WRITEPROTECT',
     ],
   ];
   for (const [line, says] of rows) it(line.slice(0, 90), () => expect(opOf(line)).toBe(says));

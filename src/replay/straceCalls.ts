@@ -28,12 +28,12 @@ import {
   PR_SET_VMA,
   PR_SET_VMA_ANON_NAME,
 } from '../abi/prctl.ts';
-import { UFFD_API } from '../abi/userfaultfd.ts';
 import { Unmodelled } from '../base/assert.ts';
 import { fileKindOf } from '../machine/fileKind.ts';
 import type { Chosen, Op, OpenMode } from '../machine/op.ts';
 import { choicesIn } from './choices.ts';
 import type { CallText } from './straceArgs.ts';
+import { uffdIoctlOp } from './straceUffd.ts';
 
 /** How a call is turned into an Op. */
 export interface CallRule {
@@ -155,7 +155,7 @@ export const CALL_RULES: ReadonlyMap<string, CallRule> = new Map<string, CallRul
   ['shmdt', row((a) => ({ call: 'shmdt', addr: a.number(0) }))],
   ['io_setup', onSuccess((a) => ({ call: 'io_setup', nrEvents: a.number(0) }))],
   ['userfaultfd', onSuccess((a) => ({ call: 'userfaultfd', flags: a.flags(0, 'ignore') }))],
-  ['ioctl', row(ioctlOp)],
+  ['ioctl', row(uffdIoctlOp)],
   ['remap_file_pages', onSuccess(unmodelled)],
   ['map_shadow_stack', onSuccess(unmodelled)],
   ['memfd_secret', onSuccess(unmodelled)],
@@ -349,52 +349,4 @@ function fcntlOp(a: CallText): Op | string | null {
     return { call: 'dup', fd: a.int(0), newFd: null };
   if (command === F_ADD_SEALS) return { call: 'add_seals', fd: a.int(0), seals: a.flags(2) };
   return null;
-}
-
-/** Requests of userfaultfd that change vmas, by number (options -X raw and -X verbose). */
-const UFFD_REQUESTS: ReadonlyMap<string, string> = new Map([
-  ['0xc020aa00', 'UFFDIO_REGISTER'],
-  ['0x8010aa01', 'UFFDIO_UNREGISTER'],
-  ['0xc018aa3f', 'UFFDIO_API'],
-  ['0x8010aa02', 'UFFDIO_WAKE'],
-]);
-/** Any request of userfaultfd, by number. */
-const UFFD_NUMBER = /^0x[0-9a-f]{4}aa[0-9a-f]{2}\b/;
-
-function uffdRequest(text: string): string | null {
-  if (text.startsWith('UFFDIO_')) return text;
-  if (!UFFD_NUMBER.test(text)) return null;
-  return UFFD_REQUESTS.get(text.slice(0, 10)) ?? 'an ioctl of userfaultfd';
-}
-
-/** The handshake. What it asks for is taken for nothing: threads of a recording are not followed while they sleep in userfaultfd. */
-function uffdApi(a: CallText): Op {
-  const request = { name: 'UFFDIO_API', api: UFFD_API, features: 0 } as const;
-  return { call: 'uffd_ioctl', fd: a.int(0), name: request.name, request };
-}
-
-function ioctlOp(a: CallText): Op | string | null {
-  const request = uffdRequest(a.text(1));
-  if (request === null) return null;
-  if (request === 'UFFDIO_REGISTER' && a.isOpened(2)) {
-    const mode = a.flags(a.member(2, 'mode'));
-    const range = a.member(2, 'range');
-    return {
-      call: 'uffd_register',
-      fd: a.int(0),
-      addr: a.number(a.member(range, 'start')),
-      len: a.number(a.member(range, 'len')),
-      mode,
-    };
-  }
-  if (request === 'UFFDIO_UNREGISTER' && a.isOpened(2)) {
-    return {
-      call: 'uffd_unregister',
-      fd: a.int(0),
-      addr: a.number(a.member(2, 'start')),
-      len: a.number(a.member(2, 'len')),
-    };
-  }
-  if (request === 'UFFDIO_API') return uffdApi(a);
-  return request === 'UFFDIO_WAKE' ? null : `${request} moves pages, which is not followed yet`;
 }

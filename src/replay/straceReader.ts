@@ -20,6 +20,7 @@ import { CALL_RULES, CLONE3_UNSEEN, callName, chosenOf, UNKNOWN_PATH } from './s
 import { StraceClock } from './straceClock.ts';
 import { StraceLine } from './straceLine.ts';
 import { StraceThreads } from './straceThreads.ts';
+import { uffdAnswer } from './straceUffd.ts';
 import type { Warnings } from './warnings.ts';
 
 /** What a thread does, as far as a replay is concerned. */
@@ -294,7 +295,7 @@ export class StraceReader {
       wasOpen,
       op,
       chosen: chosenOf(op, call),
-      recorded: call.recorded(),
+      recorded: uffdAnswer(op, call),
     };
   }
 

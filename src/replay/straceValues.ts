@@ -5,6 +5,7 @@ import { fcntlConstant } from '../abi/fcntl.ts';
 import { ipcConstant } from '../abi/ipc.ts';
 import { mmanConstant } from '../abi/mman.ts';
 import { processConstant } from '../abi/prctl.ts';
+import { uffdConstant } from '../abi/userfaultfd.ts';
 import { vrangeConstant } from '../abi/vrange.ts';
 import { isDigit, ownCopy } from './scanner.ts';
 
@@ -25,6 +26,7 @@ const constant = (name: string): number | null =>
   processConstant(name) ??
   ipcConstant(name) ??
   vrangeConstant(name) ??
+  uffdConstant(name) ??
   ZERO_NAMES.get(name) ??
   null;
 

@@ -65,8 +65,6 @@ const ENTRIES: Readonly<Record<OpName, readonly string[]>> = {
   ],
   uffd_read: ['machine/uffdCalls.ts readUffd!'],
   pagemap_scan: ['machine/uffdCalls.ts scan', 'mm/pagemapScan.ts pagemapScan'],
-  uffd_register: ['machine/memoryCalls.ts registerUffd!', 'mm/userfaultfd.ts uffdRegister'],
-  uffd_unregister: ['machine/memoryCalls.ts registerUffd!', 'mm/userfaultfd.ts uffdUnregister'],
   io_setup: ['machine/ioRing.ts ioSetup'],
   migrate: ['mm/migration.ts startMigration', 'mm/migration.ts endMigration'],
   overcommit: ['machine/settings.ts settingCall!'],
@@ -104,8 +102,6 @@ const TURNED: readonly (readonly [call: OpName, errnos: readonly string[], why: 
   ['touch', ['ENOMEM', 'EPERM'], 'a stack that may not grow is a SIGSEGV'],
   ['uffd_ioctl', ['EHWPOISON'], 'a page that cannot be read is EFAULT'],
   ['clone', ['EINVAL', 'EPERM'], 'of a userfaultfd that the child gets'],
-  ['uffd_register', ['EFAULT'], 'an operation has its arguments at hand'],
-  ['uffd_unregister', ['EFAULT'], 'the same'],
   ['shmdt', ['ENOMEM', 'EPERM'], 'what cannot be unmapped stays; whole vmas need no split'],
   ['io_setup', ['EACCES', 'EINVAL', 'EPERM'], 'the ring is not executable, and goes where nothing is'],
 ];

@@ -8,7 +8,7 @@
 import { FALLOC_FL_KEEP_SIZE } from '../../src/abi/fcntl.ts';
 import { IPC_CREAT, IPC_EXCL, IPC_PRIVATE, SHM_EXEC } from '../../src/abi/ipc.ts';
 import * as mman from '../../src/abi/mman.ts';
-import type { Chosen, Op, UffdRequest } from '../../src/machine/index.ts';
+import { type Chosen, type Op, uffdIoctl } from '../../src/machine/index.ts';
 import type { Features } from '../../src/mm/index.ts';
 
 /** A row: its title, the operations, and what the last one gives. */
@@ -47,24 +47,11 @@ const bind = (page: number, nodes: string): Op => ({
 });
 const seal = (page: number, pages: number): Op => ({ call: 'mseal', ...at(page, pages), flags: 0 });
 const uffd: Op = { call: 'userfaultfd', flags: 0 };
-const ioctl = (fd: number, request: UffdRequest): Op => ({
-  call: 'uffd_ioctl',
-  fd,
-  name: request.name,
-  request,
-});
-const api = (fd: number, features = 0): Op => ioctl(fd, { name: 'UFFDIO_API', api: 0xaa, features });
-const register = (fd: number, page: number, pages = 1, mode = 2): Op => ({
-  call: 'uffd_register',
-  fd,
-  ...at(page, pages),
-  mode,
-});
-const unregister = (fd: number, page: number, pages = 1): Op => ({
-  call: 'uffd_unregister',
-  fd,
-  ...at(page, pages),
-});
+const api = (fd: number, features = 0): Op => uffdIoctl(fd, { name: 'UFFDIO_API', api: 0xaa, features });
+const register = (fd: number, page: number, pages = 1, mode = 2): Op =>
+  uffdIoctl(fd, { name: 'UFFDIO_REGISTER', start: B + page * PG, len: pages * PG, mode });
+const unregister = (fd: number, page: number, pages = 1): Op =>
+  uffdIoctl(fd, { name: 'UFFDIO_UNREGISTER', start: B + page * PG, len: pages * PG });
 const memfd = (flags = 2): Op => ({ call: 'memfd_create', name: 'm', flags });
 const nobody: Op = { call: 'set_uid', uid: 65534 };
 const full: Op = { call: 'fill_maps', room: 0 };

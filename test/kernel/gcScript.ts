@@ -5,7 +5,7 @@
  * The run has one CPU, so that one thread after the other does what it does, as the script has it.
  */
 import { vi } from 'vitest';
-import { type Op, Thread, Userfaultfd } from '../../src/machine/index.ts';
+import { type Op, Thread, type UffdRequest, Userfaultfd } from '../../src/machine/index.ts';
 import { FAULTED } from '../../src/mm/index.ts';
 import { runThreaded, settleParams, THREADED_WORKLOADS } from '../../src/workloads/index.ts';
 import { CALIBRATION } from '../support/calibration.ts';
@@ -35,13 +35,18 @@ function lineOf(op: Op, value: number): string | null {
       return `ftruncate ${op.fd} ${op.size}`;
     case 'userfaultfd':
       return `userfaultfd ${value} ${SIGBUS_FEATURE}`;
-    case 'uffd_register':
-      return `register ${op.fd} ${op.addr} ${op.len} ${op.mode}`;
-    case 'uffd_unregister':
-      return `unregister ${op.fd} ${op.addr} ${op.len}`;
+    case 'uffd_ioctl':
+      return ioctlLine(op.fd, op.request);
     default:
       return null;
   }
+}
+
+function ioctlLine(fd: number, request: UffdRequest | null): string | null {
+  if (request?.name === 'UFFDIO_REGISTER')
+    return `register ${fd} ${request.start} ${request.len} ${request.mode}`;
+  if (request?.name === 'UFFDIO_UNREGISTER') return `unregister ${fd} ${request.start} ${request.len}`;
+  return null;
 }
 
 const SIGBUS_FEATURE = 128;

@@ -1,7 +1,7 @@
 /**
  * Steps of a case that are one call, as the operations that the model is fed.
  */
-import type { Op, Process } from '../../src/machine/index.ts';
+import { type Op, type Process, uffdIoctl } from '../../src/machine/index.ts';
 import type { CaseAddress } from './caseStep.ts';
 import type { CallStep } from './caseTarget.ts';
 
@@ -102,8 +102,8 @@ function rangeOp(
     case 'msync':
       return { call: 'msync', addr, len, flags: step.arg };
     case 'uffdreg':
-      return { call: 'uffd_register', fd: scene.uffd(), addr, len, mode: step.arg };
+      return uffdIoctl(scene.uffd(), { name: 'UFFDIO_REGISTER', start: addr, len, mode: step.arg });
     case 'uffdunreg':
-      return { call: 'uffd_unregister', fd: scene.uffd(), addr, len };
+      return uffdIoctl(scene.uffd(), { name: 'UFFDIO_UNREGISTER', start: addr, len });
   }
 }

@@ -4,6 +4,8 @@
 import { MFD_ALLOW_SEALING } from '../../src/abi/fcntl.ts';
 import {
   BUS_ADRERR,
+  CLONE_VFORK,
+  CLONE_VM,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_NORESERVE,
@@ -14,7 +16,15 @@ import {
 import { must } from '../../src/base/assert.ts';
 import type { Coverage } from '../../src/fuzz/coverage.ts';
 import { fileKindOf } from '../../src/machine/fileKind.ts';
-import { type Chosen, Machine, type Op, type Outcome, type Process } from '../../src/machine/index.ts';
+import {
+  type Chosen,
+  Machine,
+  type Op,
+  type Outcome,
+  type Process,
+  resultOf,
+  uffdIoctl,
+} from '../../src/machine/index.ts';
 import { type Features, LINUX_6_18 } from '../../src/mm/features.ts';
 import {
   Kernel,
@@ -183,7 +193,7 @@ export class VmaModel implements CaseTarget {
     return this.#machine.apply(this.#process.pid, op);
   }
   #result(op: Op): CallResult {
-    const outcome = this.#apply(op);
+    const outcome = resultOf(this.#apply(op));
     if (outcome.kind === 'value') return { ret: outcome.value };
     return { errno: outcome.kind === 'errno' ? outcome.errno : outcome.kind };
   }
@@ -203,13 +213,13 @@ export class VmaModel implements CaseTarget {
         return this.#result({ call: 'add_seals', fd: this.#fds[step.slot] ?? -1, seals: step.arg });
       case 'uffd':
         this.#uffd = this.#value({ call: 'userfaultfd', flags: 0 });
-        this.#result({
-          call: 'uffd_ioctl',
-          fd: this.#uffd,
-          name: 'UFFDIO_API',
-          request: { name: 'UFFDIO_API', api: 0xaa, features: 0 },
-        });
+        this.#result(uffdIoctl(this.#uffd, { name: 'UFFDIO_API', api: 0xaa, features: 0 }));
         return { ret: 0 };
+      case 'vfork': {
+        const child = this.#value({ call: 'clone', flags: CLONE_VM | CLONE_VFORK, child: 0 });
+        this.#machine.apply(child, { call: 'exit_group' });
+        return { ret: 0 };
+      }
       case 'shmget':
         this.#segments[step.slot] = this.#value({
           call: 'shmget',

@@ -34,11 +34,15 @@ import type { VrangeLock } from '../../mm/vrange.ts';
 import type { PathName } from '../../mm/work.ts';
 import { ZAP_PATHS } from '../../mm/workPaths.ts';
 import type { Op, OpName } from '../op.ts';
+import type { UffdIoctlName, UffdRequest } from '../uffdOp.ts';
 
 /** How a call locks the address space. */
 export type LockPlan = 'none' | 'read' | 'vma' | 'write' | 'downgrade';
 
-/** The plan of every call; `advice` and `clone` depend on their arguments. */
+/** Calls whose plan depends on their arguments. */
+type Depends = 'advice' | 'clone' | 'vrange' | 'ioctl';
+
+/** The plan of every call. */
 const PLANS = {
   mmap: 'write',
   munmap: 'downgrade',
@@ -85,11 +89,9 @@ const PLANS = {
   shmat: 'write',
   shmdt: 'downgrade',
   userfaultfd: 'none',
-  uffd_ioctl: 'read',
+  uffd_ioctl: 'ioctl',
   uffd_read: 'none',
   pagemap_scan: 'read',
-  uffd_register: 'write',
-  uffd_unregister: 'write',
   io_setup: 'write',
   migrate: 'none',
   overcommit: 'none',
@@ -101,7 +103,7 @@ const PLANS = {
   write_file: 'none',
   fill_maps: 'none',
   nop: 'none',
-} as const satisfies Readonly<Record<OpName, LockPlan | 'advice' | 'clone' | 'vrange'>>;
+} as const satisfies Readonly<Record<OpName, LockPlan | Depends>>;
 
 const BY_VMA: ReadonlySet<number> = new Set([
   MADV_DONTNEED,
@@ -121,13 +123,28 @@ const BY_READING: ReadonlySet<number> = new Set([
   MADV_PT_RECLAIM,
 ]);
 
+/** How each ioctl of userfaultfd locks the address space it is about. Linux: fs/userfaultfd.c */
+const IOCTL_PLANS: Readonly<Record<UffdIoctlName, LockPlan>> = {
+  UFFDIO_API: 'none',
+  UFFDIO_WAKE: 'none',
+  UFFDIO_REGISTER: 'write',
+  UFFDIO_UNREGISTER: 'write',
+  UFFDIO_WRITEPROTECT: 'read',
+  UFFDIO_COPY: 'read',
+  UFFDIO_ZEROPAGE: 'read',
+  UFFDIO_CONTINUE: 'read',
+  UFFDIO_POISON: 'read',
+  UFFDIO_MOVE: 'read',
+};
+
 /** What clear_refs is told to forget soft-dirty bits; vmas change then. */
 const SOFT_DIRTY_REFS = 4;
 
 /** Returns how `op` locks the address space. @param vrangeLock  what vrange locks: of mmap_lock nothing, or for reading, or for writing */
 export function lockPlanOf(op: Op, vrangeLock: VrangeLock = 'none'): LockPlan {
-  const plan: LockPlan | 'advice' | 'clone' | 'vrange' = PLANS[op.call];
+  const plan: LockPlan | Depends = PLANS[op.call];
   if (plan === 'vrange') return vrangeLock;
+  if (plan === 'ioctl') return op.call === 'uffd_ioctl' ? IOCTL_PLANS[op.name] : 'read';
   // A move unmaps what it leaves and what it covers without giving way.
   if (op.call === 'mremap' && op.flags & MREMAP_ONLYPAGES) return 'read';
   if (op.call === 'mremap')
@@ -145,8 +162,15 @@ export function lockPlanOf(op: Op, vrangeLock: VrangeLock = 'none'): LockPlan {
 /** Returns the range that a call is about, or null when it is about everything or nothing. */
 export function rangeOf(op: Op): { readonly start: Addr; readonly end: Addr } | null {
   if (op.call === 'mremap') return { start: op.addr, end: op.addr + Math.max(op.oldLen, op.newLen) };
+  if (op.call === 'uffd_ioctl') return ioctlRange(op.request);
   if (!('addr' in op) || !('len' in op) || op.len <= 0) return null;
   return { start: op.addr, end: op.addr + op.len };
+}
+
+function ioctlRange(request: UffdRequest | null): { readonly start: Addr; readonly end: Addr } | null {
+  if (request === null || request.name === 'UFFDIO_API' || request.len <= 0) return null;
+  const start = 'dst' in request ? request.dst : request.start;
+  return { start, end: start + request.len };
 }
 
 /** When in the course of a call a charge is paid. */

@@ -34,7 +34,7 @@ import { type Addr, PAGE_SIZE } from '../../base/units.ts';
 import { MISS, translate } from '../../mm/translate.ts';
 import type { VrangeBehavior, VrangeMode } from '../../mm/vrangeTree.ts';
 import type { Op } from '../op.ts';
-import { DONE, type Outcome } from '../outcome.ts';
+import { DONE, type Outcome, resultOf } from '../outcome.ts';
 import type { Running, SchedTask, TaskOptions } from '../sched/schedTask.ts';
 import { type Pollable, WaitQueue, type Woken, waitAny } from '../sched/waitQueue.ts';
 import type { CallWatch } from './callWatch.ts';
@@ -126,7 +126,7 @@ export class Thread extends ThreadMemory {
   }
   /** Makes one call that must work and returns its value. */
   *call(op: Op): Running<number> {
-    const outcome = yield* this.attempt(op);
+    const outcome = resultOf(yield* this.attempt(op));
     if (outcome.kind === 'value') return outcome.value;
     const why = outcome.kind === 'errno' ? `${outcome.errno} (${outcome.why})` : outcome.kind;
     throw new UsageError(

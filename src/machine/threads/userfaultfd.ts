@@ -35,6 +35,7 @@ import type { AddrRange } from '../locks/mmLocks.ts';
 import type { Running } from '../sched/schedTask.ts';
 import { type Pollable, Waiter, type WaitQueue } from '../sched/waitQueue.ts';
 import type { UffdCharges } from '../uffdCharges.ts';
+import { uffdIoctl } from '../uffdOp.ts';
 import type { Thread } from './thread.ts';
 
 /** A userfaultfd and who reads it. */
@@ -109,11 +110,11 @@ export class Userfaultfd implements Pollable {
 
   /** UFFDIO_REGISTER. @param mode  1 missing, 2 write-protect, 4 minor, or several */
   *register(t: Thread, addr: Addr, len: number, mode: number): Running<void> {
-    yield* t.call({ call: 'uffd_register', fd: this.fd, addr, len, mode });
+    yield* t.call(uffdIoctl(this.fd, { name: 'UFFDIO_REGISTER', start: addr, len, mode }));
   }
   /** UFFDIO_UNREGISTER. */
   *unregister(t: Thread, addr: Addr, len: number): Running<void> {
-    yield* t.call({ call: 'uffd_unregister', fd: this.fd, addr, len });
+    yield* t.call(uffdIoctl(this.fd, { name: 'UFFDIO_UNREGISTER', start: addr, len }));
   }
 
   /** UFFDIO_COPY, ZEROPAGE, CONTINUE or POISON. */

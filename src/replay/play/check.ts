@@ -14,10 +14,11 @@ import type { ReplayItem, ReplayOp, SignalItem, Summary, Warning } from '../item
 import { CompletionComparison } from './compareCompletions.ts';
 import { RecordingComparison } from './compareRecording.ts';
 import { SnapshotComparison } from './compareSnapshot.ts';
-import { compareResult, type Difference, isCompared, outcomeText } from './difference.ts';
+import { compareResult, type Difference, isCompared, outcomeText, recordedText } from './difference.ts';
 import { PlacementOrder } from './placementOrder.ts';
 import { describeOp, Player, type PlayOptions, placeError } from './player.ts';
 import { findOrder } from './reorder.ts';
+import type { Came } from './sleepers.ts';
 
 /** How many things of each kind were compared. */
 export interface Compared {
@@ -71,6 +72,7 @@ export class Checker {
   /** What the addresses of this run say about the order of overlapping calls. */
   readonly order: PlacementOrder;
   #isMisplaced = false;
+  #areSleepersSettled = false;
   /** Where the kernel put the mapping of this operation, if we have something mapped there. */
   #taken: number | null = null;
   /** The last access of each thread, which waits for the recording to say whether it ended in a signal. */
@@ -95,6 +97,10 @@ export class Checker {
         operation: (item, outcome, process, faults) => {
           this.#recording.after(item, outcome, process, faults);
           this.#operation(item, outcome, faults);
+        },
+        woken: (came) => {
+          this.#recording.woken(came);
+          this.#woken(came);
         },
         ended: (item, ended) => {
           this.#completions.after(item, ended);
@@ -199,6 +205,28 @@ export class Checker {
     if (isCompared(item, outcome)) this.#compare(item, outcome);
   }
 
+  /** A thread of the recording that slept in userfaultfd has gone on, and what it slept in is over. */
+  #woken({ item, outcome }: Came): void {
+    if (item.op.call === 'touch') this.#accessed.set(item.task, { item, outcome });
+    else if (isCompared(item, outcome)) this.#compare(item, outcome);
+  }
+
+  /** What the recording goes on with, and nobody wakes here. */
+  #settleSleepers(): void {
+    for (const { file, line, nr, at, op, recorded } of this.player.sleepers?.stuck ?? []) {
+      this.differences.push({
+        file,
+        line,
+        op: nr,
+        at,
+        kind: 'result',
+        what: op.call === 'touch' ? `${op.access} access at ${hex(op.addr)}` : describeOp(op),
+        kernel: op.call === 'touch' ? 'served' : recordedText(recorded),
+        ours: 'sleeps in userfaultfd',
+      });
+    }
+  }
+
   /** What an operation makes of later snapshots. */
   #noteEffects(item: ReplayOp, outcome: Outcome, faults: number): void {
     if (item.op.call === 'madvise' && item.op.advice === MADV_FREE) this.#snapshots.noteLazyFree();
@@ -286,6 +314,8 @@ export class Checker {
   #settle(): void {
     this.#completions.settle();
     for (const task of [...this.#accessed.keys()]) this.#settleTask(task);
+    if (!this.#areSleepersSettled) this.#settleSleepers();
+    this.#areSleepersSettled = true;
     // What had to wait for later operations comes late.
     if (this.#recording.settle())
       this.differences.sort(

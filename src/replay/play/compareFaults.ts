@@ -25,6 +25,7 @@ import { CallsInProgress } from './callsInProgress.ts';
 import type { Difference } from './difference.ts';
 import { type Charged, FaultCounts } from './faultCounts.ts';
 import { PageSet } from './pageSet.ts';
+import type { Came } from './sleepers.ts';
 
 /** error_code: the page was mapped. */
 const PRESENT = 0x1;
@@ -112,6 +113,13 @@ export class FaultComparison {
       if (copy !== null) this.unsettled.copy(mm, copy);
       this.#last.set(task, { time: item.exit, fault: null });
     }
+  }
+
+  /** Is told that what a thread slept in is over: an access counts once; what a call populated in parts is a range. */
+  woken({ item, outcome, process, faults }: Came): void {
+    if (process === null || faults === 0) return;
+    if (item.op.call !== 'touch') this.counts.add(process, faults, faults);
+    else if (outcome.kind === 'value') this.counts.add(process, 1);
   }
 
   /** Reports the differences that nothing has explained. Returns whether there were any. */

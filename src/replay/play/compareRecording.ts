@@ -10,6 +10,7 @@ import { EndComparison } from './compareEnd.ts';
 import { FaultComparison } from './compareFaults.ts';
 import type { Difference } from './difference.ts';
 import { EndPages } from './endPages.ts';
+import type { Came } from './sleepers.ts';
 
 const META = 'meta.json';
 
@@ -59,6 +60,11 @@ export class RecordingComparison {
     if (item.errorCode !== undefined) this.#hasFaults = true;
     else if (item.overlaps) this.#ends.hasOverlaps = true;
     this.#faults.after(item, outcome, process, faults);
+  }
+
+  /** Is told that what a thread slept in is over. */
+  woken(came: Came): void {
+    this.#faults.woken(came);
   }
 
   /** Reports the differences of faults that nothing has explained. To be called before the ends. Returns whether there were any. */

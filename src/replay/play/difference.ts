@@ -189,10 +189,11 @@ export function agrees(outcome: Outcome, recorded: Recorded): boolean {
   }
 }
 
-/** Tells whether the answer to this operation is held against the recording; of an ops file, any. */
+/** Tells whether the answer to this operation is held against the recording; of an ops file, any. Who sleeps has no answer yet. */
 export const isCompared = (item: ReplayOp, outcome: Outcome): boolean =>
   item.recorded.kind !== 'none' &&
   outcome.kind !== 'unknown-memory' &&
+  (outcome.kind !== 'blocked' || item.number !== undefined) &&
   (item.number !== undefined || !NOT_COMPARED.has(item.op.call));
 
 /** Compares the answer of the model with the recorded one. Returns the difference or null. */

@@ -42,6 +42,7 @@ import type {
 } from '../item.ts';
 import { agreeWithPlacement, settleExecutor } from './executor.ts';
 import { seedProcess } from './seed.ts';
+import { type Came, Sleepers } from './sleepers.ts';
 import { type Ended, Workers } from './workers.ts';
 
 /** When the invariants are checked: never; at the end; after every operation (around it, and everything each 1,000 operations). */
@@ -63,6 +64,8 @@ export interface PlayOptions {
 export interface PlayListener {
   /** An operation was carried out; `faults` is how many faults were served on the way. */
   operation?(item: ReplayOp, outcome: Outcome, process: Process | null, faults: number): void;
+  /** An operation is over that was told of as `blocked`: its thread of a recording slept in userfaultfd. */
+  woken?(came: Came): void;
   /** These calls, in which somebody slept, are over because of an operation. */
   ended?(item: ReplayOp, ended: readonly Ended[]): void;
   /** The file says that a call in which somebody slept is over. */
@@ -137,6 +140,8 @@ export class Player {
   #now = 0;
   /** The threads of a file with userfaultfd, else null. */
   workers: Workers | null = null;
+  /** Those who sleep in userfaultfd in a recording that uses it, else null. */
+  sleepers: Sleepers | null = null;
   /** No item has changed anything since `verifyOnce`. */
   #isVerified = false;
 
@@ -211,14 +216,31 @@ export class Player {
     if (window !== null && process?.mm) agreeWithPlacement(process.mm, item, window);
     if (item.op.call === 'mlockall' && this.start?.format === 'opfuzz' && process?.mm)
       settleExecutor(process.mm);
+    if (item.op.call === 'userfaultfd') this.sleepers ??= new Sleepers(this.machine);
+    if (this.sleepers !== null) {
+      this.#withSleepers(this.sleepers, item);
+      return;
+    }
     const mm = process?.mm ?? null;
     const before = faultsOf(mm);
     const outcome = this.machine.apply(item.task, item.op, item.chosen);
+    this.#carriedOut({ item, outcome, process, faults: faultsOf(mm) - before });
+  }
+
+  #carriedOut({ item, outcome, process, faults }: Came): void {
     this.#options.outcomes?.(item.op, outcome);
     this.#last = item;
     this.#placed = outcome.kind === 'value' && PLACES.has(item.op.call) ? outcome.value : null;
     if (this.#verify === 'every') this.#verifyAfter(item.op, process);
-    this.#listener.operation?.(item, outcome, process, faultsOf(mm) - before);
+    this.#listener.operation?.(item, outcome, process, faults);
+  }
+
+  #withSleepers(sleepers: Sleepers, item: ReplayOp): void {
+    this.#carriedOut(sleepers.run(item));
+    for (const came of sleepers.woken()) {
+      this.#options.outcomes?.(came.item.op, came.outcome);
+      this.#listener.woken?.(came);
+    }
   }
 
   #withWorkers(workers: Workers, item: ReplayOp, process: Process | null): void {

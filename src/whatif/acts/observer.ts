@@ -27,7 +27,7 @@ import {
   UFFDIO_WRITEPROTECT_MODE_WP,
 } from '../../abi/userfaultfd.ts';
 import { type Addr, PAGE_SIZE, pageCeil, pageFloor } from '../../base/units.ts';
-import type { Op, Outcome, Process } from '../../machine/index.ts';
+import { type Op, type Outcome, type Process, resultOf, uffdIoctl } from '../../machine/index.ts';
 import { CLEAR_REFS, isAnonymousVma, type Mm, pageAt, VM_SHARED } from '../../mm/index.ts';
 import { UFFD_WP } from '../../mm/pte.ts';
 import { VM_SPECIAL, VM_UFFD_MASK, VM_WRITE } from '../../mm/vmFlags.ts';
@@ -111,9 +111,8 @@ export class Observer {
     if (made.kind === 'errno') throw new Refused(`userfaultfd: ${made.errno} (${made.why})`);
     const { features } = METHOD[this.#method];
     const request = { name: 'UFFDIO_API', api: UFFD_API, features } as const;
-    const came = this.#do({ call: 'uffd_ioctl', fd: OWN_FD, name: 'UFFDIO_API', request }, stage);
-    if (came.kind === 'ioctl' && came.result.kind === 'errno')
-      throw new Refused(`UFFDIO_API: ${came.result.errno} (${came.result.why})`);
+    const came = resultOf(this.#do(uffdIoctl(OWN_FD, request), stage));
+    if (came.kind === 'errno') throw new Refused(`UFFDIO_API: ${came.errno} (${came.why})`);
     this.#isOpen = true;
   }
   #prefault(range: Range, stage: Stage): void {
@@ -126,8 +125,8 @@ export class Observer {
   #register({ start, end }: Range, stage: Stage): boolean {
     if (!this.#isOpen) return true;
     const mode = UFFDIO_REGISTER_MODE_WP;
-    const came = this.#do({ call: 'uffd_register', fd: OWN_FD, addr: start, len: end - start, mode }, stage);
-    if (came.kind === 'value') return true;
+    const request = { name: 'UFFDIO_REGISTER', start, len: end - start, mode } as const;
+    if (resultOf(this.#do(uffdIoctl(OWN_FD, request), stage)).kind === 'value') return true;
     this.nrRefused++;
     return false;
   }
@@ -143,7 +142,7 @@ export class Observer {
   }
   #setProtection({ start, end }: Range, mode: number, stage: Stage): void {
     const request = { name: 'UFFDIO_WRITEPROTECT', start, len: end - start, mode } as const;
-    this.#do({ call: 'uffd_ioctl', fd: OWN_FD, name: 'UFFDIO_WRITEPROTECT', request }, stage);
+    this.#do(uffdIoctl(OWN_FD, request), stage);
   }
   /** What of the armed memory is there and still registered. */
   #living(): Range[] {

@@ -15,7 +15,7 @@ import {
 } from '../../abi/userfaultfd.ts';
 import { ModelBug, must, UsageError } from '../../base/assert.ts';
 import { PAGE_SIZE } from '../../base/units.ts';
-import { Pipe, type Running, type Thread, Userfaultfd } from '../../machine/index.ts';
+import { Pipe, type Running, resultOf, type Thread, Userfaultfd, uffdIoctl } from '../../machine/index.ts';
 import { METHOD } from './method.ts';
 import { MethodRefused, type Taking } from './taking.ts';
 
@@ -128,13 +128,8 @@ export function* openFor(t: Thread, taking: Taking): Running<Userfaultfd> {
 /** Registers the memory of the guest. @throws MethodRefused */
 export function* registerAll(t: Thread, uffd: Userfaultfd, taking: Taking): Running<void> {
   const { at, len } = taking.guest.memory;
-  const came = yield* t.attempt({
-    call: 'uffd_register',
-    fd: uffd.fd,
-    addr: at,
-    len,
-    mode: UFFDIO_REGISTER_MODE_WP,
-  });
+  const request = { name: 'UFFDIO_REGISTER', start: at, len, mode: UFFDIO_REGISTER_MODE_WP } as const;
+  const came = resultOf(yield* t.attempt(uffdIoctl(uffd.fd, request)));
   if (came.kind === 'errno') throw new MethodRefused(`UFFDIO_REGISTER: ${came.errno} (${came.why})`);
 }
 
