@@ -134,7 +134,7 @@ static void answer(const struct message *m)
 	case ASK_TEXT: printf("%s\n", m->text); break;
 	case ASK_VMAS: observe_vmas(m->pid); break;
 	case ASK_VMACOUNT: observe_vma_count(m->pid); break;
-	case ASK_PFN: observe_pages(m->pid, m->arg[0], m->arg[1]); break;
+	case ASK_PFN: observe_pages(m->pid, m->arg[0], m->arg[1], (int)m->arg[2]); break;
 	case ASK_TABLES: observe_tables(m->pid, m->arg[0], m->arg[1]); break;
 	case ASK_COUNT: observe_count(m->pid); break;
 	case ASK_OVERCOMMIT: printf(guard_overcommit((int)m->arg[0]) == 0 ? "-> 0\n" : "-> cannot be set here\n"); break;

@@ -22,8 +22,8 @@ enum { MAX_VMAS = 4096 };
 
 static int have_iter, kpagecount, kpageflags;
 static struct vma_record vmas[MAX_VMAS];
-static uint64_t anon_vmas[MAX_SEEN], pages[MAX_SEEN];
-static int nr_anon_vmas, nr_pages_seen;
+static uint64_t anon_vmas[MAX_SEEN], pages[MAX_SEEN], places[MAX_SEEN];
+static int nr_anon_vmas, nr_pages_seen, nr_places_seen;
 
 /* The low 8 bits (access and MAY) are the permissions column; `??` stands for what /proc does not name. */
 static const char flag_names[64][3] = {
@@ -40,7 +40,7 @@ void observe_open(int use_bpf, const char **why)
 	kpageflags = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
 }
 
-void observe_reset(void) { nr_anon_vmas = nr_pages_seen = 0; }
+void observe_reset(void) { nr_anon_vmas = nr_pages_seen = nr_places_seen = 0; }
 
 static int label(uint64_t *seen, int *nr, uint64_t what)
 {
@@ -193,7 +193,7 @@ void observe_freed_pages(void)
 	}
 }
 
-void observe_pages(pid_t pid, uint64_t addr, uint64_t nr_pages)
+void observe_pages(pid_t pid, uint64_t addr, uint64_t nr_pages, int slots)
 {
 	char path[64];
 
@@ -204,6 +204,12 @@ void observe_pages(pid_t pid, uint64_t addr, uint64_t nr_pages)
 		if (pread(fd, &word, 8, (addr / PG + i) * 8) != 8) word = 0;
 		frame = word & ((1UL << 55) - 1);
 		if (i > 0) printf(" ");
+		if (slots) {
+			int is_slot = !(word >> 63 & 1) && (word >> 62 & 1) && (word & 31) != 31;
+			if (is_slot) printf("s%d", label(places, &nr_places_seen, frame));
+			else printf("-");
+			continue;
+		}
 		if (word >> 63 & 1) printf(frame ? "p%d%s" : "p?", label(pages, &nr_pages_seen, frame), word >> 56 & 1 ? "!" : "");
 		else if (word >> 58 & 1) printf("guard");
 		else if (word >> 62 & 1) printf("swap");

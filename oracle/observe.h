@@ -13,7 +13,8 @@ void observe_vmas(pid_t pid);
 /* Prints `-> N`, the number of VMAs in the window. */
 void observe_vma_count(pid_t pid);
 /* Prints what each page is: `p1!`, `-`, `guard`, `swap`. */
-void observe_pages(pid_t pid, uint64_t addr, uint64_t nr_pages);
+/* Frames by their first appearance; with `slots` places in swap. */
+void observe_pages(pid_t pid, uint64_t addr, uint64_t nr_pages, int slots);
 /* Prints which 2 MiB ranges of [addr, +nr_pages) have a page table: one letter each, `1`, `0`, or `-` where nothing is mapped. */
 void observe_tables(pid_t pid, uint64_t addr, uint64_t nr_pages);
 /* Prints `map_count = max-3`. */

@@ -183,6 +183,34 @@ static long pin(const struct step *s)
 	ring = syscall(SYS_io_uring_setup, 1, &parameters);
 	return ring < 0 ? -1 : syscall(SYS_io_uring_register, ring, 0, &buffer, 1);
 }
+/* Has the kernel's scanner of equal pages look until these are one; puts its settings back. */
+static long merge_equal(const struct step *s)
+{
+	static const char *const names[] = { "pages_to_scan", "sleep_millisecs", "run" }, *const wanted[] = { "10000", "1", "1" };
+	char path[64], before[3][32] = { "" };
+	uint64_t words[2] = { 0, 1 };
+	int merged = 0;
+
+	if (madvise((void *)s->arg[0], s->arg[1] * PG, MADV_MERGEABLE) < 0) return -1;
+	int map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/mm/ksm/%s", names[i]);
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+		if (read(fd, before[i], sizeof(before[i]) - 1) <= 0 || write(fd, wanted[i], strlen(wanted[i])) < 0) errno = EPERM;
+		close(fd);
+	}
+	for (int i = 0; i < 5000 && !merged; i++, usleep(1000))
+		merged = pread(map, words, sizeof(words), s->arg[0] / PG * 8) == sizeof(words) && words[0] >> 63 && words[0] << 9 == words[1] << 9;
+	for (int i = 2; i >= 0; i--) {
+		snprintf(path, sizeof(path), "/sys/kernel/mm/ksm/%s", names[i]);
+		int fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (write(fd, before[i], strlen(before[i])) < 0) errno = EPERM;
+		close(fd);
+	}
+	close(map);
+	errno = ETIMEDOUT;
+	return merged ? 0 : -1;
+}
 static long unpin(void)
 {
 	long ret = syscall(SYS_io_uring_register, ring, 1, NULL, 0);
@@ -331,6 +359,7 @@ static long plain_page_call(const struct step *s)
 	case OP_PMREAD: return proc_file(s);
 	case OP_PIN: return pin(s);
 	case OP_UNPIN: return unpin();
+	case OP_KSM: return merge_equal(s);
 	case OP_VMSPLICE: return splice_page(s);
 	case OP_PIPEVAL: return pipe_value();
 	case OP_VMREAD:

@@ -108,7 +108,7 @@ static const struct { const char *name; int at_least, at_most; } ops[NR_OPS] = {
 	[OP_UREAD] = { "uread", 4, 4 },           /* context reads bytes; 1: into memory that is not there */
 	[OP_UCOUNT] = { "ucount", 1, 1 },         /* context */
 	[OP_UPOLL] = { "upoll", 1, 1 },           /* context */
-	[OP_SCAN] = { "scan", 12, 12 },           /* start end size flags vec vec_len max_pages, the four masks, whose memory: 0 one's own, else a forkhold */
+	[OP_SCAN] = { "scan", 13, 13 },           /* start end size flags vec vec_len max_pages, the four masks, whose memory: 0 one's own, else a forkhold; 1: no structure, 2: another ioctl */
 	[OP_BG] = { "bg", 2, MAX_ARGS },          /* thread what and its arguments, as uffdSteps.c numbers them */
 	[OP_JOIN] = { "join", 1, 1 },             /* thread */
 	[OP_MEMWRITE] = { "memwrite", 2, 2 },     /* addr pages: through /proc/self/mem */
@@ -122,6 +122,10 @@ static const struct { const char *name; int at_least, at_most; } ops[NR_OPS] = {
 	[OP_UNPIN] = { "unpin", 0, 0 },
 	[OP_VMSPLICE] = { "vmsplice", 1, 1 },     /* addr: the page is put into a pipe */
 	[OP_OWNWORD] = { "ownword", 1, 1 },       /* addr: the word of pagemap as the process itself reads it */
+	[OP_VFORK] = { "vfork", 0, 0 },           /* a child that borrows the memory, and its end */
+	[OP_SLOTS] = { "slots", 2, 2 },           /* addr pages: places in swap by their first appearance */
+	[OP_UWRITE] = { "uwrite", 1, 1 },         /* context */
+	[OP_KSM] = { "ksm", 2, 2 },               /* addr pages: until the kernel has merged them, for they are equal */
 	[OP_PIPEVAL] = { "pipeval", 0, 0 },       /* the first byte of what is in the pipe */
 };
 

@@ -445,6 +445,14 @@ static long bind_policy(const struct step *s)
 }
 
 /* Makes the calls whose result is a number or an error. */
+static long vfork_once(void)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0) _exit(0);
+	return pid < 0 || waitpid(pid, NULL, 0) != pid ? -1 : 0;
+}
+
 static long plain_call(const struct step *s)
 {
 	const uint64_t *a = s->arg;
@@ -472,6 +480,7 @@ static long plain_call(const struct step *s)
 	case OP_UFFD: return uffd_open();
 	case OP_UFFDREG:
 	case OP_UFFDUNREG: return uffd_register(s);
+	case OP_VFORK: return vfork_once();
 	case OP_KSMALL: return prctl(PR_SET_MEMORY_MERGE, a[0], 0, 0, 0);
 	case OP_MDWE: return prctl(PR_SET_MDWE, 1, 0, 0, 0);
 	case OP_NAME: return prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, a[0], a[1], "name");
@@ -503,6 +512,7 @@ static int make(const struct step *s)
 	case OP_VMAS: ask(ASK_VMAS, 0, 0, 0, ""); break;
 	case OP_VMACOUNT: ask(ASK_VMACOUNT, 0, 0, 0, ""); break;
 	case OP_PFN: ask(ASK_PFN, s->arg[0], s->arg[1], 0, ""); break;
+	case OP_SLOTS: ask(ASK_PFN, s->arg[0], s->arg[1], 1, ""); break;
 	case OP_TABLES: ask(ASK_TABLES, s->arg[0], s->arg[1], 0, ""); break;
 	case OP_COUNT: ask(ASK_COUNT, 0, 0, 0, ""); break;
 	case OP_OVERCOMMIT: ask(ASK_OVERCOMMIT, s->arg[0], 0, 0, ""); break;

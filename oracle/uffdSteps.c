@@ -234,7 +234,7 @@ static void look(const struct step *s)
 
 struct region { uint64_t start, end, categories; };
 
-/* addr end size flags vec vec_len max inverted mask anyof return */
+/* addr end size flags vec vec_len max inverted mask anyof return of how */
 static void scan(const struct step *s)
 {
 	static struct region *regions;
@@ -251,7 +251,7 @@ static void scan(const struct step *s)
 	if (!regions) regions = (struct region *)own_memory(REGIONS, 1);
 	uint64_t vec = a[4] == 1 ? (uintptr_t)regions : a[4] == 2 ? (uintptr_t)scan : a[4] == 3 ? 1ul << 60 : 0;
 	uint64_t arg[12] = { a[2], a[3], a[0], a[1], NEVER, vec, a[5], a[6], a[7], a[8], a[9], a[10] };
-	long ret = raw(SYS_ioctl, fd, 0xc0606610, (long)arg, 0, 0, 0);
+	long ret = raw(SYS_ioctl, fd, a[12] == 2 ? 0xc0606611 : 0xc0606610, a[12] == 1 ? 0 : (long)arg, 0, 0, 0);
 	close(fd);
 	begin("-> ");
 	if (ret < 0) append_error(ret);
@@ -505,6 +505,7 @@ int uffd_step(const struct step *s)
 	case OP_UREAD: read_messages(s); break;
 	case OP_UCOUNT: count(s); break;
 	case OP_UPOLL: look(s); break;
+	case OP_UWRITE: say_result(write(contexts[s->arg[0]], "word", 8)); break;
 	case OP_SCAN: scan(s); break;
 	case OP_SIG: send_signal(s); break;
 	case OP_UMOVERS: move_twice(s); break;

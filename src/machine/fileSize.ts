@@ -52,6 +52,8 @@ export function fileSizeCall(machine: Machine, process: Process, op: FileSizeOp)
   if (op.call === 'write_file' && op.offset < 0) return failure(EINVAL, 'bad-offset');
   const descriptor = process.files.get(op.fd);
   if (descriptor === null) return failure(EBADF, 'bad-fd');
+  // Nobody can write to a userfaultfd: its descriptor is for reading alone.
+  if (descriptor.kind === 'uffd' && op.call === 'write_file') return failure(EBADF, 'no-access');
   if (descriptor.kind !== 'file') return op.call === 'add_seals' ? failure(EINVAL, 'bad-fd') : DONE;
   const { file } = descriptor;
   switch (op.call) {

@@ -35,6 +35,7 @@ function operandsOf(step: PlainPageStep): readonly (string | number | bigint)[] 
       return [address(step.addr), step.times, step.stride, step.len, step.prot];
     case 'memwrite':
     case 'pin':
+    case 'ksm':
       return [address(step.addr), step.nrPages];
     case 'pmread':
       return [step.bytes, step.offset];

@@ -57,6 +57,7 @@ function linesOf(step: Step): string[] {
       return [accessLine(step)];
     case 'val':
     case 'pfn':
+    case 'slots':
     case 'tables':
       return [`${step.op} ${address(step.addr)} ${step.nrPages}`];
     case 'padv':

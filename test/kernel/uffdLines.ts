@@ -10,6 +10,7 @@ type WriteAddress = (a: CaseAddress) => string;
 
 const SOURCE = { addr: 0, buf: 1, bufend: 2 } as const;
 const VECTOR = { none: 0, set: 1, unwritable: 2, bad: 3 } as const;
+const SCAN_HOW = { set: 0, null: 1, other: 2 } as const;
 const NO_HANDSHAKE = '0xffffffffffffffff';
 
 function workOperands(work: ThreadWork, address: WriteAddress): readonly Word[] {
@@ -58,6 +59,7 @@ function operandsOf(step: UffdStep, address: WriteAddress): readonly Word[] {
     case 'uclose':
     case 'ucount':
     case 'upoll':
+    case 'uwrite':
       return [step.context];
     case 'uread':
       return [step.context, step.times, step.bytes, step.isBad ? 1 : 0];
@@ -72,7 +74,7 @@ function operandsOf(step: UffdStep, address: WriteAddress): readonly Word[] {
     case 'scan': {
       const room = [step.size, step.flags, VECTOR[step.vec], step.vecLen, step.maxPages];
       const masks = [step.inverted, step.mask, step.anyof, step.returned];
-      return [address(step.addr), address(step.end), ...room, ...masks, step.of];
+      return [address(step.addr), address(step.end), ...room, ...masks, step.of, SCAN_HOW[step.how]];
     }
     case 'bg':
       return [step.thread, THREAD_WORK.indexOf(step.work.what), ...workOperands(step.work, address)];

@@ -31,7 +31,7 @@ export type RangeArgOp = 'prot' | 'adv' | 'lock2' | 'mbind' | 'msync' | 'uffdreg
 /** Accesses to pages. */
 export type AccessOp = 'touch' | 'read' | 'touchto' | 'readto';
 /** Questions about pages. */
-export type PageOp = 'val' | 'pfn' | 'tables';
+export type PageOp = 'val' | 'pfn' | 'slots' | 'tables';
 /** Operations with one number. */
 export type NumberOp =
   | 'brk'
@@ -57,6 +57,7 @@ export type PlainOp =
   | 'mdwe'
   | 'vmas'
   | 'vmacount'
+  | 'vfork'
   | 'smaps';
 /** Operations on one of the three slots for files and segments. */
 export type SlotOp = 'fd' | 'fillfd' | 'file' | 'dir' | 'devnull' | 'devzero' | 'shmget';
@@ -109,7 +110,14 @@ export type VmaStep =
   | Each<SlotOp, { slot: number; nrPages: number; access: FileAccess }>
   | { readonly op: 'shmat'; readonly slot: number; readonly addr: CaseAddress }
   | { readonly op: 'seals'; readonly slot: number; readonly arg: number }
-  | { readonly op: 'commit'; readonly addr: CaseAddress; readonly nrPages: number; readonly seed: number }
+  /** `first`: so many of the pages, in the order that the seed draws. */
+  | {
+      readonly op: 'commit';
+      readonly addr: CaseAddress;
+      readonly nrPages: number;
+      readonly seed: number;
+      readonly first: number;
+    }
   | { readonly op: 'gather'; readonly addr: CaseAddress; readonly nrPages: number };
 
 const parseMap = (a: readonly string[]): Step => {
@@ -203,7 +211,7 @@ for (const op of ['touch', 'read', 'touchto', 'readto'] as const) {
     ...(a[2] === undefined ? {} : { stride: parseLength(a[2]) }),
   }));
 }
-for (const op of ['val', 'pfn', 'tables'] as const) {
+for (const op of ['val', 'pfn', 'slots', 'tables'] as const) {
   define(op, 1, 2, (a) => ({ op, addr: parseAddress(a[0] as string), nrPages: parseCount(a[1] ?? '1') }));
 }
 for (const op of ['padv', 'padvparent'] as const) define(op, 3, 13, (a) => parseRanges(op, a));
@@ -223,17 +231,19 @@ for (const op of [
   'mdwe',
   'vmas',
   'vmacount',
+  'vfork',
   'smaps',
 ] as const) {
   define(op, 0, 0, () => ({ op }));
 }
 for (const op of ['fd', 'fillfd', 'file', 'dir', 'devnull', 'devzero', 'shmget'] as const)
   define(op, 1, 3, (a) => parseSlot(op, a));
-define('commit', 3, 3, (a) => ({
+define('commit', 3, 4, (a) => ({
   op: 'commit',
   addr: parseAddress(a[0] as string),
   nrPages: parseInteger(a[1] as string),
   seed: parseInteger(a[2] as string),
+  first: parseInteger(a[3] ?? (a[1] as string)),
 }));
 define('gather', 2, 2, (a) => ({
   op: 'gather',

@@ -52,6 +52,7 @@ export type CallStep = Exclude<
       | 'readto'
       | 'val'
       | 'pfn'
+      | 'slots'
       | 'tables'
       | 'mincore'
       | 'brk'
@@ -134,6 +135,11 @@ class Labels {
   }
 }
 
+/** Bits of a pagemap word: that it is swapped; the device, which markers have the last of; device and place. */
+const SWAP_ENTRY = 1n << 62n;
+const TYPE_OF_SWAP = 31n;
+const PLACE = (1n << 55n) - 1n;
+
 const B = Number(WINDOW);
 const PG = Number(PAGE);
 const PMD = 512 * PG;
@@ -145,6 +151,7 @@ export class Run {
   readonly #target: CaseTarget;
   readonly #anonVmas = new Labels();
   readonly #pages = new Labels();
+  readonly #slots = new Labels();
   #brk0: number | null = null;
   #last = 0;
   #committed = 0;
@@ -185,6 +192,8 @@ export class Run {
         return answer(this.#eachPage(step, (addr) => this.#value(addr)));
       case 'pfn':
         return answer(this.#eachPage(step, (addr) => this.#page(this.#target.page(addr))));
+      case 'slots':
+        return answer(this.#eachPage(step, (addr) => this.#slot(this.#target.pages.word(addr))));
       case 'tables':
         return answer(this.#tables(step));
       case 'mincore':
@@ -272,6 +281,12 @@ export class Run {
   #page(state: PageState): string {
     if (typeof state === 'string') return state === 'none' ? '-' : state;
     return `p${this.#pages.of(state.frame)}${state.once ? '!' : ''}`;
+  }
+
+  /** Places in swap by their first appearance, from the word of pagemap; markers have none. */
+  #slot(word: bigint): string {
+    const isSwap = (word & SWAP_ENTRY) !== 0n && (word & TYPE_OF_SWAP) !== TYPE_OF_SWAP;
+    return isSwap ? `s${this.#slots.of(Number(word & PLACE))}` : '-';
   }
 
   /** One letter for each 2 MiB: `-` where nothing is mapped. */
@@ -382,10 +397,13 @@ export function smallSteps(
       newAddr: page(i),
     }));
   }
-  return new Prng(step.seed).shuffle(numbers).flatMap((i) => [
-    { op: 'prot', addr: page(i), len: PAGE, arg: 3 },
-    { op: 'touch', addr: page(i), nrPages: 1 },
-  ]);
+  return new Prng(step.seed)
+    .shuffle(numbers)
+    .slice(0, step.first)
+    .flatMap((i) => [
+      { op: 'prot', addr: page(i), len: PAGE, arg: 3 },
+      { op: 'touch', addr: page(i), nrPages: 1 },
+    ]);
 }
 
 /** Runs a case on `target`; returns one observation a step. Throws what the target throws. */

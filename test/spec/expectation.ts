@@ -102,6 +102,7 @@ const ANSWERS: Readonly<Record<string, RegExp>> = {
   brk: /^brk0[+-]\d+ \(b0%4096=0\)$/,
   val: /^(\d+|SIG\d+)( (\d+|SIG\d+))*$/,
   pfn: /^(-|guard|swap|p\d+!?)( (-|guard|swap|p\d+!?))*$/,
+  slots: /^(-|s\d+)( (-|s\d+))*$/,
   mincore: new RegExp(`^([01]*|${ERRNO})$`),
   tables: /^[01-]+$/,
   fill: /^map_count now max[+-]\d+$/,

@@ -6,7 +6,7 @@
  */
 import { errnoName } from '../../src/abi/errno.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../src/abi/fcntl.ts';
-import { must } from '../../src/base/assert.ts';
+import { must, Unmodelled } from '../../src/base/assert.ts';
 import type { Machine, Op, Outcome, Process } from '../../src/machine/index.ts';
 import {
   accessPage,
@@ -198,6 +198,8 @@ export class ModelPages implements PageTarget {
         return this.#protectEach(step, at(step.addr));
       case 'memwrite':
         return this.#writeThroughProc(step, at(step.addr));
+      case 'ksm':
+        throw new Unmodelled('pages of equal contents that are merged', 'docs/scope.md');
       case 'pmread':
         return answerOf(pagemapRead(this.#mm, step.offset, step.bytes));
       case 'pin':

@@ -6,6 +6,7 @@
 import { errnoName } from '../../src/abi/errno.ts';
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_SHARED } from '../../src/abi/mman.ts';
 import { must } from '../../src/base/assert.ts';
+import type { Op } from '../../src/machine/index.ts';
 import type { Mm } from '../../src/mm/index.ts';
 import { pagemapScan } from '../../src/mm/pagemapScan.ts';
 import { isRefused, type SysResult } from '../../src/mm/result.ts';
@@ -27,6 +28,8 @@ const BUFFER_PAGES = 16;
 /** Contexts that come out of fork messages are numbered from here down, as the oracle does. */
 const LAST_CONTEXT = 7;
 const FIRST_TID = 1001;
+/** A descriptor that no case has. */
+const OWN_FD = 900;
 
 type At = (a: CaseAddress) => number;
 
@@ -138,7 +141,7 @@ export class ModelUffd {
   }
 
   #aboutContext(
-    step: Extract<UffdStep, { op: 'uclose' | 'ucount' | 'upoll' | 'uread' | 'ublock' | 'udup' }>,
+    step: Extract<UffdStep, { op: 'uclose' | 'ucount' | 'upoll' | 'uread' | 'ublock' | 'udup' | 'uwrite' }>,
   ): string {
     const context = this.context(step.context);
     switch (step.op) {
@@ -149,6 +152,14 @@ export class ModelUffd {
         this.#contexts[step.other] = context;
         this.#holdersOf(context).push({ pid: this.#scene.current().pid, slot: step.other });
         return '0';
+      case 'uwrite': {
+        const { pid, files } = this.#scene.current();
+        files.set(OWN_FD, { kind: 'uffd', context });
+        const write: Op = { call: 'write_file', fd: OWN_FD, offset: 0, len: 8, stamp: 0 };
+        const outcome = this.#scene.machine.apply(pid, write);
+        files.close(OWN_FD);
+        return outcome.kind === 'errno' ? `-${outcome.errno}` : '0';
+      }
       case 'ublock':
         if (step.blocks === 1) this.#blocking.add(context);
         else this.#blocking.delete(context);
@@ -297,7 +308,10 @@ export class ModelUffd {
     const { size, flags, vec, vecLen, maxPages, inverted, mask, anyof, returned } = step;
     const request = { size, flags, vec, vecLen, maxPages, inverted, mask, anyof, returned };
     const mm = step.of === 0 ? this.#mm : this.#scene.heldMm(step.of);
-    const got = pagemapScan(mm, { ...request, start: at(step.addr), end: at(step.end) });
+    // Another ioctl of pagemap there is not.
+    if (step.how === 'other') return '-EINVAL .';
+    const ranged = { ...request, start: at(step.addr), end: at(step.end) };
+    const got = pagemapScan(mm, step.how === 'null' ? null : ranged);
     const regions = got.regions.map(
       ({ start, end, categories }) =>
         ` ${addressText(start)}-${addressText(end)}:0x${categories.toString(16)}`,

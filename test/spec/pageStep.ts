@@ -79,7 +79,7 @@ export type PlainPageStep =
   | Each<'figures', { addr: CaseAddress; len: bigint; figures: readonly Figure[] }>
   | { readonly op: 'status'; readonly line: StatusLine }
   | Each<'proteach', { addr: CaseAddress; times: number; stride: bigint; len: bigint; prot: number }>
-  | Each<'memwrite' | 'pin', { addr: CaseAddress; nrPages: number }>
+  | Each<'memwrite' | 'pin' | 'ksm', { addr: CaseAddress; nrPages: number }>
   | Each<'pmread', { bytes: number; offset: number }>
   | Each<'ownword' | 'vmsplice', { addr: CaseAddress }>
   | Each<'unpin' | 'pipeval', object>
@@ -153,6 +153,7 @@ const rules: Readonly<{ [Op in PlainPageStep['op']]: PageRule }> = {
     }),
   },
   memwrite: { min: 2, max: 2, read: (a) => ({ op: 'memwrite', addr: addr(a, 0), nrPages: count(a, 1) }) },
+  ksm: { min: 2, max: 2, read: (a) => ({ op: 'ksm', addr: addr(a, 0), nrPages: count(a, 1) }) },
   pmread: { min: 2, max: 2, read: (a) => ({ op: 'pmread', bytes: number(a, 0), offset: number(a, 1) }) },
   pin: { min: 2, max: 2, read: (a) => ({ op: 'pin', addr: addr(a, 0), nrPages: count(a, 1) }) },
   unpin: { min: 0, max: 0, read: () => ({ op: 'unpin' }) },

@@ -124,7 +124,7 @@ export type UffdStep =
       readonly mode: number;
       readonly structure: Structure;
     }
-  | { readonly op: 'uclose' | 'ucount' | 'upoll'; readonly context: number }
+  | { readonly op: 'uclose' | 'ucount' | 'upoll' | 'uwrite'; readonly context: number }
   | { readonly op: 'ublock'; readonly context: number; readonly blocks: number }
   | { readonly op: 'udup'; readonly context: number; readonly other: number }
   | {
@@ -157,6 +157,8 @@ export type UffdStep =
       readonly returned: number;
       /** Whose memory: 0 one's own, else the process left behind with that number. */
       readonly of: number;
+      /** The structure is there; it is not; it is, and the ioctl is another one. */
+      readonly how: (typeof SCAN_HOW)[number];
     }
   | { readonly op: 'sig'; readonly thread: number }
   | { readonly op: 'bg'; readonly thread: number; readonly work: ThreadWork }
@@ -220,7 +222,7 @@ const fill = (what: Fill): UffdRule => {
     }),
   };
 };
-const plain = (op: 'uclose' | 'ucount' | 'upoll'): UffdRule => ({
+const plain = (op: 'uclose' | 'ucount' | 'upoll' | 'uwrite'): UffdRule => ({
   min: 1,
   max: 1,
   read: (a) => ({ op, context: number(a, 0) }),
@@ -231,16 +233,18 @@ const range = (op: 'uunreg' | 'uwake'): UffdRule => ({
   read: (a) => ({ op, context: number(a, 0), addr: addr(a, 1), len: len(a, 2) }),
 });
 
+const SCAN_HOW = ['set', 'null', 'other'] as const;
 const VECTORS = ['set', 'none', 'unwritable', 'bad'] as const;
-/** `scan A N FLAGS [vec=..] [len=..] [max=..] [inv=..] [mask=..] [any=..] [ret=..] [size=..]` */
+/** `scan A N FLAGS [end=A] [vec=..] [len=..] [max=..] [inv=..] [mask=..] [any=..] [ret=..] [size=..] [arg=..]` */
 function parseScan(a: Words): UffdStep {
   const named = new Map(a.slice(3).map((word) => word.split('=') as [string, string]));
   const value = (name: string, otherwise: string): string => named.get(name) ?? otherwise;
   const start = addr(a, 0);
+  const end = named.get('end');
   return {
     op: 'scan',
     addr: start,
-    end: { ...start, bytes: start.bytes + BigInt(len(a, 1)) },
+    end: end === undefined ? { ...start, bytes: start.bytes + BigInt(len(a, 1)) } : parseAddress(end),
     size: Number(value('size', '96')),
     flags: bitsOf(a[2] as string, scan, 'PM_SCAN_'),
     vec: oneOf(VECTORS, value('vec', value('len', '64') === '0' ? 'none' : 'set')),
@@ -251,6 +255,7 @@ function parseScan(a: Words): UffdStep {
     anyof: categories(value('any', '0')),
     returned: categories(value('ret', '0x1ff')),
     of: Number(value('of', '0')),
+    how: oneOf(SCAN_HOW, value('arg', 'set')),
   };
 }
 
@@ -356,6 +361,7 @@ export const UFFD_GRAMMAR: ReadonlyMap<string, UffdRule> = new Map<string, UffdR
   ['uclose', plain('uclose')],
   ['ucount', plain('ucount')],
   ['upoll', plain('upoll')],
+  ['uwrite', plain('uwrite')],
   [
     'uread',
     {
@@ -370,7 +376,7 @@ export const UFFD_GRAMMAR: ReadonlyMap<string, UffdRule> = new Map<string, UffdR
       }),
     },
   ],
-  ['scan', { min: 3, max: 13, read: parseScan }],
+  ['scan', { min: 3, max: 14, read: parseScan }],
   ['sig', { min: 1, max: 1, read: (a) => ({ op: 'sig', thread: number(a, 0) }) }],
   [
     'ublock',
