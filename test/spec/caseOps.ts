@@ -15,7 +15,10 @@ export interface OpScene {
 }
 
 /** Steps that are an operation with nothing to prepare. */
-export type TranslatedStep = Exclude<CallStep, { op: 'limit' | 'overcommit' | 'seals' | 'uffd' | 'shmget' }>;
+export type TranslatedStep = Exclude<
+  CallStep,
+  { op: 'limit' | 'overcommit' | 'seals' | 'uffd' | 'shmget' | 'vfork' }
+>;
 
 /**
  * Translates a step into the operation of the machine.
