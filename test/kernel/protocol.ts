@@ -20,6 +20,9 @@ const limitLine = (step: Extract<Step, { op: 'limit' }>): string =>
 const mapLine = (step: Extract<Step, { op: 'map' }>): string =>
   `map ${address(step.addr)} ${step.len} ${step.prot} ${hex(step.flags)} ${step.fd ?? -1} ${step.offset}`;
 
+const remapLine = (step: Extract<Step, { op: 'remap' }>): string =>
+  `remap ${address(step.addr)} ${step.oldLen} ${step.newLen} ${step.flags} ${address(step.newAddr)}`;
+
 const accessLine = (step: Extract<Step, { op: AccessOp }>): string =>
   `${step.op} ${address(step.addr)} ${step.nrPages}${step.stride === undefined ? '' : ` ${step.stride}`}`;
 
@@ -47,9 +50,7 @@ function linesOf(step: Step): string[] {
     case 'uffdreg':
       return [`${step.op} ${address(step.addr)} ${step.len} ${step.arg}`];
     case 'remap':
-      return [
-        `remap ${address(step.addr)} ${step.oldLen} ${step.newLen} ${step.flags} ${address(step.newAddr)}`,
-      ];
+      return [remapLine(step)];
     case 'touch':
     case 'read':
     case 'touchto':
