@@ -7,6 +7,7 @@
 import { hex, PAGE_SIZE } from '../base/units.ts';
 import type { Calls, Draw } from './drawMemory.ts';
 import { fileWrite, UFFD_MEMORY_DRAWS } from './drawUffdMemory.ts';
+import { stateScene } from './drawUffdScenes.ts';
 import { type Scene, WINDOW } from './scene.ts';
 import {
   context,
@@ -217,6 +218,7 @@ export const UFFD_DRAWS: Readonly<Record<string, Draw>> = {
   writeprotect,
   move,
   moveScene,
+  stateScene,
   scan,
   ...UFFD_MEMORY_DRAWS,
 };

@@ -126,6 +126,7 @@ export const UFFD: ModeTable = {
     writeprotect: 60,
     move: 40,
     moveScene: 12,
+    stateScene: 26,
     wake: 36,
     register: 42,
     unregister: 14,
