@@ -75,7 +75,7 @@ const copy =
 /** Advice that may be given to others is drawn more often, and so is oneself. */
 const processMadvise: Draw = (scene) => {
   const who = scene.turn === SELF && scene.chance(0.5) ? 'self' : whom(scene);
-  const remote = ['MADV_COLD', 'MADV_WILLNEED', 'MADV_COLD', 'MADV_COLLAPSE'];
+  const remote = ['MADV_COLD', 'MADV_WILLNEED', 'MADV_COLD', ...(scene.mayCollapse ? ['MADV_COLLAPSE'] : [])];
   const advice =
     who !== 'self' && scene.chance(0.7) ? scene.random.pick(remote) : scene.advice.draw(scene.random);
   return [`process_madvise(${who}, ${scene.args(scene.window.mappedRange())}, ${advice})`];

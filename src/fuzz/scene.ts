@@ -36,6 +36,9 @@ const MEAGRE = 0.45;
 /** How often a row is left out of a meagre sequence. */
 const LEFT_OUT = 0.45;
 
+/** What takes a part of a file away. */
+const CUTS = ['MADV_REMOVE', 'ftruncate', 'fallocate'];
+
 /** The state of one sequence while it is drawn. */
 export class Scene {
   readonly random: Prng;
@@ -63,6 +66,8 @@ export class Scene {
   readonly swapPages: number;
   /** MREMAP_DONTUNMAP is drawn. */
   readonly mayLeaveBehind: boolean;
+  /** MADV_COLLAPSE is drawn, for others too. */
+  readonly mayCollapse: boolean;
   /** What a sequence with userfaultfd remembers, else null. */
   readonly uffd: UffdNotes | null;
   /** A limit on address space was set. */
@@ -86,16 +91,13 @@ export class Scene {
     );
     if (!this.mayLeaveBehind)
       for (const row of Object.keys(mode.remaps)) if (row.includes('DONTUNMAP')) left.add(row);
-    // A huge page of shared memory is written out and comes back whole, which is not modelled; only by collapsing is there one.
-    if (mode.setup === 'swap' && this.kind !== 0 && !left.has('MADV_COLLAPSE'))
-      for (const row of [...Object.keys(mode.maps), 'shmat'])
-        if (/^m |SHARED|^shmat$/.test(row)) left.add(row);
     const isSwapless = 'memoryReclaim' in mode.calls && this.chance(0.25);
     this.swapPages = isSwapless ? 0 : mode.swapPages;
     this.hasRegular = mode.setup === 'files' && this.chance(0.4);
     if (this.hasRegular) for (const row of ['MADV_REMOVE', 'MADV_PAGEOUT']) left.add(row);
     this.uffd = mode.setup === 'uffd' ? new UffdNotes(this) : null;
     this.#avoidLargeFolios(left);
+    this.mayCollapse = !left.has('MADV_COLLAPSE');
     // What is drawn of little meets itself more often: some bugs show only so.
     const share = this.chance(MEAGRE) ? LEFT_OUT : 0;
     const deck = (weights: Weights): Deck => {
@@ -124,13 +126,17 @@ export class Scene {
   }
 
   /**
-   * Huge pages of shared memory come from MADV_COLLAPSE. A part of one that goes, or all of one that comes back from swap, leaves folios of sizes that
-   * are not modelled.
+   * Huge pages of shared memory come from MADV_COLLAPSE. A part of one that goes, or that comes back from swap by userfaultfd, leaves folios of sizes
+   * that are not modelled.
    */
   #avoidLargeFolios(left: Set<string>): void {
-    if (this.uffd === null || this.kind === 0 || this.uffd.without === 'shared') return;
-    const rows = ['punch', 'uffd_ftruncate', 'MADV_REMOVE', 'MADV_PAGEOUT'];
-    for (const row of this.chance(0.5) ? ['MADV_COLLAPSE'] : rows) left.add(row);
+    if (this.kind === 0) return;
+    if (this.uffd !== null) {
+      if (this.uffd.without === 'shared') return;
+      const rows = ['punch', 'uffd_ftruncate', 'MADV_REMOVE', 'MADV_PAGEOUT'];
+      for (const row of this.chance(0.5) ? ['MADV_COLLAPSE'] : rows) left.add(row);
+    } else if (this.mode.setup === 'swap' && !left.has('MADV_COLLAPSE'))
+      for (const row of CUTS) left.add(row);
   }
 
   #grid(): Grid | null {

@@ -18,10 +18,9 @@ import {
   FRAME_SWAPBACKED,
   HUGE_PAGES,
 } from './frames.ts';
-import { mapHugeFile } from './hugeMemory.ts';
+import { mapHugeFile, unmapEverywhere } from './hugeMemory.ts';
 import type { PageRange } from './madvisePages.ts';
 import type { Mm } from './mm.ts';
-import { unmapObject } from './pageCache.ts';
 import {
   EMPTY_TABLE,
   EXCLUSIVE,
@@ -178,7 +177,7 @@ function collapseFileWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
     // That is found out last, when every page has been taken out of the tables, and read from swap.
     for (const pgoff of [...mm.kernel.sharedSwap.pagesOf(object)])
       if (pgoff >= first && pgoff < first + HUGE_PAGES) mm.kernel.cache.page(object, pgoff);
-    unmapObject(object, first, first + HUGE_PAGES, false);
+    unmapCached(mm, object, first);
     return 'busy';
   }
   if (!collapseObject(mm, object, first)) return 'stops';
@@ -190,6 +189,14 @@ function collapseFileWindow(mm: Mm, vma: Vma, base: Addr): Collapse {
   const head = mm.kernel.cache.find(object, first);
   if (head !== null) mapHugeFile(mm, vma, base, head, false);
   return 'collapsed';
+}
+
+/** Takes the pages of the window that are in the page cache out of all tables; other entries stay. Linux: try_to_unmap() in collapse_file() */
+function unmapCached(mm: Mm, object: FileObject, first: number): void {
+  for (let pgoff = first; pgoff < first + HUGE_PAGES; pgoff++) {
+    const pfn = mm.kernel.cache.find(object, pgoff);
+    if (pfn !== null) unmapEverywhere(mm, pfn);
+  }
 }
 
 /** Tells whether the kernel has one of the small pages of the window in use. Linux: hpage_collapse_scan_file() */
@@ -240,7 +247,7 @@ function collapseObject(mm: Mm, object: FileObject, first: number): boolean {
   const [head] = cached;
   if (cached.every((pfn) => pfn === null)) return false;
   if (head !== null && head !== undefined && frames.isLarge(head)) return true;
-  unmapObject(object, first, first + HUGE_PAGES, false);
+  unmapCached(mm, object, first);
   retractTables(object, first);
   const large = frames.allocateLarge(COLLAPSED_SHMEM, object.id, first);
   work.count(FACT.pagesAllocated, HUGE_PAGES);

@@ -273,7 +273,7 @@ function isFolioDirty(mm: OfKernel, head: Pfn): boolean {
 }
 
 /** Takes a page of a file out of all tables. Linux: try_to_unmap() in unmap_folio() */
-function unmapEverywhere(mm: OfKernel, pfn: Pfn): void {
+export function unmapEverywhere(mm: OfKernel, pfn: Pfn): void {
   const { frames } = mm.kernel;
   if (frames.mapcount(pfn) === 0) return;
   const places: { readonly mm: Mm; readonly vma: Vma; readonly addr: Addr }[] = [];

@@ -113,15 +113,22 @@ export function forEachAdvised(
 /** A huge folio all of whose pages this process maps: if there are more mappings, they are another's. */
 const isSharedLarge = (mm: Mm, pfn: Pfn): boolean => mm.kernel.frames.folioMapcount(pfn) !== HUGE_PAGES;
 
-/** Returns the huge folios that [from, to) maps by ptes: the first page of each, and how many of its pages. */
+/**
+ * Returns the huge folios that [from, to) maps by ptes: the first page of each, and how many of its pages; none where some are protected by userfaultfd and
+ * some are not, since only entries that are alike are taken together. Linux: madvise_folio_pte_batch()
+ */
 function largeFolios(mm: Mm, from: Addr, to: Addr): ReadonlyMap<Pfn, number> {
   const { frames } = mm.kernel;
   const seen = new Map<Pfn, number>();
+  const bits = new Map<Pfn, number>();
   mm.pages.transformTable(from, to, (low, high) => {
-    if ((low & KIND_MASK) === PRESENT && frames.isLarge(high))
-      seen.set(headOf(high), (seen.get(headOf(high)) ?? 0) + 1);
+    if ((low & KIND_MASK) !== PRESENT || !frames.isLarge(high)) return low;
+    const head = headOf(high);
+    seen.set(head, (seen.get(head) ?? 0) + 1);
+    bits.set(head, (bits.get(head) ?? 0) | (low & UFFD_WP ? 1 : 2));
     return low;
   });
+  for (const [head, alike] of bits) if (alike === 3) seen.set(head, 0);
   return seen;
 }
 
