@@ -8,6 +8,7 @@
  * Cost        two map look-ups a page
  * Linux       mm/filemap.c, mm/shmem.c: the xarray of an address_space, with swap entries in it. What calls do with it: pageCache.ts
  */
+import { CutFolios } from './cutFolios.ts';
 import { FRAME_CACHED, FRAME_DIRTY, FRAME_SHMEM, FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
 import type { Kernel } from './kernel.ts';
 import type { Slot } from './swap.ts';
@@ -19,6 +20,8 @@ const SWAPPED_SHMEM = FRAME_CACHED | FRAME_SHMEM | FRAME_SWAPBACKED | FRAME_DIRT
 
 /** The cached pages of one kernel. */
 export class CachedPages {
+  /** Which pages of shared memory belong together since a huge folio was cut. */
+  readonly cut = new CutFolios();
   readonly #kernel: Kernel;
   /** Pages of shared memory and files by object and page offset: frame numbers. */
   readonly #pageCache = new Map<number, Map<number, number>>();
@@ -182,6 +185,7 @@ export class CachedPages {
   drop(object: FileObject, from: number, to: number): void {
     this.#dropReserved(object, from, to);
     this.#dropOnDisk(object, from, to);
+    this.cut.forget(object, from, to);
     for (const slot of this.#kernel.sharedSwap.takeRange(object, from, to))
       this.#kernel.swap.drop(this.#kernel.frames, slot);
     const pages = this.#pageCache.get(object.id);

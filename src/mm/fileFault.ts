@@ -148,13 +148,29 @@ const mayMapWholeFolio = (mm: Mm, vma: Vma, page: Addr, pfn: Pfn): boolean =>
  */
 function mapForStore(mm: Mm, vma: Vma, page: Addr, pfn: Pfn): void {
   const bits = WRITE | storeBits(mm, vma) | YOUNG;
-  const base = page - (page % PMD_SIZE);
   const isWatched = (vma.flags & VM_UFFD_MASK) !== 0;
-  if (isWatched || !isFolioWhole(mm, vma, page, pfn) || !mm.pages.isBlank(base, base + PMD_SIZE)) {
+  const [first, pages] = isWatched ? [page, 1] : entriesOf(mm, vma, page, pfn);
+  if (pages === 1 || !mm.pages.isBlank(first, first + pages * PAGE_SIZE)) {
     mapFrame(mm, page, bits, pfn);
     return;
   }
-  for (let i = 0; i < HUGE_PAGES; i++) mapFrame(mm, base + i * PAGE_SIZE, bits, headOf(pfn) + i);
+  const object = vma.file?.object as FileObject;
+  for (let addr = first; addr < first + pages * PAGE_SIZE; addr += PAGE_SIZE)
+    mapFrame(mm, addr, bits, mm.kernel.cache.page(object, linearIndex(vma, addr)));
+}
+
+/** Returns where the folio of the page cache that `pfn`, at `page`, is part of begins and its pages, if it lies whole in the vma and in one table; else the page alone. */
+function entriesOf(mm: Mm, vma: Vma, page: Addr, pfn: Pfn): readonly [first: Addr, pages: number] {
+  if (isFolioWhole(mm, vma, page, pfn)) return [page - (page % PMD_SIZE), HUGE_PAGES];
+  const object = vma.file?.object;
+  const pgoff = linearIndex(vma, page);
+  const folio = object === undefined ? null : mm.kernel.cache.cut.find(object, pgoff);
+  if (folio === null) return [page, 1];
+  const first = page - (pgoff - folio.first) * PAGE_SIZE;
+  const last = first + (folio.pages - 1) * PAGE_SIZE;
+  const isInside =
+    first >= vma.start && last < vma.end && first - (first % PMD_SIZE) === last - (last % PMD_SIZE);
+  return isInside ? [first, folio.pages] : [page, 1];
 }
 
 /** Returns the window of 16 around `page` as entries of its table: aligned, but from the start of the vma if that is inside, and then still 16 long. */
@@ -186,9 +202,7 @@ function mapAround(mm: Mm, vma: Vma, page: Addr, object: FileObject): boolean {
     mapHugeFile(mm, vma, page, headOf(here), false);
     return true;
   }
-  // Of a huge folio that is whole here, all pages come along.
-  const whole = here !== null && isFolioWhole(mm, vma, page, here);
-  const { from, to } = whole ? { from: 0, to: HUGE_PAGES } : windowAround(vma, page);
+  const { from, to } = windowAround(vma, page);
   let isFirst = !pages.hasTable(page);
   // A neighbour comes along even if the page itself is not cached yet.
   for (let i = from; i < to; i++) {
@@ -198,7 +212,13 @@ function mapAround(mm: Mm, vma: Vma, page: Addr, object: FileObject): boolean {
     if (pfn === null) continue;
     if (isFirst && isLastPage(object, pgoff)) return false;
     isFirst = false;
-    if (pages.low(addr) === NONE) mapFrame(mm, addr, bits, pfn);
+    // All of a folio comes along that is met.
+    const [first, count] = entriesOf(mm, vma, addr, pfn);
+    for (let n = 0; n < count; n++) {
+      const at = first + n * PAGE_SIZE;
+      if (pages.low(at) === NONE) mapFrame(mm, at, bits, kernel.cache.page(object, linearIndex(vma, at)));
+    }
+    i = (first - tableBase) / PAGE_SIZE + count - 1;
   }
   return here !== null;
 }

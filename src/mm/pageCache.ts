@@ -7,8 +7,9 @@
  * Linux   mm/memory.c: unmap_mapping_range; mm/shmem.c: shmem_fallocate, shmem_undo_range
  */
 import { PAGE_SIZE, type Pgoff } from '../base/units.ts';
+import type { CutFolio } from './cutFolios.ts';
 import { FRAME_DIRTY, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
-import { unmapFolio } from './hugeMemory.ts';
+import { unmapEverywhere, unmapFolio } from './hugeMemory.ts';
 import type { Kernel } from './kernel.ts';
 import { DIRTY, KIND_MASK, PRESENT, WRITE } from './pte.ts';
 import type { FileObject, Vma } from './vma.ts';
@@ -30,8 +31,7 @@ export function unmapObject(object: FileObject, first: Pgoff, end: Pgoff, copies
 /** Pages `first` to below `end` of `object` become a hole. */
 export function punchObject(kernel: Kernel, object: FileObject, first: Pgoff, end: Pgoff): void {
   unmapObject(object, first, end, false);
-  unmapCut(kernel, object, first);
-  unmapCut(kernel, object, end);
+  cutFolios(kernel, object, first, end);
   const before = kernel.frames.nrUsed;
   kernel.cache.drop(object, first, end);
   kernel.work.count(FACT.pagesPunched, before - kernel.frames.nrUsed);
@@ -43,12 +43,43 @@ export function truncateObject(kernel: Kernel, object: FileObject, first: Pgoff)
   kernel.cache.drop(object, first, Number.POSITIVE_INFINITY);
 }
 
-/** A huge folio that is cut in front of page `pgoff` leaves all tables, locked memory too, before it is broken up. Linux: truncate_inode_partial_folio() */
-function unmapCut(kernel: Kernel, object: FileObject, pgoff: Pgoff): void {
-  if (pgoff % HUGE_PAGES === 0) return;
+/**
+ * A folio of several pages that the range cuts leaves all tables, locked memory too, and is broken up: at the first page of it that goes, and at the first behind
+ * the range. 2 MiB that are in swap as one come back before. Linux: shmem_undo_range(), truncate_inode_partial_folio()
+ */
+function cutFolios(kernel: Kernel, object: FileObject, first: Pgoff, end: Pgoff): void {
+  for (const border of [first, end]) {
+    const whole = kernel.sharedSwap.wholeOf(object, border);
+    if (whole !== null && whole !== border) kernel.cache.page(object, border);
+    const folio = folioAt(kernel, object, border);
+    if (folio === null || folio.first === border) continue;
+    unmapPages(kernel, object, folio);
+    const { cut } = kernel.cache;
+    cut.cut(object, folio, Math.max(first, folio.first));
+    const rest = end < folio.first + folio.pages ? cut.find(object, end) : null;
+    if (rest !== null && rest.first !== end) cut.cut(object, rest, end);
+  }
+}
+
+/** Takes the pages of a folio that is cut, or about to be, out of all tables. */
+function unmapPages(kernel: Kernel, object: FileObject, { first, pages }: CutFolio): void {
+  const head = kernel.cache.find(object, first);
+  if (head !== null && kernel.frames.isLarge(head)) unmapFolio({ kernel }, head);
+  else
+    for (let pgoff = first; pgoff < first + pages; pgoff++) {
+      const pfn = kernel.cache.find(object, pgoff);
+      if (pfn !== null) unmapEverywhere({ kernel }, pfn);
+    }
+}
+
+/** Returns the folio of several pages that page `pgoff` of `object` is part of, unless the kernel has it in use: then it cannot be broken up. */
+function folioAt(kernel: Kernel, object: FileObject, pgoff: Pgoff): CutFolio | null {
   const pfn = kernel.cache.find(object, pgoff);
-  if (pfn === null || !kernel.frames.isLarge(pfn) || kernel.frames.isInUse(headOf(pfn))) return;
-  unmapFolio({ kernel }, headOf(pfn));
+  if (pfn === null) return null;
+  if (!kernel.frames.isLarge(pfn)) return kernel.cache.cut.find(object, pgoff);
+  return kernel.frames.isInUse(headOf(pfn))
+    ? null
+    : { first: pgoff - (pgoff % HUGE_PAGES), pages: HUGE_PAGES };
 }
 
 /**
