@@ -55,7 +55,7 @@ const ENTRIES: Readonly<Record<OpName, readonly string[]>> = {
   fallocate: ['machine/fileSize.ts fileSizeCall!', 'machine/fileSize.ts fallocate'],
   add_seals: ['machine/fileSize.ts fileSizeCall!', 'machine/fileSize.ts addSeals'],
   userfaultfd: ['machine/fileCalls.ts userfaultfdCreate'],
-  shmget: ['.#shmget'],
+  shmget: ['machine/segments.ts shmget'],
   shmat: ['mm/shm.ts shmat'],
   shmdt: ['mm/shm.ts shmdt'],
   uffd_ioctl: [
