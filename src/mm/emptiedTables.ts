@@ -1,67 +1,33 @@
 /**
- * Page tables of one address space that were left without entries, for those who want to free them (ptReclaim.ts); and those that were freed for it, for
- * those who want to know whether that was a pity.
+ * Page tables of one address space that were left without entries, for those who want to free them (ptReclaim.ts); and those that were freed for it
+ * (freedTables.ts), for those who want to know whether that was a pity.
  *
- * Cost   one look-up a table that comes or loses its last entry; of those freed, an entry each for a second
+ * Cost   an entry of a list a table that comes or loses its last entry, where somebody wants to know
  */
 import { type Addr, floorTo, PMD_SIZE } from '../base/units.ts';
+import { FreedTables } from './freedTables.ts';
 import type { TablePages } from './tablePages.ts';
-import { FACT, type Work } from './work.ts';
+import { FACT } from './work.ts';
 
 /** Where tables were left without entries since somebody asked last. */
 export class EmptiedTables {
-  readonly #bases = new Set<Addr>();
+  /** In that order; one may be there several times. */
+  #bases: Addr[] = [];
 
   /** The table at `base` has no entries now. */
   note(base: Addr): void {
-    this.#bases.add(base);
+    this.#bases.push(base);
   }
   /** Tables moved from [from, from + len) to `to`. */
   moved(from: Addr, to: Addr, len: number): void {
     for (const base of [...this.#bases])
-      if (base >= from && base < from + len) this.#bases.add(base - from + to);
+      if (base >= from && base < from + len) this.#bases.push(base - from + to);
   }
-  /** Returns what was noted and is still so, and forgets all. */
-  take(isEmpty: (base: Addr) => boolean): Addr[] {
-    const bases = [...this.#bases].filter(isEmpty);
-    this.#bases.clear();
+  /** Returns what was noted, and forgets it. Some of them may hold something again, be gone, or come twice. */
+  take(): readonly Addr[] {
+    const bases = this.#bases;
+    if (bases.length > 0) this.#bases = [];
     return bases;
-  }
-}
-
-/** A second has so many parts; who knows the time says when one is over. */
-const PARTS = 8;
-/** So many are remembered; of more, those that were freed first are not. */
-const MOST = 2 ** 20;
-
-/** Tables that were freed for being empty within the last second; for ever where nobody tells the time. */
-export class FreedTables {
-  /** By the part of the second in which it was freed, in that order. */
-  readonly #freed = new Map<Addr, number>();
-  #part = 0;
-
-  /** The table at `base` was freed. */
-  tableFreed(base: Addr): void {
-    this.#freed.delete(base);
-    this.#freed.set(base, this.#part);
-    if (this.#freed.size > MOST)
-      for (const first of this.#freed.keys()) return void this.#freed.delete(first);
-  }
-  /** A table was made at `base`. */
-  tableMade(base: Addr, work: Work): void {
-    if (this.#freed.size > 0 && this.#freed.delete(base)) work.count(FACT.ptReallocated);
-  }
-  /** 2 MiB were mapped at once at `base`. */
-  hugeMade(base: Addr, work: Work): void {
-    if (this.#freed.size > 0 && this.#freed.delete(base)) work.count(FACT.hugeAfterPtFree);
-  }
-  /** An eighth of a second is over: forgets what was freed longer than one ago. */
-  age(): void {
-    this.#part++;
-    for (const [base, part] of this.#freed) {
-      if (this.#part - part <= PARTS) return;
-      this.#freed.delete(base);
-    }
   }
 }
 

@@ -172,11 +172,16 @@ export function recheckTables(mm: Mm, bases: readonly Addr[]): void {
 
 /** An operation is over: with `refcount` the tables that it left without entries go. Linux: nothing; free_pte_table() of the series of 2021. */
 export function settleTables(mm: Mm): void {
-  const emptied =
-    mm.pages.empties.emptied?.take((base) => (mm.pages.pmd(base) & KIND_MASK) === EMPTY_TABLE) ?? [];
-  if (emptied.length === 0) return;
+  const noted = mm.pages.empties.emptied?.take() ?? [];
+  if (noted.length === 0) return;
   const tlb = new TlbGather(mm);
-  for (const base of emptied) freeEmpty(mm, base, tlb);
+  const emptied: Addr[] = [];
+  for (const base of noted) {
+    if ((mm.pages.pmd(base) & KIND_MASK) !== EMPTY_TABLE) continue;
+    freeEmpty(mm, base, tlb);
+    emptied.push(base);
+  }
+  if (emptied.length === 0) return;
   tlb.finish();
   if (mm.kernel.config.ptScan.upper) for (const base of emptied) freeUpperAt(mm, base);
   const { work } = mm.kernel;
