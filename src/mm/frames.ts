@@ -12,7 +12,7 @@
  *   [frame-mapcount]   `mapcount` and `entire` are the numbers of ptes and of huge pmds that map the frame
  *   [frame-used]       a frame in use is mapped, pinned, or in the page cache or swap cache, or part of a folio of which another page is mapped
  *   [frame-exclusive]  a page that an entry holds exclusively is mapped once
- * Cost    30 bytes a frame with fingerprint contents; a growth step copies, at most 25 % are spare above 65,536 frames
+ * Cost    30 bytes a frame with fingerprint contents; a growth step copies, at most 25 % are spare from 65,536 to 2^24 frames
  * Linux   struct folio (include/linux/mm_types.h), mm/rmap.c
  * Left out   LRU links: lru.ts has them, for those kernels in which memory can get short
  */
@@ -120,6 +120,24 @@ export class Frames {
     if (this.watcher !== null) this.watcher.added(pfn, 1);
     return pfn;
   }
+  /** Takes `n` zeroed frames that never were given out, in a row, each of which one pte maps. Returns the first. @param index  of the first; others as for `allocate` */
+  allocateMapped(n: number, flags: number, owner: number, index: Pgoff): Pfn {
+    const first = this.#next;
+    const end = first + n;
+    this.#next = end;
+    if (end > this.#flags.length) this.#grow(end);
+    this.#mapcount.fill(1, first, end);
+    this.#flags.fill(flags | FRAME_USED, first, end);
+    this.#owner.fill(owner, first, end);
+    for (let pfn = first; pfn < end; pfn++) this.#index[pfn] = index + pfn - first;
+    this.#nrUsed += n;
+    if (this.watcher !== null) for (let pfn = first; pfn < end; pfn++) this.watcher.added(pfn, 1);
+    return first;
+  }
+  /** Tells whether frames were given back that can be taken again one by one. */
+  get hasFree(): boolean {
+    return this.#firstFree !== 0;
+  }
   /** The frame that was given back last, else one that never was given out. */
   #takeFree(): Pfn {
     const free = this.#firstFree;
@@ -184,7 +202,7 @@ export class Frames {
     this.#nrUsed--;
   }
   #grow(needed: number): void {
-    const size = Math.max(needed, Math.ceil(this.#flags.length * (this.#flags.length < 1 << 16 ? 2 : 1.25)));
+    const size = Math.max(needed, Math.ceil(this.#flags.length * growthOf(this.#flags.length)));
     this.#mapcount = grown(this.#mapcount, new Int32Array(size));
     this.#flags = grown(this.#flags, new Uint16Array(size));
     this.#owner = grown(this.#owner, new Int32Array(size));
@@ -215,6 +233,15 @@ export class Frames {
     this.#retire(pfn);
     this.#putFree(pfn);
     return 1;
+  }
+  /** Gives `pfn` back, which an entry maps, if it is a small anonymous page that nothing else holds. Returns whether it is. */
+  freeOwn(pfn: Pfn): boolean {
+    if ((this.#flags[pfn]! & (FRAME_ANON | FRAME_LARGE | HELD)) !== FRAME_ANON || this.#mapcount[pfn] !== 1)
+      return false;
+    this.#mapcount[pfn] = 0;
+    this.#retire(pfn);
+    this.#putFree(pfn);
+    return true;
   }
   #dropLargePte(pfn: Pfn, mm: MmId): number {
     const folio = this.#folio(pfn);
@@ -455,6 +482,9 @@ export class Frames {
     return this.#flags[pfn] !== 0;
   }
 }
+
+/** By how much arrays of `size` frames grow. The large ones double: what nobody has written yet takes no memory of the host, and copying does take time. */
+const growthOf = (size: number): number => (size >= 1 << 16 && size < 1 << 24 ? 1.25 : 2);
 
 /** Returns the first frame of the huge folio that `pfn` is part of. */
 export const headOf = (pfn: Pfn): Pfn => pfn - (pfn % HUGE_PAGES);

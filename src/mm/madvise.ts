@@ -153,7 +153,17 @@ function checkRange(mm: Mm, addr: Addr, len: number, advice: number): { end: Add
  * Events         vmaMerge, vmaSplit, flags
  */
 export const madvise = (mm: Mm, addr: Addr, len: number, advice: number): SysResult =>
-  finished(new Madvise(mm, { addr, len, advice }).step());
+  plainDiscard(mm, addr, len, advice) ?? finished(new Madvise(mm, { addr, len, advice }).step());
+
+/** MADV_DONTNEED of a part of one vma that nothing is said against, nor anybody told of; null: it is something else. Of vectors it is each member. */
+function plainDiscard(mm: Mm, addr: Addr, len: number, advice: number): SysResult | null {
+  if (advice !== MADV_DONTNEED || !isPageAligned(addr)) return null;
+  const end = addr + pageCeil(len);
+  const vma = mm.vmas.at(addr);
+  if (vma === null || end === addr || vma.end < end || vma.uffd !== null) return null;
+  if (vma.flags & (VM_PFNMAP | VM_LOCKED | VM_SEALED)) return null;
+  return discardRange(mm, vma, { start: addr, end });
+}
 
 /** The arguments of madvise. */
 export interface MadviseRequest {

@@ -12,7 +12,7 @@
  * Linux   mm/rmap.c: folio_add_new_anon_rmap, folio_remove_rmap_pte, rmap_walk; mm/memory.c: add_mm_rss_vec
  * Left out   interval trees over attached vmas, locks
  */
-import { type Addr, nrPagesIn, PAGE_SIZE, type Pgoff } from '../base/units.ts';
+import { type Addr, floorTo, nrPagesIn, PAGE_SIZE, type Pgoff, PMD_SIZE } from '../base/units.ts';
 import {
   FRAME_ANON,
   FRAME_DIRTY,
@@ -69,12 +69,22 @@ export function mapNewAnons(
   const { start, end } = range;
   const flags = anonFlags(vma) | as.flags;
   const owner = vma.anonVma?.id ?? 0;
-  let index = linearIndex(vma, start);
-  mm.pages.fill(start, end, PRESENT | as.low, () => {
-    const pfn = frames.allocate(flags, owner, index++);
-    frames.addPte(pfn, mm.id);
-    return pfn;
-  });
+  const low = PRESENT | as.low;
+  for (let at = start; at < end; ) {
+    const to = Math.min(end, floorTo(at, PMD_SIZE) + PMD_SIZE);
+    let index = linearIndex(vma, at);
+    if (frames.hasFree)
+      mm.pages.fill(at, to, low, () => {
+        const pfn = frames.allocate(flags, owner, index++);
+        frames.addPte(pfn, mm.id);
+        return pfn;
+      });
+    else {
+      let pfn = frames.allocateMapped(nrPagesIn(to - at), flags, owner, index);
+      mm.pages.fill(at, to, low, () => pfn++);
+    }
+    at = to;
+  }
   const pages = nrPagesIn(end - start);
   mm.rssAnon += pages;
   work.count(FACT.pagesAllocated, pages);
@@ -116,6 +126,13 @@ export class Release {
       this.#slots++;
       this.#mm.kernel.swap.drop(this.#frames, high);
     }
+  }
+  /** Lets go of a page that an entry maps if it is anonymous and nobody else has it. Returns whether it was. */
+  own(pfn: Pfn): boolean {
+    if (!this.#frames.freeOwn(pfn)) return false;
+    this.#anon++;
+    this.#freed++;
+    return true;
   }
   #page(low: number, pfn: Pfn): void {
     const frames = this.#frames;

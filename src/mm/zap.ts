@@ -77,7 +77,7 @@ export function zapRange(mm: Mm, vma: Vma, start: Addr, end: Addr, options: ZapO
 /** Takes the pages of a range of `vma` away; the flush is the caller's, who may have more to take away. */
 export function zapInto(mm: Mm, vma: Vma, target: ZapTarget, options: ZapOptions): void {
   const { start, end, tlb } = target;
-  if (start >= end) return;
+  if (start >= end || (end - start === PAGE_SIZE && zapOwnPage(mm, vma, target, options))) return;
   const { pages } = mm;
   const again: Addr[] = [];
   pages.forEachSlot(start, end, (base, pmd) => {
@@ -109,6 +109,23 @@ export function zapInto(mm: Mm, vma: Vma, target: ZapTarget, options: ZapOptions
   });
   if (mm.recheck !== null) mm.recheck.push(...again);
   else if (again.length > 0) recheckTables(mm, again);
+}
+
+/** Takes a page away that nobody else has: what programs give back page by page. Returns false if there is anything else: nothing was done then. */
+function zapOwnPage(mm: Mm, vma: Vma, { start, end, tlb }: ZapTarget, options: ZapOptions): boolean {
+  const { pages } = mm;
+  const { frames, work } = mm.kernel;
+  const low = pages.low(start);
+  if ((low & KIND_MASK) !== PRESENT || options.keepAnon === true) return false;
+  if (low & UFFD_WP && !options.dropMarkers && isProtectionKept(vma)) return false;
+  if (!frames.freeOwn(pages.high(start))) return false;
+  pages.set(start, NONE, 0);
+  mm.rssAnon--;
+  work.count(FACT.anonPtesZapped);
+  work.count(FACT.pagesFreed);
+  tlb.changed(start, end);
+  tlb.gathered(1);
+  return true;
 }
 
 /** Tells whether protection by userfaultfd outlives the pages of `vma`. Linux: pte_install_uffd_wp_if_needed() */
@@ -158,7 +175,8 @@ function zapEntries(
     if (kind === MARKER) {
       if (isMarkerKept(vma, high, options)) return low;
       markers++;
-    } else if (kind === PRESENT) {
+    } else if (kind === PRESENT && !keepAnon && release.own(high)) present++;
+    else if (kind === PRESENT) {
       const flags = frames.flags(high);
       if (keepAnon && flags & FRAME_ANON) return low;
       if (isRecent && low & YOUNG && (flags & FRAME_ANON) === 0) frames.markAccessed(high);

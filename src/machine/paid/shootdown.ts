@@ -45,9 +45,12 @@ export class Shootdowns implements Tlb {
   #interrupt(mm: Mm): void {
     const { scheduler, ledger, targetNs, mmOn } = this.#options;
     const own = scheduler.current?.cpu;
-    const targets = scheduler.cpus.filter((cpu) => cpu.id !== own && mmOn(cpu) === mm);
-    if (targets.length === 0) return;
-    ledger.shootdowns++;
-    for (const cpu of targets) scheduler.interrupt(cpu, targetNs);
+    let isAsked = false;
+    for (const cpu of scheduler.cpus) {
+      if (cpu.id === own || mmOn(cpu) !== mm) continue;
+      isAsked = true;
+      scheduler.interrupt(cpu, targetNs);
+    }
+    if (isAsked) ledger.shootdowns++;
   }
 }

@@ -28,7 +28,8 @@ function* churn(t: Thread, bloat: Bloat, start: Addr, end: Addr): Running<void> 
   const vector: Op = { call: 'process_madvise', target: 'self', ranges, advice: MADV_DONTNEED, flags: 0 };
   let used = 0;
   for (let at = start; at < end; at += PMD_SIZE) {
-    if (!t.store(at, 1)) yield* t.write(at, 1);
+    // None of them is there: no store is tried first.
+    yield* t.write(at, 1);
     (ranges[used] as { addr: Addr }).addr = at;
     if (++used < VECTOR && at + PMD_SIZE < end) continue;
     ranges.length = used;
