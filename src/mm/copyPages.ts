@@ -12,7 +12,6 @@ import { type Addr, PMD_SIZE } from '../base/units.ts';
 import { FRAME_ANON, FRAME_SHMEM, HUGE_PAGES } from './frames.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
-import { PGDIR_SIZE, PUD_SIZE } from './pageTable.ts';
 import {
   DIRTY,
   EXCLUSIVE,
@@ -30,6 +29,7 @@ import {
   ZERO_PAGE,
 } from './pte.ts';
 import { mapNewAnon } from './rmap.ts';
+import { PGDIR_SIZE, PUD_SIZE } from './tableTree.ts';
 import type { Vma } from './vma.ts';
 import { VM_SHARED, VM_UFFD_WP, VM_WRITE } from './vmFlags.ts';
 import { FACT } from './work.ts';

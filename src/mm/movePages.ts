@@ -15,8 +15,8 @@
 import { type Addr, PMD_SIZE } from '../base/units.ts';
 import { splitPmd } from './hugeMemory.ts';
 import type { Mm } from './mm.ts';
-import { PUD_SIZE } from './pageTable.ts';
 import { HUGE, NONE } from './pte.ts';
+import { PUD_SIZE } from './tableTree.ts';
 import { dropUffdBits } from './uffdProtect.ts';
 import type { Vma } from './vma.ts';
 import { FACT } from './work.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ModelBug } from '../base/assert.ts';
 import { PAGE_SIZE, PMD_SIZE, TASK_SIZE } from '../base/units.ts';
-import { PageTable, PGDIR_SIZE, PUD_SIZE } from './pageTable.ts';
+import { PageTable } from './pageTable.ts';
 import {
   DIRTY,
   EMPTY_TABLE,
@@ -20,6 +20,7 @@ import {
   ZERO_PAGE,
 } from './pte.ts';
 import { TablePages } from './tablePages.ts';
+import { PGDIR_SIZE, PUD_SIZE } from './tableTree.ts';
 
 /** A border of 512 GiB, so of every level below it. */
 const BASE = 0x7f00_0000_0000;

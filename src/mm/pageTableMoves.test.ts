@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { ModelBug } from '../base/assert.ts';
 import { Prng } from '../base/prng.ts';
 import { PAGE_SIZE, PMD_SIZE, TASK_SIZE } from '../base/units.ts';
-import { PageTable, PGDIR_SIZE, PUD_SIZE } from './pageTable.ts';
+import { PageTable } from './pageTable.ts';
 import { DIRTY, EMPTY_TABLE, HUGE, MARKER, NONE, PRESENT, SWAP, WRITE, YOUNG } from './pte.ts';
 import { TablePages } from './tablePages.ts';
+import { PGDIR_SIZE, PUD_SIZE } from './tableTree.ts';
 
 /** A border of 512 GiB, so of every level below it. */
 const BASE = 0x7f00_0000_0000;

@@ -4,8 +4,9 @@
  * Cost    linear in stored tables, 512 steps each
  */
 import { type Addr, PAGE_SIZE, PMD_SIZE } from '../base/units.ts';
-import { type PageTable, PGDIR_SIZE, PUD_SIZE } from './pageTable.ts';
+import type { PageTable } from './pageTable.ts';
 import { EMPTY_TABLE, KIND_MASK, NO_DEPOSIT, NONE, TABLE } from './pte.ts';
+import { PGDIR_SIZE, PUD_SIZE } from './tableTree.ts';
 
 const PTES = 512;
 /** User space ends in the middle of the top level. */

@@ -15,10 +15,10 @@
  */
 import { type Addr, floorTo, PMD_SIZE } from '../base/units.ts';
 import type { Mm } from './mm.ts';
-import { PUD_SIZE } from './pageTable.ts';
 import { EMPTY_TABLE, KIND_MASK, TABLE } from './pte.ts';
 import { chargeEntries, freeEmpty, freeUpperAt, isVisited } from './ptReclaim.ts';
 import type { ScanTunables } from './ptScanTunables.ts';
+import { PUD_SIZE } from './tableTree.ts';
 import { TlbGather } from './tlb.ts';
 import type { Vma } from './vma.ts';
 import { FACT, PATH } from './work.ts';
@@ -120,9 +120,7 @@ class ScanWalk {
       const at = this.#at;
       this.#at = Math.min(this.#until, floorTo(at, PUD_SIZE) + PUD_SIZE);
       if (!pages.hasPmdPage(at)) continue;
-      pages.forEachSlot(at, this.#at, (base) => {
-        if (pages.hasTable(base)) this.#bases.push(base);
-      });
+      pages.tablesOf(at, this.#at, this.#bases);
       const absent = (this.#at - at) / PMD_SIZE - this.#bases.length;
       kernel.work.count(FACT.ptScanSlots, absent);
       kernel.work.charge(PATH['pt-scan-absent'], 0, absent);

@@ -25,7 +25,7 @@ export const PTRECLAIM: readonly Mutant[] = [
     'table-beside-nothing',
     'munmap of half a table leaves it although nobody needs the other half.',
     [
-      'mm/pageTable.ts',
+      'mm/tableTree.ts',
       'if (base >= floor && base + PMD_SIZE <= ceiling) this.freeTable(base);',
       'if (base >= floor && base + PMD_SIZE <= ceiling && base >= start && base + PMD_SIZE <= end) this.freeTable(base);',
     ],
@@ -70,7 +70,7 @@ export const PTRECLAIM: readonly Mutant[] = [
   if ((pages.pmd(from) & 7) === 7) pages.freeTable(from - (from % PMD_SIZE));`,
   ]),
   mutant('ptreclaim', 'table-not-put-aside', 'A huge page has no table put aside for it.', [
-    'mm/pageTable.ts',
+    'mm/tableTree.ts',
     '    if ((low & NO_DEPOSIT) === 0) this.#countTable(1);',
     '',
   ]),
@@ -78,6 +78,6 @@ export const PTRECLAIM: readonly Mutant[] = [
     'ptreclaim',
     'table-with-huge-page',
     'What replaces small pages by a huge one gives their table back.',
-    ['mm/pageTable.ts', '    this.empties.covered(base, true);\n', '    this.#countTable(-1);\n'],
+    ['mm/tableTree.ts', '    this.empties.covered(base, true);\n', '    this.#countTable(-1);\n'],
   ),
 ];
