@@ -76,7 +76,7 @@ struct op {
 };
 
 /* What the executor and its children are asked for. */
-enum command { RUN, VIEW, EXIT };
+enum command { RUN, VIEW, EXIT, STIR };
 
 /* How the executor speaks to a child. A futex word changes when the other side has something to do. */
 struct child_slot {
@@ -98,6 +98,7 @@ struct ops_shared {
 	uint32_t spawn;       /* futex: numbers of the executors wanted */
 	uint32_t ask, answer; /* futexes, as above */
 	uint32_t command, viewed; /* VIEW: of which child; MAX_CHILDREN: of the process itself */
+	uint32_t stir; /* STIR: how many times 64 faults */
 	uint32_t from, until;     /* RUN: operations to carry out */
 	uint32_t nr_ops, nr_ranges;
 	uint32_t all_present; /* all memory of the executor shall be present, because something asks for all */
@@ -162,8 +163,8 @@ void disk_mount(const char *directory);
 
 /* opsMemory.c: puts a process into a memory cgroup made for it. Returns 0, or -1. */
 int memory_begin(pid_t pid);
-/* Limits it, or gets its memory back. */
-void memory_call(struct op *op, const struct ops_shared *shared, pid_t executor);
+/* Limits it, or gets its memory back. Returns 0, or -1 when the executor is dead. */
+int memory_call(struct op *op);
 /* Removes it, when its processes are gone. */
 void memory_end(void);
 

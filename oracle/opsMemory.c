@@ -2,7 +2,7 @@
 /*
  * A memory cgroup for the sequences that limit memory: made when such a sequence begins, with its executor in it, and removed when the sequence ends, also
  * when this program is killed: a helper waits for the end of a pipe, and removes it then. Both versions of the interface are known; in version 1, which has
- * no memory.reclaim, everything that can go is asked to (force_empty).
+ * no memory.reclaim, a limit of nothing is asked for.
  */
 #include "ops.h"
 
@@ -18,7 +18,7 @@
 
 #define V1 "/sys/fs/cgroup/memory"
 #define V2 "/sys/fs/cgroup"
-enum { TRIES = 100, TRY_US = 20000, AGES = 60, AGE_US = 100000 };
+enum { TRIES = 100, TRY_US = 20000 };
 
 static char group[128];
 static int version, helper_pipe = -1;
@@ -107,66 +107,69 @@ static int limit(uint64_t bytes)
 	return write_to(version == 1 ? "memory.limit_in_bytes" : "memory.max", text);
 }
 
-/* ---- pages that are active ---- */
+/* ---- what is on the lists ---- */
 
-/* Of /proc/PID/pagemap and /proc/kpageflags. */
-#define PAGE_PRESENT (1UL << 63)
-#define PFN_MASK ((1UL << 55) - 1)
-#define FLAG_ACTIVE (1UL << 6)
-#define FLAG_UNEVICTABLE (1UL << 18)
-#define FLAG_ZERO_PAGE (1UL << 24)
+/* Figures of memory.stat: what is where. */
+static const char *const NAMES[] = { "inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable" };
+enum { NR_FIGURES = sizeof(NAMES) / sizeof(*NAMES), UNEVICTABLE = NR_FIGURES - 1, MOST_ROUNDS = 32, ATTEMPTS = 3 };
 
-/* Whether a page of the window of `pid` is on a list of active ones. */
-static int has_active(pid_t pid, int flags_fd, const struct ops_shared *shared)
+/*
+ * The kernel decides by these figures whether active pages become inactive, and brings them up to date every two seconds, or when somebody reads them and
+ * enough has changed since: so the executor changes enough. Returns 0, or -1 when it is dead.
+ */
+static int look(uint64_t figures[NR_FIGURES])
 {
-	static uint64_t words[MAX_PAGES];
-	char path[32];
-	uint64_t flags;
-	int found = 0;
+	static char text[8192];
+	char path[192];
 
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	if (ops_ask(STIR) != 0) return -1;
+	snprintf(path, sizeof(path), "%s/memory.stat", group);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t bytes = fd < 0 ? 0 : pread(fd, words, (shared->window_end - WINDOW) / OPS_PG * 8, WINDOW / OPS_PG * 8);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
 	if (fd >= 0) close(fd);
-	for (ssize_t i = 0; i < bytes / 8 && !found; i++) {
-		if (!(words[i] & PAGE_PRESENT) || pread(flags_fd, &flags, 8, (words[i] & PFN_MASK) * 8) != 8) continue;
-		found = (flags & FLAG_ACTIVE) && !(flags & (FLAG_UNEVICTABLE | FLAG_ZERO_PAGE));
+	text[n > 0 ? n : 0] = '\0';
+	for (int i = 0; i < NR_FIGURES; i++) {
+		size_t length = strlen(NAMES[i]);
+		const char *line = text;
+		while (line && (strncmp(line, NAMES[i], length) != 0 || line[length] != ' ')) line = (line = strchr(line, '\n')) ? line + 1 : NULL;
+		figures[i] = line ? strtoull(line + length, NULL, 10) : 0;
 	}
-	return found;
+	return 0;
+}
+
+static int has_any(const uint64_t figures[NR_FIGURES])
+{
+	for (int i = 0; i < UNEVICTABLE; i++)
+		if (figures[i]) return 1;
+	return 0;
 }
 
 /*
- * Active pages become inactive only when the kernel sees how many there are, by figures that it brings up to date every two seconds. Where
- * there are any, everything that can go has gone only after that.
+ * Asks until nothing changes any more. In version 1 a limit of nothing is asked for, which is refused once an attempt to get there has got nothing back, and
+ * leaves the limit as it was; to ask for everything (memory.force_empty) would wait for all CPUs of the machine.
  */
-static int has_any_active(const struct ops_shared *shared, pid_t pid)
+static int reclaim(struct op *op)
 {
-	int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC), found = fd >= 0 && has_active(pid, fd, shared);
-
-	for (int i = 0; i < MAX_CHILDREN && fd >= 0 && !found; i++)
-		if (shared->child[i].pid) found = has_active(shared->child[i].pid, fd, shared);
-	if (fd >= 0) close(fd);
-	return found;
-}
-
-static int reclaim(uint64_t bytes, const struct ops_shared *shared, pid_t pid)
-{
+	uint64_t before[NR_FIGURES], after[NR_FIGURES], had = usage(), bytes = op->arg[0];
 	char text[32];
 
 	snprintf(text, sizeof(text), "%lu\n", bytes);
-	uint64_t before = usage();
-	int error = 0;
-	for (int i = 0; i < AGES; i++) {
-		error = version == 2 ? write_to("memory.reclaim", text) : write_to("memory.force_empty", "1\n");
-		if (error != (version == 2 ? EAGAIN : 0) || shared->swap_pages == 0 || !has_any_active(shared, pid)) break;
-		usleep(AGE_US);
+	if (look(after) != 0) return -1;
+	for (int i = 0; i < MOST_ROUNDS && has_any(after); i++) {
+		memcpy(before, after, sizeof(before));
+		for (int k = 0; k < ATTEMPTS; k++)
+			op->error = version == 2 ? write_to("memory.reclaim", text) : write_to("memory.limit_in_bytes", "0\n");
+		if (look(after) != 0) return -1;
+		if (memcmp(before, after, sizeof(before)) == 0) break;
 	}
-	if (version == 2 || error) return error;
-	return before < bytes + usage() ? EAGAIN : 0;
+	if (version == 1) op->error = had < bytes + usage() ? EAGAIN : 0;
+	return 0;
 }
 
-void memory_call(struct op *op, const struct ops_shared *shared, pid_t pid)
+int memory_call(struct op *op)
 {
-	op->error = op->kind == OP_MEMORY_MAX ? limit(op->arg[0]) : reclaim(op->arg[0], shared, pid);
 	op->plain = 1;
+	if (op->kind == OP_MEMORY_RECLAIM) return reclaim(op);
+	op->error = limit(op->arg[0]);
+	return 0;
 }

@@ -35,7 +35,9 @@
 /* A page of a file that only the handler of signals reads: with it a child takes three tables when its first signal comes. */
 #define HANDLER_PAGE 0x300000000000UL
 
-enum { STACK_BYTES = 3 * OPS_PG, CHECK_MS = 500 };
+/* Where faults are made for their number. */
+#define STIR_AT 0x340000000000UL
+enum { STACK_BYTES = 3 * OPS_PG, CHECK_MS = 500, STIR_BYTES = 64 * OPS_PG };
 
 /* All memory that is written here: the stack and these variables. */
 static struct {
@@ -350,6 +352,21 @@ static void run(uint32_t i)
 	else perform(op);
 }
 
+/*
+ * Makes so many faults that the kernel takes the figures of our memory cgroup for old (64 for each CPU, and 64 that this one keeps to itself), and leaves nothing
+ * of it: the page of zeros, in tables that go again.
+ */
+static void stir(void)
+{
+	if (bare(SYS_mmap, STIR_AT, STIR_BYTES, PROT_READ, MAP_PRIVATE | MAP_FIXED_NOREPLACE | MAP_ANONYMOUS, -1, 0) != (long)STIR_AT) return;
+	for (uint32_t i = 0; i < SHARED->stir; i++) {
+		touch_pages(STIR_AT, STIR_BYTES, 0, 0);
+		bare(SYS_madvise, STIR_AT, STIR_BYTES, MADV_DONTNEED);
+	}
+	bare(SYS_munmap, STIR_AT, STIR_BYTES);
+	drain_batches(); /* a child that has ended may have left some */
+}
+
 /* ---- the program ---- */
 
 static void executor_main(void) __attribute__((noreturn));
@@ -375,6 +392,7 @@ static void executor_main(void)
 			for (uint32_t i = SHARED->from; i < SHARED->until; i++) threads_run(i);
 		else if (SHARED->command == RUN)
 			for (uint32_t i = SHARED->from; i < SHARED->until; i++) run(i);
+		else if (SHARED->command == STIR) stir();
 		else if (SHARED->viewed == MAX_CHILDREN) read_stamps();
 		else ask_child(&SHARED->child[SHARED->viewed], VIEW, 0);
 		bare_ring(&SHARED->answer);

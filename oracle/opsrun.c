@@ -333,8 +333,9 @@ static void run_sequence(uint32_t nr)
 		if (op->kind == OP_MINCORE) continue;
 		if (op->kind == OP_SNAPSHOT) print_snapshot(op->number);
 		else {
-			if (is_of_memory(op)) memory_call(op, shared, executor);
+			if (is_of_memory(op)) dead = memory_call(op);
 			else set_overcommit(op);
+			if (dead) break;
 			out_op(op, texts[until], NULL);
 		}
 		until++;
@@ -456,6 +457,7 @@ int main(int argc, char **argv)
 	stay_on_one_cpu(cpu);
 	always_somebody_with_huge_pages();
 	make_shared();
+	shared->stir = sysconf(_SC_NPROCESSORS_ONLN) + 1;
 	start_zygote();
 	if (internals && view_internals(&why) != 0) fprintf(stderr, "no internals: %s\n", why);
 	read_sequences();

@@ -51,6 +51,8 @@ export const FRAME_REFERENCED = 256;
 export const FRAME_ACTIVE = 512;
 /** The kernel holds it, to copy from or to it later; of a huge folio, all of it. */
 export const FRAME_PINNED = 1024;
+/** Mapped by memory that is locked, and itself not locked until that is noticed. Linux: PG_mlocked is missing */
+export const FRAME_LOCK_MISSED = 2048;
 
 /** Stays though nothing maps it. */
 const IN_A_CACHE = FRAME_CACHED | FRAME_SWAPCACHE;

@@ -12,6 +12,7 @@ import type { Addr } from '../base/units.ts';
 import {
   FRAME_ACTIVE,
   FRAME_DIRTY,
+  FRAME_LOCK_MISSED,
   FRAME_REFERENCED,
   FRAME_SWAPBACKED,
   FRAME_SWAPCACHE,
@@ -61,9 +62,10 @@ function markLazyFree(mm: Mm, pfn: Pfn): void {
     frames.setFlags(pfn, 0, FRAME_SWAPBACKED | FRAME_DIRTY | FRAME_REFERENCED | FRAME_ACTIVE);
 }
 
-/** Tells whether a vma that is locked maps `pfn`; it cannot be one of `mm`, where memory that is locked is refused. */
+/** Tells whether a vma that is locked maps `pfn`, and that was noticed; it cannot be one of `mm`, where memory that is locked is refused. */
 function isLockedElsewhere(mm: Mm, pfn: Pfn): boolean {
-  if (mm.kernel.frames.mapcount(pfn) < 2) return false;
+  const { frames } = mm.kernel;
+  if (frames.mapcount(pfn) < 2 || frames.flags(pfn) & FRAME_LOCK_MISSED) return false;
   let found = false;
   walkRmap(mm.kernel, pfn, (_other, vma) => {
     found ||= (vma.flags & VM_LOCKED) !== 0;

@@ -50,7 +50,11 @@ const SMALL = 8;
 
 /** Returns what gets memory of `kernel` back; from the first call on its pages are on lists. @param first  who is charged then for pages of files that nobody maps */
 export function reclaimOf(kernel: Kernel, first = kernel.rootGroup): Reclaim {
-  kernel.reclaim ??= new Reclaim(kernel, first);
+  if (kernel.reclaim === null) {
+    kernel.reclaim = new Reclaim(kernel, first);
+    // Whoever makes the first limit is charged for what that operation takes.
+    kernel.reclaim.lru.current = first;
+  }
   return kernel.reclaim;
 }
 

@@ -7,6 +7,7 @@
 import { EAGAIN, EINVAL, ENOMEM, EPERM } from '../abi/errno.ts';
 import { MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT } from '../abi/mman.ts';
 import { type Addr, nrPagesIn, PAGE_SIZE, pageCeil, pageFloor, TASK_SIZE } from '../base/units.ts';
+import { FRAME_LOCK_MISSED } from './frames.ts';
 import { countLocked, type Mm, mayLock } from './mm.ts';
 import { Populating, populateRange } from './populate.ts';
 import { KIND_MASK, PRESENT } from './pte.ts';
@@ -39,8 +40,11 @@ function countLockedPages(
 ): void {
   if (locked.were === locked.are) return;
   const fact = locked.are ? FACT.pagesLocked : FACT.pagesUnlocked;
-  mm.pages.forEach(range.start, range.end, (_addr, low) => {
-    if ((low & KIND_MASK) === PRESENT) mm.kernel.work.count(fact);
+  const { frames, work } = mm.kernel;
+  mm.pages.forEach(range.start, range.end, (_addr, low, pfn) => {
+    if ((low & KIND_MASK) !== PRESENT) return;
+    work.count(fact);
+    if (locked.are) frames.setFlags(pfn, 0, FRAME_LOCK_MISSED);
   });
 }
 

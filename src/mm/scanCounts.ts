@@ -7,7 +7,7 @@
  */
 import { PAGE_SIZE } from '../base/units.ts';
 import type { Kernel } from './kernel.ts';
-import { LRU, type LruList, type MemoryGroup } from './memoryGroup.ts';
+import { EVICTABLE, LRU, type LruList, type MemoryGroup } from './memoryGroup.ts';
 
 /** One attempt to get memory back. Linux: struct scan_control */
 export interface ScanControl {
@@ -33,7 +33,8 @@ const LISTS = {
 
 /** Tells whether a group has so few inactive pages of a kind that active ones should become inactive. Linux: inactive_is_low() */
 export function isInactiveLow(group: MemoryGroup, kind: 'anon' | 'file'): boolean {
-  const [inactive, active] = LISTS[kind].map((list) => group.size(list)) as [number, number];
+  const inactive = group.size(LISTS[kind][0]);
+  const active = group.size(LISTS[kind][1]);
   const gib = Math.floor(((inactive + active) * PAGE_SIZE) / 2 ** 30);
   const ratio = gib === 0 ? 1 : Math.floor(Math.sqrt(10 * gib));
   return inactive * ratio < active;
@@ -52,8 +53,9 @@ function balanceOf(kernel: Kernel, group: MemoryGroup, sc: ScanControl): Balance
   return 'by-cost';
 }
 
-/** Returns how many pages of each list, by LruList, are to be looked at. */
-export function scanCounts(kernel: Kernel, group: MemoryGroup, sc: ScanControl): Float64Array {
+/** Returns how many pages of each list, by LruList, are to be looked at; null: none of any. */
+export function scanCounts(kernel: Kernel, group: MemoryGroup, sc: ScanControl): Float64Array | null {
+  if (EVICTABLE.every((list) => group.size(list) < 2 ** sc.priority)) return null;
   const counts = new Float64Array(LRU.unevictable);
   const balance = balanceOf(kernel, group, sc);
   const total = group.anonCost + group.fileCost;

@@ -30,6 +30,10 @@ export class SharedSwap {
   pagesOf(object: FileObject): Iterable<number> {
     return this.#slots.get(object.id)?.keys() ?? [];
   }
+  /** Returns how many pages of `object` are in swap. Linux: shmem_inode_info.swapped */
+  count(object: FileObject): number {
+    return this.#slots.get(object.id)?.size ?? 0;
+  }
   /** Iterates over all slots. */
   *all(): Generator<Slot> {
     for (const slots of this.#slots.values()) yield* slots.values();

@@ -17,6 +17,7 @@ import { type Addr, PMD_SIZE } from '../base/units.ts';
 import {
   FRAME_ANON,
   FRAME_DIRTY,
+  FRAME_LOCK_MISSED,
   FRAME_REFERENCED,
   FRAME_SHMEM,
   FRAME_SWAPBACKED,
@@ -140,7 +141,10 @@ function clearYoung(pages: Place['mm']['pages'], addr: Addr): boolean {
 /** Linux: folio_check_references() */
 function referenceVerdict(kernel: Kernel, pfn: Pfn, { young, isLocked, isCode }: References): Shrunk {
   const { frames } = kernel;
-  if (isLocked) return 'locked';
+  if (isLocked) {
+    frames.setFlags(pfn, 0, FRAME_LOCK_MISSED);
+    return 'locked';
+  }
   const wasReferenced = frames.isReferenced(pfn);
   frames.clearReferenced(pfn);
   if (young === 0) return 'gone';

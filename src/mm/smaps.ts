@@ -106,6 +106,9 @@ function sharedSwapped(mm: Mm, vma: Vma): number {
   if (object === undefined || !isSharedMemory(object)) return 0;
   const { sharedSwap } = mm.kernel;
   const hasCopies = (vma.flags & (VM_SHARED | VM_WRITE)) === VM_WRITE;
+  // A mapping of the whole file is told all that the file has there, behind its end too. Linux: shmem_swap_usage()
+  if (!hasCopies && vma.pgoff === 0 && object.size !== null && vma.end - vma.start >= object.size)
+    return sharedSwap.count(object);
   const met = new Set<string>();
   let pages = 0;
   for (const pgoff of sharedSwap.pagesOf(object)) {

@@ -10,7 +10,7 @@
  */
 import { type Addr, PAGE_SIZE } from '../base/units.ts';
 import { prepareAnonVma } from './anonVma.ts';
-import { FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
+import { FRAME_LOCK_MISSED, FRAME_SWAPBACKED, HUGE_PAGES, type Pfn } from './frames.ts';
 import type { Kernel } from './kernel.ts';
 import type { Mm } from './mm.ts';
 import { isProtected } from './protectPages.ts';
@@ -55,11 +55,16 @@ function frameOf(mm: Mm, vma: Vma, page: Addr, slot: Slot): Pfn {
   if (cached === 0 && (swap.count(slot) > 1 || swap.readAtOnce > 1)) swap.cache(frames, slot, pfn);
   if (cached === 0) readAround(kernel, slot);
   else if (swap.isHit(slot)) kernel.work.count(FACT.readAheadHits);
-  if (frames.isAnon(pfn)) return pfn;
+  if (frames.isAnon(pfn)) {
+    if (vma.flags & VM_LOCKED) frames.setFlags(pfn, 0, FRAME_LOCK_MISSED);
+    return pfn;
+  }
   // What others refer to as well belongs to the root: all of them descend from it.
   const owner = swap.count(slot) === 1 ? vma.anonVma : vma.anonVma?.root;
   frames.setFlags(pfn, anonFlags(vma), FRAME_SWAPBACKED & ~anonFlags(vma));
   frames.setOwner(pfn, owner?.id ?? 0, linearIndex(vma, page));
+  // A page that is mapped for the first time since it was read is not locked with the memory it comes to. Linux: folio_add_new_anon_rmap()
+  if (vma.flags & VM_LOCKED) frames.setFlags(pfn, FRAME_LOCK_MISSED);
   return pfn;
 }
 

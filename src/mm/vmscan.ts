@@ -151,6 +151,12 @@ export class Reclaim {
     for (const kind of ['anon', 'file'] as const)
       sc.mayDeactivate[kind] = sc.force || isInactiveLow(group, kind);
     const counts = scanCounts(this.kernel, group, sc);
+    if (counts !== null) this.#shrinkLists(group, counts, sc);
+    if (this.kernel.swap.totalPages > 0 && isInactiveLow(group, 'anon'))
+      this.#shrinkActive(group, LRU.activeAnon, SWAP_CLUSTER_MAX);
+  }
+  /** @param counts  what is to be looked at, by LruList; changed here */
+  #shrinkLists(group: MemoryGroup, counts: Float64Array, sc: ScanControl): void {
     const targets = Float64Array.from(counts);
     let isAdjusted = sc.group === null && sc.by === 'direct' && sc.priority === DEF_PRIORITY;
     const left = (list: LruList): number => counts[list] as number;
@@ -165,8 +171,6 @@ export class Reclaim {
       if (!balanceAfter(counts, targets)) break;
       isAdjusted = true;
     }
-    if (this.kernel.swap.totalPages > 0 && isInactiveLow(group, 'anon'))
-      this.#shrinkActive(group, LRU.activeAnon, SWAP_CLUSTER_MAX);
   }
 
   #shrinkList(group: MemoryGroup, list: LruList, pages: number, sc: ScanControl): void {

@@ -3,7 +3,7 @@
  * change, and nothing more.
  *
  *   bloat                  counts page tables over time; only looks (acts/bloat.ts)
- *   pressure:LIMIT         the program is in a group that may have so much memory (acts/pressure.ts)
+ *   pressure:STEPS         the program is in a group that may have so much memory, always or by a schedule (acts/pressure.ts)
  *   snapshot:METHOD@OP     saves memory as it is before an operation (acts/snapshot.ts)
  *   dirty:METHOD/PERIOD    asks again and again which pages were written (acts/dirtyRounds.ts)
  */
@@ -14,7 +14,7 @@ import { METHODS, type MethodName } from '../workloads/liveSnapshot/method.ts';
 import type { ActKind } from './acts/act.ts';
 import { Bloat } from './acts/bloat.ts';
 import { DirtyRounds, type Period } from './acts/dirtyRounds.ts';
-import { Pressure } from './acts/pressure.ts';
+import { Pressure, type PressureStep } from './acts/pressure.ts';
 import { SnapshotProbe } from './acts/snapshot.ts';
 
 /** One probe. */
@@ -53,17 +53,34 @@ function periodOf(text: string): Period | null {
     : { unit: 'ns', every: Number(digits) * (NS[unit] as number) };
 }
 
+/** Reads `24M`, `max@5000`, `-8M@2s`: a limit, or memory that is asked back, and when; null where that is none. */
+function stepOf(text: string): PressureStep | null {
+  const [, minus = '', size = '', digits = '0', unit] =
+    /^(-?)(\w+)(?:@(\d{1,12})(us|ms|s)?)?$/.exec(text) ?? [];
+  const isMax = minus === '' && size === 'max';
+  const bytes = isMax ? Number.POSITIVE_INFINITY : parseSize(size);
+  if (bytes === null || bytes < PAGE_SIZE) return null;
+  const at =
+    unit === undefined
+      ? ({ unit: 'op', value: Number(digits) } as const)
+      : ({ unit: 'ns', value: Number(digits) * (NS[unit] as number) } as const);
+  return { text, what: minus === '' ? 'limit' : 'reclaim', bytes, at };
+}
+
 function parsePressure(rest: string, name: string): Omit<Probe, 'name'> | null {
-  const [, size = '', device] = /^(\w+)(?:,swap=(\w+))?$/.exec(rest) ?? [];
-  const limit = parseSize(size);
-  const swap = device === undefined ? 0 : parseSize(device);
-  if (limit === null || limit < PAGE_SIZE || swap === null) return null;
+  const parts = rest.split(',');
+  const [device, ...more] = parts.filter((part) => part.startsWith('swap='));
+  const swap = device === undefined ? 0 : parseSize(device.slice('swap='.length));
+  const steps = parts.filter((part) => !part.startsWith('swap=')).map(stepOf);
+  if (swap === null || more.length > 0 || steps.length === 0) return null;
+  const wanted = steps.filter((step) => step !== null);
+  if (wanted.length < steps.length) return null;
   return {
     needs: [],
     bounds: ['some'],
     isAround: true,
     isFelt: true,
-    begin: (setting) => new Pressure({ limit, swap }, name, setting),
+    begin: (setting) => new Pressure({ steps: wanted, swap }, name, setting),
   };
 }
 
@@ -113,8 +130,8 @@ const FORMS: readonly ProbeForm[] = [
   },
   {
     word: 'pressure',
-    form: 'pressure:LIMIT or pressure:LIMIT,swap=SIZE with sizes as 64M',
-    text: 'the program may have so much memory, in every column',
+    form: 'pressure:STEPS with STEPS as 64M or 64M,24M@1000,max@2s,-8M@5000,swap=64M',
+    text: 'the program may have so much memory, from an operation or a time on; -8M: so much is asked back; in every column',
     parse: parsePressure,
   },
   {

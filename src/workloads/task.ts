@@ -22,10 +22,14 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../abi/mman.ts';
+import { PAGE_IS_PRESENT, PAGE_IS_SWAPPED } from '../abi/pagemapScan.ts';
 import { assert, UsageError } from '../base/assert.ts';
 import { type Addr, hex, PAGE_SIZE } from '../base/units.ts';
 import type { Access, Op, Outcome, Step } from '../machine/index.ts';
 import type { VrangeBehavior, VrangeMode } from '../mm/index.ts';
+
+/** Linux: sizeof(struct pm_scan_arg) */
+const SCAN_ARG_BYTES = 96;
 
 /** What a method of Task returns: yields operations and ends with a `T`. */
 export type Doing<T> = Generator<Step, T, Outcome>;
@@ -150,16 +154,25 @@ export class Task {
   }
 
   /**
-   * Makes sure, by mincore, that [addr, addr+len) is mapped and, unless `written` is false, that every page is present: for the end of a
-   * program that knows what it must have.
+   * Makes sure, by mincore, that [addr, addr+len) is mapped and, unless `written` is false, that every page is present, or in swap where memory got short: for the end
+   * of a program that knows what it must have.
    * @throws ModelBug  it is not
    */
   *expectMemory(addr: Addr, len: number, written = true): Doing<void> {
     const outcome = yield* this.attempt({ call: 'mincore', addr, len });
     assert(outcome.kind === 'resident', '[workload-end] what the workload mapped is mapped at its end');
     assert(outcome.pages.length === len / PAGE_SIZE, '[workload-end] mincore answers for every page');
-    const present = !written || outcome.pages.every((page) => page);
+    const present = !written || outcome.pages.every((page) => page) || (yield* this.#isKept(addr, len));
     assert(present, '[workload-end] what the workload wrote is present at its end');
+  }
+  /** Tells, by PAGEMAP_SCAN, whether no page of [addr, addr+len) is neither present nor in swap. */
+  *#isKept(addr: Addr, len: number): Doing<boolean> {
+    const kept = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
+    const wanted = { flags: 0, mask: kept, inverted: kept, anyof: 0, returned: kept } as const;
+    const room = { size: SCAN_ARG_BYTES, vec: 'set', vecLen: 1, maxPages: 0 } as const;
+    const request = { start: addr, end: addr + len, ...wanted, ...room };
+    const outcome = yield* this.attempt({ call: 'pagemap_scan', target: 'self', request });
+    return outcome.kind === 'ioctl' && outcome.result.kind === 'value' && outcome.result.value === 0;
   }
 
   /**

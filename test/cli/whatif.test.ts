@@ -32,6 +32,7 @@ interface Lane {
     readonly name: string;
     readonly applied: number;
     readonly figures: Readonly<Record<string, number>>;
+    readonly remarks: readonly string[];
     readonly series?: { readonly rows: readonly (readonly number[])[] };
   }[];
   readonly diverged?: { readonly calls: number };
@@ -120,6 +121,36 @@ describe('--probe', () => {
     expect(short?.acts?.[0]?.figures['swapped out']).toBeGreaterThan(0);
   });
 
+  it('makes memory short by a schedule: before operations, at times, and no longer', () => {
+    const figures = (steps: string): Readonly<Record<string, number>> => {
+      const [, lane] = lanesOf(CHANGES, '--probe', `pressure:${steps},swap=64M`);
+      return lane?.acts?.[0]?.figures ?? {};
+    };
+    const always = figures('4M');
+    expect(figures('4M@0')).toEqual(always);
+    expect(figures('max')).toMatchObject({ 'times the limit was met': 0, 'swapped out': 0 });
+    // What is there at once goes in one go, and nothing more once the limit is gone.
+    const once = figures('4M@3000,max@3000');
+    expect(once['swapped out']).toBeGreaterThan(0);
+    expect(once['times the limit was met']).toBe(0);
+    const asked = figures('-1M@3000');
+    expect((asked['swapped out'] ?? 0) + (asked['pages of files dropped'] ?? 0)).toBeGreaterThanOrEqual(256);
+    expect(figures('4M@10ms')['swapped out']).toBeGreaterThan(0);
+    const [, late] = lanesOf(CHANGES, '--probe', 'pressure:4M@999999');
+    expect(late?.acts?.[0]?.remarks).toContain('the input ended before 4M@999999');
+  });
+
+  it('makes memory of a workload short by a schedule, which tells no times', () => {
+    const of = (steps: string): NonNullable<Lane['acts']>[number] | undefined => {
+      const [, lane] = lanesOf('workload:reserve-commit,pages=512', '--probe', `pressure:${steps},swap=64M`);
+      return lane?.acts?.[0];
+    };
+    expect(of('1M@400')?.figures['swapped out']).toBeGreaterThan(0);
+    expect(of('1M@1s')?.remarks).toEqual([
+      'not done: the input tells no times: steps before operations, as 24M@1000, would be right',
+    ]);
+  });
+
   it('is in run, too, with the same numbers', () => {
     const { acts } = JSON.parse(
       run('run', '--json', CHANGES, '--as', 'dontneed=vrange', '--probe', 'bloat').stdout,
@@ -134,10 +165,13 @@ describe('--probe', () => {
   });
 
   it.each([
-    ['bloats', 'There is bloat; pressure:LIMIT'],
+    ['bloats', 'There is bloat; pressure:STEPS'],
     ['snapshot:fork', 'snapshot:METHOD@OP with METHOD fork, wp-default,'],
     ['dirty:fork/10ms', 'PERIOD as 100ms or 1000ops'],
-    ['pressure:much', 'with sizes as 64M'],
+    ['pressure:much', 'with STEPS as 64M'],
+    ['pressure:24M@', 'with STEPS as 64M'],
+    ['pressure:-max', 'with STEPS as 64M'],
+    ['pressure:swap=64M', 'with STEPS as 64M'],
   ])('%s is refused with what would be right', (probe, wanted) => {
     const { status, stdout, stderr } = faultline(['compare', CHANGES, '--probe', probe]);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });

@@ -4,15 +4,17 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { checkLog } from '../../src/fuzz/index.ts';
+import { checkLog, playLog } from '../../src/fuzz/index.ts';
 import type { Outcome } from '../../src/machine/index.ts';
+import { FACT } from '../../src/mm/index.ts';
 import { opsKernel } from '../random/opsKernel.ts';
 import { leaveOut } from './leftOut.ts';
 import { buildOpsrun, whyNoOracle } from './oracle.ts';
+import { ALL_BACK, at, map, ROWS, range, SWAP, sequence, W } from './pressureRows.ts';
 
 const CGROUPS = ['/sys/fs/cgroup/memory', '/sys/fs/cgroup'];
 /** The device of another run, which takes it away before it lets us run. */
-const OF_A_RUN = /^\/dev\/zram\d+ +\S+\s+1048572\s/;
+const OF_A_RUN = /^\/dev\/zram\d+ +\S+\s+(?:1048572|65532|124)\s/;
 const hasSwap = (): boolean =>
   readFileSync('/proc/swaps', 'utf8')
     .trimEnd()
@@ -31,187 +33,23 @@ function whyNot(): string | null {
 }
 const why = whyNot();
 
-const W = 0x2000_0000_0000;
-const at = (page: number): string => `0x${(W + page * 4096).toString(16)}`;
-const range = (page: number, pages: number): string => `${at(page)}, ${pages * 4096}`;
-const map = (page: number, pages: number, how = 'MAP_PRIVATE'): string =>
-  `mmap(${range(page, pages)}, PROT_READ|PROT_WRITE, ${how}|MAP_FIXED|MAP_ANONYMOUS, -1, 0)`;
-const ALL_BACK = `memory.reclaim(${2 ** 30})`;
-
-/** Makes a sequence of calls with a snapshot at its end. */
-function sequence(calls: readonly string[], swapPages: number): string[] {
-  const head = `# opfuzz format 1 seed 0 ops ${calls.length} window ${at(0)}-${at(16384)} mode 0`;
-  return [
-    swapPages === 0 ? head : `${head} swap ${swapPages}`,
-    ...calls.map((call, i) => `${i + 1} ${call}`),
-    `snapshot ${calls.length}`,
-  ];
-}
-
 /** A figure of smaps in kB, summed over the mappings of the first process of the last snapshot. */
 function figure(log: string, name: string): number {
-  const own = log.slice(log.lastIndexOf('\nself ')).split(/\n(?:child \d|end)/)[0] ?? '';
-  return [...own.matchAll(new RegExp(` ${name}=(\\d+)`, 'g'))].reduce((sum, [, kB]) => sum + Number(kB), 0);
+  return [...ownAtEnd(log).matchAll(new RegExp(` ${name}=(\\d+)`, 'g'))].reduce(
+    (sum, [, kB]) => sum + Number(kB),
+    0,
+  );
 }
+/** What the last snapshot shows of the first process. */
+const ownAtEnd = (log: string): string =>
+  log.slice(log.lastIndexOf('\nself ')).split(/\n(?:child \d|end)/)[0] ?? '';
 
-interface Row {
-  readonly name: string;
-  readonly calls: readonly string[];
-  readonly swapPages?: number;
-  /** Figures of the kernel's last snapshot, kB. */
-  readonly shows: Readonly<Record<string, number>>;
-}
-
-const SWAP = 1 << 18;
-const ROWS: readonly Row[] = [
-  {
-    name: 'written pages go to swap',
-    calls: [map(0, 64), `touch_write(${range(0, 64)})`, ALL_BACK],
-    swapPages: SWAP,
-    shows: { Rss: 0, Swap: 256 },
-  },
-  {
-    name: 'and come back, each by a fault',
-    calls: [map(0, 64), `touch_write(${range(0, 64)})`, ALL_BACK, `touch_read(${range(0, 64)})`],
-    swapPages: SWAP,
-    shows: { Rss: 256, Swap: 0 },
-  },
-  {
-    name: 'locked pages stay',
-    calls: [map(0, 64), `touch_write(${range(0, 64)})`, `mlock(${range(8, 16)})`, ALL_BACK],
-    swapPages: SWAP,
-    shows: { Rss: 64, Swap: 192 },
-  },
-  {
-    name: 'pages that a child has locked stay',
-    calls: [
-      map(0, 64),
-      `touch_write(${range(0, 64)})`,
-      'fork() = child 0',
-      `@0 mlock2(${range(8, 16)}, MLOCK_ONFAULT)`,
-      ALL_BACK,
-    ],
-    swapPages: SWAP,
-    shows: { Rss: 64, Swap: 192 },
-  },
-  {
-    name: 'unlocked pages go',
-    calls: [
-      map(0, 64),
-      `touch_write(${range(0, 64)})`,
-      `mlock(${range(8, 16)})`,
-      ALL_BACK,
-      `munlock(${range(8, 16)})`,
-      ALL_BACK,
-    ],
-    swapPages: SWAP,
-    shows: { Rss: 0, Swap: 256 },
-  },
-  {
-    name: 'lazily freed pages are dropped, with swap too',
-    calls: [map(0, 64), `touch_write(${range(0, 64)})`, `madvise(${range(0, 64)}, MADV_FREE)`, ALL_BACK],
-    swapPages: SWAP,
-    shows: { Rss: 0, Swap: 0 },
-  },
-  {
-    name: 'but those written since go to swap',
-    calls: [
-      map(0, 64),
-      `touch_write(${range(0, 64)})`,
-      `madvise(${range(0, 64)}, MADV_FREE)`,
-      `touch_write(${range(0, 16)})`,
-      ALL_BACK,
-    ],
-    swapPages: SWAP,
-    shows: { Rss: 0, Swap: 64 },
-  },
-  {
-    name: 'those read since are dropped',
-    calls: [
-      map(0, 64),
-      `touch_write(${range(0, 64)})`,
-      `madvise(${range(0, 64)}, MADV_FREE)`,
-      `touch_read(${range(0, 16)})`,
-      ALL_BACK,
-      `touch_read(${range(0, 64)})`,
-    ],
-    swapPages: SWAP,
-    shows: { Anonymous: 0, Swap: 0 },
-  },
-  {
-    name: 'without swap written pages stay',
-    calls: [map(0, 64), `touch_write(${range(0, 64)})`, ALL_BACK],
-    shows: { Rss: 256 },
-  },
-  {
-    name: 'without swap lazily freed pages go',
-    calls: [
-      map(0, 64),
-      `touch_write(${range(0, 64)})`,
-      `madvise(${range(0, 64)}, MADV_FREE)`,
-      `touch_write(${range(0, 16)})`,
-      ALL_BACK,
-    ],
-    shows: { Rss: 64 },
-  },
-  {
-    name: 'droppable pages go though they were written',
-    calls: [map(0, 64, 'MAP_DROPPABLE'), `touch_write(${range(0, 64)})`, ALL_BACK],
-    shows: { Rss: 0 },
-  },
-  {
-    name: 'pages of zeros have nothing to give back',
-    calls: [map(0, 64), `touch_read(${range(0, 64)})`, ALL_BACK],
-    swapPages: SWAP,
-    shows: { Swap: 0 },
-  },
-  {
-    name: 'pages of two processes go from both',
-    calls: [map(0, 64), `touch_write(${range(0, 64)})`, 'fork() = child 0', ALL_BACK],
-    swapPages: SWAP,
-    shows: { Rss: 0, Swap: 256, SwapPss: 128 },
-  },
-  {
-    name: 'shared memory goes to swap',
-    calls: [map(0, 64, 'MAP_SHARED'), `touch_write(${range(0, 64)})`, ALL_BACK],
-    swapPages: SWAP,
-    shows: { Rss: 0, Swap: 256 },
-  },
-  {
-    name: 'shared memory that was only read has nothing to save',
-    calls: [map(0, 64, 'MAP_SHARED'), `touch_read(${range(0, 64)})`, ALL_BACK],
-    swapPages: SWAP,
-    shows: { Rss: 0, Swap: 0 },
-  },
-  {
-    name: 'a huge page goes whole',
-    calls: [
-      map(0, 1024),
-      `madvise(${range(0, 1024)}, MADV_HUGEPAGE)`,
-      `touch_write(${range(0, 1)})`,
-      ALL_BACK,
-    ],
-    swapPages: SWAP,
-    shows: { Rss: 0, Swap: 2048 },
-  },
-  {
-    name: 'PAGEOUT of what is left afterwards has nothing to do',
-    calls: [map(0, 64), `touch_write(${range(0, 64)})`, ALL_BACK, `madvise(${range(0, 64)}, MADV_PAGEOUT)`],
-    swapPages: SWAP,
-    shows: { Rss: 0, Swap: 256 },
-  },
-  {
-    name: 'PAGEOUT takes what only one process has, a limit what both have',
-    calls: [
-      map(0, 64),
-      `touch_write(${range(0, 64)})`,
-      'fork() = child 0',
-      `madvise(${range(0, 64)}, MADV_PAGEOUT)`,
-    ],
-    swapPages: SWAP,
-    shows: { Rss: 256, Swap: 0 },
-  },
-];
+/** What the kernel answered to a line. */
+const answerOf = (log: string, line: number): string | undefined =>
+  log
+    .split('\n')
+    .find((each) => each.startsWith(`${line} `))
+    ?.split(' = ')[1];
 
 const BIG = 4096;
 const LIMIT = BIG * 2048;
@@ -228,10 +66,12 @@ function modelled(lines: readonly string[]): Outcome[] {
 describe.runIf(why === null)('when memory gets short', () => {
   const run = opsKernel(why === null ? buildOpsrun() : '');
 
-  it.each(ROWS.map((row) => [row.name, row] as const))('%s', (_name, { calls, swapPages = 0, shows }) => {
-    const [log = ''] = run([sequence(calls, swapPages)]);
+  it.each(ROWS.map((row) => [row.name, row] as const))('%s', (_name, row) => {
+    const [log = ''] = run([sequence(row.calls, row.swapPages)]);
     expect(checkLog(log)).toBeNull();
-    for (const [name, kB] of Object.entries(shows)) expect([name, figure(log, name)]).toEqual([name, kB]);
+    for (const [name, kB] of Object.entries(row.shows)) expect([name, figure(log, name)]).toEqual([name, kB]);
+    for (const [line, answer] of Object.entries(row.answers))
+      expect(answerOf(log, Number(line))).toBe(answer);
   });
 
   it('a limit with swap: nothing is lost of twice as much as it allows', () => {
@@ -251,6 +91,34 @@ describe.runIf(why === null)('when memory gets short', () => {
     expect(figure(log, 'Rss')).toBe(BIG * 4);
     const readBack = Number(/touch_read\(.* <flt (\d+)>/.exec(log)?.[1]);
     expect(readBack).toBeGreaterThanOrEqual(BIG / 2);
+  });
+
+  it('a limit with swap: what is used again and again stays, what was used once goes', () => {
+    const calls = [map(0, BIG), `touch_write(${range(0, 64)})`, `memory.max(${LIMIT / 2})`];
+    const again: number[] = [];
+    for (let page = 128; page < BIG; page += 128)
+      again.push(calls.push(`touch_write(${range(page, 128)})`, `touch_read(${range(0, 64)})`));
+    const lines = sequence(calls, SWAP);
+    const [log = ''] = run([lines]);
+    const faults = (line: number): number => Number(/<flt (\d+)>$/.exec(answerOf(log, line) ?? '')?.[1]);
+    // Pages that were used once would all have to be read back each time.
+    const most = (again.length * 64) / 4;
+    expect(again.reduce((sum, line) => sum + faults(line), 0)).toBeLessThan(most);
+    const { checker } = playLog(lines.join('\n'), {});
+    const { facts } = checker.player.machine.kernel.work;
+    expect(facts[FACT.pagesSwappedOut]).toBeGreaterThan(BIG / 2);
+    expect(facts[FACT.pagesSwappedIn]).toBeLessThan(most);
+    expect(figure(log, 'Swap')).toBeGreaterThan(BIG * 2);
+  });
+
+  it('a full swap device: what has no room stays, in either', () => {
+    const lines = sequence([map(0, 64), `touch_write(${range(0, 64)})`, ALL_BACK], 32);
+    const [log = ''] = run([lines]);
+    const [rss, swap] = [figure(log, 'Rss'), figure(log, 'Swap')];
+    expect(rss + swap).toBe(256);
+    expect(swap).toBeGreaterThan(0);
+    // The first page of the device describes it.
+    expect(swap).toBeLessThanOrEqual(31 * 4);
   });
 
   it('a limit without swap: the process is killed; when the limit is gone, or all is freed lazily, it is not', () => {

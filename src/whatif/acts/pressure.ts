@@ -1,7 +1,8 @@
 /**
- * The probe `pressure:LIMIT`: the program and what it forks are in a group that may have so much memory.
+ * The probe `pressure:…`: the program and what it forks are in a group that may have so much memory, always or by a schedule.
  *
- * It holds from the first operation on. A machine without swap, as most are on which recordings are made, can get back files and what was given away; `swap=SIZE` adds a device.
+ * A step sets the limit or asks memory back: at the start, before an operation, or at a time of the input. A machine without swap, as most are on which recordings are made, can
+ * get back files and what was given away; `swap=SIZE` adds a device.
  * What reclaim takes depends on what is used, and a recording tells first accesses only: what was taken and used again would be read back or made anew. So of a recording
  * everything is counted with the recorded accesses alone, and is neither the least nor the most.
  *
@@ -13,10 +14,21 @@ import type { ReplayOp } from '../../replay/index.ts';
 import { grouped } from '../../report/index.ts';
 import type { Act, ActReport, ActSetting, Stage } from './act.ts';
 
-/** How much memory there is; bytes. */
+/** One step of a schedule. */
+export interface PressureStep {
+  /** As it was written. */
+  readonly text: string;
+  readonly what: 'limit' | 'reclaim';
+  /** Of the limit (infinity: none), or to be got back. */
+  readonly bytes: number;
+  /** Before the operation of that number, or at that time of the input, in nanoseconds. */
+  readonly at: { readonly unit: 'op' | 'ns'; readonly value: number };
+}
+
+/** How much memory there is. */
 export interface PressureWanted {
-  readonly limit: number;
-  /** Of a swap device that is added; 0: none. */
+  readonly steps: readonly PressureStep[];
+  /** Bytes of a swap device that is added; 0: none. */
   readonly swap: number;
 }
 
@@ -35,22 +47,49 @@ export class Pressure implements Act {
   readonly #wanted: PressureWanted;
   readonly #name: string;
   readonly #setting: ActSetting;
+  /** Steps that are still to come. */
+  #ahead: readonly PressureStep[];
   #process: Process | null = null;
   #killed: string | null = null;
+  #refusal: string | null = null;
   #figures: Readonly<Record<string, number>> = {};
 
   constructor(wanted: PressureWanted, name: string, setting: ActSetting) {
     this.#wanted = wanted;
     this.#name = name;
     this.#setting = setting;
+    this.#ahead = wanted.steps;
   }
 
   begin(process: Process, stage: Stage): void {
+    const { steps, swap } = this.#wanted;
     this.#process = process;
-    const { limit, swap } = this.#wanted;
+    if (stage.machine.tableReclaim.clock === null && steps.some(({ at }) => at.unit === 'ns')) {
+      this.#refusal = 'the input tells no times: steps before operations, as 24M@1000, would be right';
+      return;
+    }
     if (swap > 0) stage.injectFor(process.pid, { call: 'swapon', bytes: swap });
-    stage.injectFor(process.pid, { call: 'set_memory_limit', bytes: limit });
+    this.#takeSteps(process, stage, 0);
     this.#look(stage);
+  }
+
+  turn(item: ReplayOp, process: Process, stage: Stage): null {
+    if (this.#ahead.length === 0 || this.#refusal !== null || this.#killed !== null) return null;
+    // Whoever the program has forked is in the same group.
+    this.#takeSteps(this.#process?.mm?.gone === false ? this.#process : process, stage, item.nr);
+    return null;
+  }
+  #takeSteps({ pid }: Process, stage: Stage, nr: number): void {
+    const nowNs = stage.machine.tableReclaim.clock?.() ?? 0;
+    const isDue = ({ at }: PressureStep): boolean => (at.unit === 'op' ? nr : nowNs) >= at.value;
+    const due = this.#ahead.filter(isDue);
+    if (due.length === 0) return;
+    this.#ahead = this.#ahead.filter((step) => !isDue(step));
+    for (const { what, bytes } of due)
+      stage.injectFor(
+        pid,
+        what === 'limit' ? { call: 'set_memory_limit', bytes } : { call: 'reclaim', bytes },
+      );
   }
 
   done(_item: ReplayOp, _outcome: Outcome, stage: Stage): void {
@@ -69,6 +108,9 @@ export class Pressure implements Act {
   }
 
   report(): ActReport {
+    if (this.#refusal !== null)
+      return { name: this.#name, applied: 0, left: {}, figures: {}, remarks: [`not done: ${this.#refusal}`] };
+    const ahead = this.#ahead.map(({ text }) => text);
     return {
       name: this.#name,
       applied: 1,
@@ -76,6 +118,7 @@ export class Pressure implements Act {
       figures: this.#figures,
       remarks: [
         ...(this.#killed === null ? [] : [this.#killed]),
+        ...(ahead.length === 0 ? [] : [`the input ended before ${ahead.join(', ')}`]),
         this.#setting.isComplete
           ? 'which of several pages that may go is taken first is modelled (docs/reclaim.md)'
           : 'with the recorded accesses alone: what went and was used again without a mark in the recording would be read back, or made anew',
