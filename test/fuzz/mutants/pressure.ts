@@ -9,9 +9,8 @@ const FOLIO = 'mm/shrinkFolio.ts';
 export const PRESSURE: readonly Mutant[] = [
   mutant('pressure', 'reclaim-locked', 'Pages that are locked in memory go.', [
     FOLIO,
-    `if (isLocked) return 'locked';
-  const wasReferenced`,
-    'const wasReferenced',
+    'isLocked = true;',
+    'isLocked = false;',
   ]),
   mutant('pressure', 'reclaim-unlocked', 'Pages that were locked in memory once stay for ever.', [
     'mm/vmscan.ts',
