@@ -40,6 +40,7 @@ export function punchObject(kernel: Kernel, object: FileObject, first: Pgoff, en
 /** `object` ends before page `first` from now on. */
 export function truncateObject(kernel: Kernel, object: FileObject, first: Pgoff): void {
   unmapObject(object, first, Number.POSITIVE_INFINITY, true);
+  cutFolios(kernel, object, first, Number.POSITIVE_INFINITY);
   kernel.cache.drop(object, first, Number.POSITIVE_INFINITY);
 }
 
