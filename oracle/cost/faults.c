@@ -49,31 +49,39 @@ static void few_pages(void)
 	unroom(block, HUGE_PAGE);
 }
 
+/* Blocks of 512 KiB, ten of them or 512. */
+enum { BLOCK_LEN = 128 * PAGE, SOME_BLOCKS = 10, MANY_BLOCKS = 512 };
+
+/* Any of the blocks copied to `to`, nanoseconds a page. */
+static double timed_copy(char *to, const char *blocks, unsigned nr_blocks)
+{
+	static unsigned random = 1;
+
+	random = random * 1103515245 + 12345;
+	struct span t = span_begin();
+	memcpy(to, blocks + (random >> 8) % nr_blocks * (size_t)BLOCK_LEN, BLOCK_LEN);
+	return span_end(&t) / (BLOCK_LEN / PAGE);
+}
+
 /*
- * A block of 512 KiB is copied out of ten of them at random, to where nothing is and to where it is there. A fault in the middle of a copy costs more than one by
- * a single store: the copy is taken up again, and finds no translation of what it copies from either.
+ * Blocks copied at random to where nothing is: a fault in the middle of a copy costs more than one by a single store, because the copy is taken up again, and
+ * finds no translation of what it copies from either. And to where the pages are: in loops of their own, because a fault leaves the caches full of what it
+ * cleared, its records and tables, and a copy between two series of faults takes half as long again as one of many in a row.
  */
 static void copied_pages(void)
 {
-	enum { BLOCK = 128 * PAGE, BLOCKS = 10 };
-	struct series *fault = series("fault_anon_copied"), *there = series("copy_4k_among_5m");
-	char *from = room(HUGE_PAGE * 3), *to = room(HUGE_PAGE);
-	unsigned random = 1;
+	struct series *fault = series("fault_anon_copied"), *there = series("copy_4k_among_5m"), *far = series("copy_4k_among_256m");
+	char *from = room((size_t)MANY_BLOCKS * BLOCK_LEN), *to = room(HUGE_PAGE);
 
-	fill(from, BLOCKS * BLOCK);
-	fill(to, BLOCK + PAGE);
+	fill(from, (size_t)MANY_BLOCKS * BLOCK_LEN);
+	fill(to, BLOCK_LEN + PAGE);
 	for (begin(); more(fault, 200);) {
-		discard(to, BLOCK);
-		random = random * 1103515245 + 12345;
-		struct span t = span_begin();
-		memcpy(to, from + (random >> 8) % BLOCKS * BLOCK, BLOCK);
-		add(fault, span_end(&t) / (BLOCK / PAGE));
-		random = random * 1103515245 + 12345;
-		t = span_begin();
-		memcpy(to, from + (random >> 8) % BLOCKS * BLOCK, BLOCK);
-		add(there, span_end(&t) / (BLOCK / PAGE));
+		discard(to, BLOCK_LEN);
+		add(fault, timed_copy(to, from, SOME_BLOCKS));
 	}
-	unroom(from, HUGE_PAGE * 3);
+	for (begin(); more(there, 200);) add(there, timed_copy(to, from, SOME_BLOCKS));
+	for (begin(); more(far, 200);) add(far, timed_copy(to, from, MANY_BLOCKS));
+	unroom(from, (size_t)MANY_BLOCKS * BLOCK_LEN);
 	unroom(to, HUGE_PAGE);
 }
 

@@ -45,11 +45,27 @@ static void vmas(void)
 	}
 }
 
+/* Page tables without entries: a page of each 2 MiB is written and given back. fork makes as many for the child, out of memory that is in no cache where they are many. */
+static void empty_tables(int tables)
+{
+	size_t len = (size_t)tables * HUGE_PAGE;
+	char *p = room(len);
+
+	for (size_t at = 0; at < len; at += HUGE_PAGE) {
+		*(volatile char *)(p + at) = 1;
+		must(madvise(p + at, PAGE, MADV_DONTNEED), "MADV_DONTNEED");
+	}
+	one(40, "fork_empty_tables", tables);
+	unroom(p, len);
+}
+
 void measure_fork(void)
 {
 	static const int pages[] = { 512, 4096, 65536, 262144 };
 
 	one(150, "fork_base", 0);
+	empty_tables(512);
+	empty_tables(16384);
 	vmas();
 	for (size_t k = 0; k < sizeof(pages) / sizeof(pages[0]) && !is_stopping; k++) {
 		size_t len = (size_t)pages[k] * PAGE;

@@ -150,7 +150,7 @@ void measure_inspection(void)
 	static unsigned char seen[PAGES];
 	static uint64_t entries[PAGES];
 	struct series *absent = series("mincore_absent"), *there = series("mincore_resident"), *map = series("pagemap_read_resident"),
-		      *cold = series("madv_cold_512");
+		      *cold = series("madv_cold_512"), *one = series("mincore_1");
 	size_t len = (size_t)PAGES * PAGE;
 	char *p = room(len);
 	int fd = (int)must(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), "pagemap");
@@ -168,6 +168,12 @@ void measure_inspection(void)
 		t = span_begin();
 		must(pread(fd, entries, sizeof(entries), (off_t)((uintptr_t)p / PAGE * 8)), "pagemap");
 		add(map, span_end(&t) / PAGES);
+	}
+	for (begin(); more(one, 200);) {
+		enum { CALLS = 100 };
+		struct span t = span_begin();
+		for (int i = 0; i < CALLS; i++) must(mincore(p, PAGE, seen), "mincore");
+		add(one, span_end(&t) / CALLS);
 	}
 	for (begin(); more(cold, 100);) {
 		struct span t = span_begin();

@@ -15,7 +15,14 @@ import {
   comparisonMarkdown,
   comparisonText,
 } from '../whatif/compareText.ts';
-import { type Configuration, configurations, parseVary, type Vary } from '../whatif/configurations.ts';
+import {
+  type Asked,
+  type Configuration,
+  configurations,
+  parseVary,
+  settingsOfAll,
+  type Vary,
+} from '../whatif/configurations.ts';
 import { type RunResult, runInput } from '../whatif/run.ts';
 import { loadCosts } from './calibration.ts';
 import { DONE, failureOf, failureText, finish } from './exitStatus.ts';
@@ -56,6 +63,7 @@ interface Flags {
 }
 
 const DESCRIPTION = `Run each input once per configuration and print what changed: the baseline, each --set and --as alone, all of them together.
+With --vary: each of its values; what --set says then holds in all of them.
 Without --set, --as, --probe and --vary: the two switches of seed 004.
 A directory that is no recording stands for the recordings and ops files in it.`;
 
@@ -120,16 +128,22 @@ function readVary(text: string, before: readonly Vary[]): Vary[] {
 const isBareOf = ({ set, as, vary, probe }: Flags): boolean =>
   set.length + as.length + vary.length + probe.length === 0;
 
+/** @param whenBare  what is set when nothing is asked for */
+const askedOf = (flags: Flags, whenBare: readonly FeatureSetting[], isComplete: boolean): Asked => ({
+  base: PROFILES[flags.baseline] ?? LINUX_6_18,
+  settings: isBareOf(flags) ? whenBare : flags.set,
+  rewrites: flags.as,
+  probes: flags.probe,
+  vary: flags.vary,
+  isComplete,
+});
+
+/** Settings that hold in every column, as they would be written. */
+const everywhereOf = ({ set, vary }: Flags): string[] =>
+  settingsOfAll({ base: LINUX_6_18, settings: set, vary }).map(({ name, value }) => `${name}=${value}`);
+
 function compare(texts: readonly string[], flags: Flags): void {
-  const isBare = isBareOf(flags);
-  const asked = configurations({
-    base: PROFILES[flags.baseline] ?? LINUX_6_18,
-    settings: isBare ? SEED_004 : flags.set,
-    rewrites: flags.as,
-    probes: flags.probe,
-    vary: flags.vary,
-    isComplete: texts.every(isWorkloadName),
-  });
+  const asked = configurations(askedOf(flags, SEED_004, texts.every(isWorkloadName)));
   const costs = loadCosts(flags.calibration);
   const expanded = expandInputs(texts);
   const inputs = expanded.flatMap((each) => each.inputs);
@@ -176,16 +190,8 @@ function compareOne(
 
 /** Runs a workload of several threads in each configuration; with and without locks of single vmas when nothing is asked for. */
 function compareThreads(input: ThreadedInput, costs: CostTable, flags: Flags): null {
-  const isBare = isBareOf(flags);
-  const asked = configurations({
-    base: PROFILES[flags.baseline] ?? LINUX_6_18,
-    settings: isBare ? [{ name: 'perVmaLocks', value: 'off' }] : flags.set,
-    rewrites: flags.as,
-    probes: flags.probe,
-    vary: flags.vary,
-    isComplete: true,
-  });
-  const options = { ...flags, costs };
+  const asked = configurations(askedOf(flags, [{ name: 'perVmaLocks', value: 'off' }], true));
+  const options = { ...flags, costs, everywhere: everywhereOf(flags) };
   printRuns(input, runColumns(input, asked, options), options);
   return null;
 }
@@ -197,6 +203,7 @@ function printReport(results: readonly RunResult[], costs: CostTable, flags: Fla
     profile: flags.baseline,
     seed: flags.seed,
     costs,
+    everywhere: everywhereOf(flags),
   };
   if (flags.json) print(`${JSON.stringify(comparisonJson(results, context))}\n`);
   else if (flags.markdown) print(`${comparisonMarkdown(results, context)}\n`);

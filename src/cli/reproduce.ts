@@ -18,10 +18,14 @@ import { calibrationOption, EXIT_TEXT, jsonOption, quietOption } from './options
 import { note, print } from './output.ts';
 import { withKernelLoads } from './reproduce/kernelLoads.ts';
 import { rowsText } from './reproduce/rowsText.ts';
+import { readTimedFile, type TimedFile, timedLoadsOf, writeTimedFile } from './reproduce/timedFile.ts';
+import { timeLoads } from './reproduce/timeLoads.ts';
 
 interface Flags {
   readonly param: Readonly<Record<string, string>>;
   readonly measure?: true;
+  readonly keep?: string;
+  readonly kept?: string;
   readonly calibration?: string;
   readonly markdown?: true;
   readonly json?: true;
@@ -30,6 +34,9 @@ interface Flags {
 
 const DESCRIPTION = `Run the published experiments of a proposal, the one with this seed number, or all of them.
 Each row has what its author published, what a real Linux 6.18 did, what the model does, and whether they agree.`;
+
+const KEEP_TEXT =
+  'With --measure, of one seed: write timed loads, and the prices that were measured in turns with them, to this file.';
 
 const BUNDLED = ['beam', 'ruby-mimalloc', 'redis', 'node-gc', 'cc1'] as const;
 /** Which recordings are played is the edge's business, so this parameter is ours. */
@@ -49,6 +56,8 @@ export function registerReproduceCommand(program: Command): void {
     .argument('[seed]', `The number of the seed (${seeds()}), or all. Defaults to all.`, 'all')
     .option('--param <key=value>', paramsText(), readParam, {})
     .option('--measure', 'Run the loads on this kernel, too, instead of printing what was measured before.')
+    .option('--keep <file>', KEEP_TEXT)
+    .option('--kept <file>', 'Take what --keep wrote, instead of what comes with the program.')
     .addOption(calibrationOption())
     .option('--markdown', 'Print the table as Markdown, for a cover letter.')
     .addOption(jsonOption('Print one line of JSON a seed: {seed, title, measuredOn, calibration, rows}.'))
@@ -103,8 +112,9 @@ function meantFor(
   );
 }
 
-function reproduce(seed: string, flags: Flags): void {
+async function reproduce(seed: string, flags: Flags): Promise<void> {
   const experiments = experimentsFor(seed);
+  refuseKeeping(experiments, flags);
   const asked = experiments.map((experiment) => ({
     experiment,
     params: settleParams(
@@ -115,7 +125,7 @@ function reproduce(seed: string, flags: Flags): void {
   const costs = loadCosts(flags.calibration);
   let allHold = true;
   for (const { experiment, params } of asked) {
-    const reproduction = run(experiment, params, costs, flags);
+    const reproduction = await run(experiment, params, costs, flags);
     const measuredOn = flags.measure ? `Linux ${release()} (this kernel)` : MEASURED_BEFORE;
     if (flags.json) print(`${JSON.stringify(jsonOf(reproduction, measuredOn, costs))}\n`);
     else
@@ -139,19 +149,52 @@ const jsonOf = ({ seed, title, rows }: Reproduction, measuredOn: string, { calib
   rows,
 });
 
-function run(
+/** What is kept is one experiment's, which has something to time. */
+function refuseKeeping(experiments: readonly Experiment[], { keep, kept, measure }: Flags): void {
+  if (keep === undefined && kept === undefined) return;
+  const timed = EXPERIMENTS.filter(({ timing }) => timing !== undefined).map((each) => each.seed);
+  if (experiments.length !== 1 || !timed.includes(experiments[0]?.seed ?? ''))
+    throw new UsageError(
+      '--keep and --kept are about one seed that times loads',
+      `one of ${timed.join(', ')}`,
+    );
+  if (keep !== undefined && measure !== true)
+    throw new UsageError('--keep keeps what --measure measures', '--measure --keep FILE');
+  if (kept !== undefined && measure === true)
+    throw new UsageError('--kept takes what was measured before', 'one of --measure, --kept');
+}
+
+/** What was timed of an experiment: now, or before; null where there is nothing to time. */
+async function timedOf(
+  { seed, timing }: Experiment,
+  params: Params,
+  progress: (text: string) => void,
+  { measure, keep, kept }: Flags,
+): Promise<TimedFile | null> {
+  if (timing === undefined) return null;
+  if (measure !== true) return readTimedFile(seed, kept);
+  const effort = keep === undefined ? 'once' : 'kept';
+  const file = await timeLoads(seed, timing, { params, effort, progress });
+  if (keep !== undefined) writeTimedFile(keep, file);
+  return file;
+}
+
+async function run(
   experiment: Experiment,
   params: Params,
   costs: CostTable,
-  { measure, quiet }: Flags,
-): Reproduction {
+  flags: Flags,
+): Promise<Reproduction> {
+  const quiet = flags.quiet === true;
   const asked = experiment.playsRecordings ? String(params['recordings']) : 'none';
-  const recordings = bundledRecordings(asked, quiet === true);
+  const recordings = bundledRecordings(asked, quiet);
   const progress = (text: string): void => {
     if (!quiet) note(`seed ${experiment.seed}: ${text}`);
   };
-  const input = { params, recordings, costs, progress };
-  return measure
+  const file = await timedOf(experiment, params, progress, flags);
+  const timed = file === null ? null : timedLoadsOf(file);
+  const input = { params, recordings, costs, timed, progress };
+  return flags.measure
     ? withKernelLoads((kernel) => experiment.run({ ...input, kernel }))
     : experiment.run({ ...input, kernel: null });
 }

@@ -42,6 +42,8 @@ export interface PrintOptions {
   readonly json?: true | undefined;
   readonly markdown?: true | undefined;
   readonly quiet?: true | undefined;
+  /** Settings that hold in every column; none when left out. */
+  readonly everywhere?: readonly string[];
 }
 
 /** Opens a workload of several threads; null if `text` is another input. */
@@ -121,7 +123,9 @@ export function printRuns(
   }
   const table = timeTable(name, runs);
   const { name: calibration, measured } = options.costs.calibration;
-  const footer = `faultline ${packageVersion()}, model of ${KERNEL_MODELLED}, seed ${options.seed}, times modelled with calibration ${calibration}, measured ${measured}`;
+  const { everywhere = [] } = options;
+  const set = everywhere.length === 0 ? '' : ` with ${everywhere.join(' ')}`;
+  const footer = `faultline ${packageVersion()}, model of ${KERNEL_MODELLED}${set}, seed ${options.seed}, times modelled with calibration ${calibration}, measured ${measured}`;
   const remarks = [...remarkLines(runs), ...actRemarks(runs, options.costs)];
   if (options.markdown) print(`${markdownTable(table)}\n\n${[...remarks, footer, ...notes].join('  \n')}\n`);
   else {

@@ -11,6 +11,7 @@ import { runAlone, timed } from './alone.ts';
 import { BEFORE_KIB, type BloatRun, runBloat } from './bloatRun.ts';
 import type { ExperimentInput } from './experiment.ts';
 import { type Row, rowOf } from './row.ts';
+import type { ForkLoad, Timing } from './timedLoads.ts';
 
 /** Tables of the published loop: 50 GiB. */
 const PUBLISHED_TABLES = 25_600;
@@ -142,16 +143,19 @@ export function countingRow(input: ExperimentInput): Row {
   });
 }
 
+const forkLoad = (tables: number, freed: boolean): ForkLoad => ({ kind: 'fork', tables, freed });
+
+/** What is timed for the rows about forks. */
+export const FORK_TIMING: Timing = {
+  groups: ['base', 'faults', 'zaps', 'fork'],
+  loads: (params) => [true, false].map((freed) => forkLoad(numberParam(params, 'tables'), freed)),
+};
+
 /** Forks of a process whose tables are empty. */
 export function forkRows(input: ExperimentInput): Row[] {
   const tables = numberParam(input.params, 'tables');
   input.progress('forks');
-  const { calibration } = input.costs;
-  const ask = (freed: boolean): number | null => {
-    if (input.kernel !== null) return input.kernel.forkWithTables({ tables, freed }).forkUs;
-    if (tables !== PUBLISHED_TABLES) return null;
-    return freed ? 250 : 76_000;
-  };
+  const { calibration } = input.timed ?? input.costs;
   const fork = (ptReclaim: Features['ptReclaim']): BloatRun =>
     runBloat({
       calibration,
@@ -164,11 +168,13 @@ export function forkRows(input: ExperimentInput): Row[] {
   const row = (what: string, run: BloatRun, freed: boolean): Row =>
     rowOf({
       name: `fork of a process with ${what}`,
-      measured: ask(freed),
+      measured: input.timed?.figures(forkLoad(tables, freed))?.[0] ?? null,
       modelled: us(run),
       unit: 'us',
       tolerance: 0.25,
-      note: 'fork copies empty tables; what copying one costs was not measured apart, a table made by a fault and two that are read stand in',
+      within: [0, Number.POSITIVE_INFINITY],
+      note: 'fork copies empty tables: it makes a table for each, out of memory that is in no cache where they are many',
+      prices: input.timed?.about ?? null,
     });
   return [
     row(`${tables} empty tables`, bloated, false),

@@ -1,15 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { CALIBRATION } from '../../test/support/calibration.ts';
+import { timedLoads } from '../../test/support/timedLoads.ts';
 import { CostTable } from '../machine/index.ts';
-import type { KernelLoads } from './experiment.ts';
 import type { Row } from './row.ts';
 import { SEED_002 } from './seed002.ts';
+import type { TimedLoads } from './timedLoads.ts';
 
-function run(kernel: KernelLoads | null = null): Map<string, Row> {
+function run(timed: TimedLoads | null): Map<string, Row> {
   const input = {
     params: { cpus: 2 },
     recordings: [],
-    kernel,
+    kernel: null,
+    timed,
     costs: new CostTable(CALIBRATION),
     progress: () => {},
   };
@@ -17,8 +19,7 @@ function run(kernel: KernelLoads | null = null): Map<string, Row> {
 }
 
 describe('seed 002', () => {
-  const rows = run();
-  const holding = [...rows.values()].filter(({ holds }) => holds).length;
+  const rows = run(timedLoads('002'));
 
   it('predicts three of four published figures from the fourth', () => {
     const four = [...rows.values()].filter(
@@ -28,11 +29,18 @@ describe('seed 002', () => {
     expect(four.filter(({ holds }) => !holds)).toEqual([]);
     expect(rows.get('12 CPUs, idle memory: vrange / vanilla')?.modelled).toBeGreaterThan(3.3);
   });
-  it('predicts the table of today but for one row, in which two calls cost less than none (docs/fidelity.md)', () => {
-    expect([...rows.values()].filter(({ holds }) => !holds).map(({ name }) => name)).toEqual([
-      '2 CPUs, 512 chunks: two empty calls (own lock, v7) / DONTNEED',
+  it('predicts the table of today with the prices of the same run', () => {
+    const timed = [...rows.values()].filter(({ prices }) => prices !== null);
+    expect(timed.map(({ name }) => name.slice(0, 17))).toEqual([
+      ...new Array(5).fill('2 CPUs, 10 chunks'),
+      ...new Array(5).fill('2 CPUs, 512 chunk'),
     ]);
-    expect(holding).toBe(rows.size - 1);
+    expect(timed.filter(({ measured }) => measured === null)).toEqual([]);
+    expect([...rows.values()].filter(({ holds }) => !holds)).toEqual([]);
+  });
+  it('says nothing of what was measured where nobody timed it, nor of its prices', () => {
+    const table = [...run(null).values()].filter(({ name }) => name.startsWith('2 CPUs, 10 chunks'));
+    expect(table.map(({ measured, prices }) => [measured, prices])).toEqual(table.map(() => [null, null]));
   });
   it('makes the gain of parts, and it grows in a virtual machine and with CPUs', () => {
     const shares = [...rows.values()].filter(({ name }) => name.includes('share of the gain'));

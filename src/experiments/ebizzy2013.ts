@@ -52,7 +52,7 @@ function planOf(calibration: Calibration, allocator: Allocator, more: Partial<Eb
 const withCopy = (base: Calibration, ns: number): Calibration =>
   withFigures(
     base,
-    { copy_4k_hot: ns, copy_4k_among_5m: ns, copy_4k_cold: ns },
+    { copy_4k_hot: ns, copy_4k_among_5m: ns, copy_4k_among_256m: ns, copy_4k_cold: ns },
     `${base.name} with copies of ${ns.toFixed(0)} ns`,
   );
 

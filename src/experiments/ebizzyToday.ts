@@ -1,21 +1,17 @@
 /**
  * Rows of seed 002 about today's machine: the same program with a buffer that is given back in one way or another, on Linux 6.18 with two CPUs.
  *
- * The measured figures are records a second of CPU time, on a machine that did other things as well: its two threads seldom ran at the same time, and one that
- * does not run is not interrupted. So the model's two threads share a CPU; what they cost each other at the same time is a row of its own.
- *
- * Prices are those of the calibration, none is fitted. What vrange would cost nobody can measure; three pairs of calls stand for it, one for each of the
- * designs that were posted.
+ * Measured and modelled are records a second of CPU time, with the prices that were measured in the same run: none is fitted, and none is another machine's. What vrange would
+ * cost nobody can measure; three pairs of calls stand for it, one for each of the designs that were posted.
  */
 import type { Purge } from '../workloads/index.ts';
 import { type EbizzyRun, runEbizzy } from './ebizzyRun.ts';
 import type { ExperimentInput } from './experiment.ts';
 import { type Row, rowOf } from './row.ts';
-
-/** Records a second of CPU time. */
-type ByPurge = Readonly<Partial<Record<Purge, number>>>;
+import type { RecordsLoad, Timing } from './timedLoads.ts';
 
 const THREADS = 2;
+const CPUS = 2;
 const SIZES = [10, 512] as const;
 const WAYS: readonly Purge[] = ['free', 'vma-flag', 'read-lock', 'syscall', 'none'];
 const NAMES: Readonly<Partial<Record<Purge, string>>> = {
@@ -26,68 +22,73 @@ const NAMES: Readonly<Partial<Record<Purge, string>>> = {
   none: 'nothing',
 };
 
-/** Medians of five runs of two threads, on a machine that did other things as well. */
-const MEASURED: Readonly<Record<(typeof SIZES)[number], ByPurge>> = {
-  10: {
-    dontneed: 3245,
-    free: 36_471,
-    none: 80_623,
-    syscall: 76_528,
-    'read-lock': 63_434,
-    'vma-flag': 55_479,
-  },
-  512: {
-    dontneed: 2970,
-    free: 20_226,
-    none: 32_281,
-    syscall: 33_341,
-    'read-lock': 29_639,
-    'vma-flag': 27_415,
-  },
+const loadOf = (chunks: number, purge: Purge): RecordsLoad => ({
+  kind: 'records',
+  chunks,
+  purge,
+  threads: THREADS,
+});
+
+/** What is timed for these rows. */
+export const TODAY_TIMING: Timing = {
+  groups: ['base', 'vmas', 'faults', 'zaps', 'inspection', 'threads'],
+  loads: () =>
+    SIZES.flatMap((chunks) => (['dontneed', ...WAYS] as const).map((purge) => loadOf(chunks, purge))),
 };
 
-function measuredOf({ kernel }: ExperimentInput, chunks: (typeof SIZES)[number]): ByPurge {
-  if (kernel === null) return MEASURED[chunks];
-  const ways: readonly Purge[] = ['dontneed', ...WAYS];
-  return Object.fromEntries(
-    ways.map((purge) => [purge, kernel.recordsACpuSecond({ chunks, purge, threads: THREADS })]),
-  );
+/** One way to give buffers back: what was measured, and the model's run. */
+interface Way {
+  readonly purge: Purge;
+  readonly measured: readonly number[] | null;
+  readonly run: EbizzyRun;
 }
 
-function modelled(input: ExperimentInput, chunks: number, purge: Purge, cpus = 1): EbizzyRun {
-  return runEbizzy({
-    calibration: input.costs.calibration,
-    cpus,
-    params: { threads: THREADS, chunks, purge, rng: 'fixed', ms: 10 },
-  });
+function wayOf(input: ExperimentInput, chunks: number, purge: Purge): Way {
+  return {
+    purge,
+    measured: input.timed?.figures(loadOf(chunks, purge)) ?? null,
+    run: runEbizzy({
+      calibration: (input.timed ?? input.costs).calibration,
+      cpus: CPUS,
+      params: { threads: THREADS, chunks, purge, rng: 'fixed', ms: 10 },
+    }),
+  };
+}
+
+/** Returns how `a` and `b` are to each other in what was measured, or null. */
+function measuredRatio(a: Way, b: Way): number | null {
+  const [one, other] = [a.measured?.[0], b.measured?.[0]];
+  return one === undefined || other === undefined ? null : one / other;
 }
 
 function tableRows(input: ExperimentInput, chunks: (typeof SIZES)[number]): Row[] {
   const label = `2 CPUs, ${chunks} chunks`;
   input.progress(label);
-  const measured = measuredOf(input, chunks);
-  const base = modelled(input, chunks, 'dontneed');
-  const baseMeasured = measured.dontneed ?? Number.NaN;
-  const runs = WAYS.map((purge) => ({ purge, run: modelled(input, chunks, purge) }));
-  const texts = [{ purge: 'dontneed' as const, run: base }, ...runs].map(
-    ({ purge, run }) => `${purge} ${run.perCpuSecond}, measured ${measured[purge] ?? '–'}`,
+  const base = wayOf(input, chunks, 'dontneed');
+  const ways = WAYS.map((purge) => wayOf(input, chunks, purge));
+  const texts = [base, ...ways].map(
+    ({ purge, run, measured }) => `${purge} ${run.perCpuSecond}, measured ${measured?.[0] ?? '–'}`,
   );
   const note = `records a second of CPU time; modelled: ${texts.join('; ')}`;
+  const prices = input.timed?.about ?? null;
+  const faults = base.measured?.[1];
   return [
     rowOf({
       name: `${label}: faults a record with DONTNEED`,
-      measured: 128,
-      modelled: base.faultsPerRecord,
+      measured: faults === undefined ? null : faults / 100,
+      modelled: base.run.faultsPerRecord,
       unit: 'faults',
     }),
-    ...runs.map(({ purge, run }) =>
+    ...ways.map((way) =>
       rowOf({
-        name: `${label}: ${NAMES[purge]} / DONTNEED`,
-        measured: (measured[purge] ?? Number.NaN) / baseMeasured,
-        modelled: run.perCpuSecond / base.perCpuSecond,
+        name: `${label}: ${NAMES[way.purge]} / DONTNEED`,
+        measured: measuredRatio(way, base),
+        modelled: way.run.perCpuSecond / base.run.perCpuSecond,
         unit: 'times',
         tolerance: 0.25,
+        within: [1, Number.POSITIVE_INFINITY],
         note,
+        prices,
       }),
     ),
   ];

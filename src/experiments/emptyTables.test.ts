@@ -8,6 +8,7 @@ const input = {
   params: { tables: 1024, blocks: 400, scale: 10_000 },
   recordings: [],
   kernel: null,
+  timed: null,
   costs: new CostTable(CALIBRATION),
   progress: () => {},
 };

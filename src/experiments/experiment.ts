@@ -3,13 +3,14 @@
  */
 import type { CostTable } from '../machine/index.ts';
 import type { ItemsRun } from '../whatif/runInput.ts';
-import type { Param, Params, Purge } from '../workloads/index.ts';
+import type { Param, Params } from '../workloads/index.ts';
 import type { CompactionPlan, MeasuredCompaction } from './compaction.ts';
 import type { Tracker } from './lostPages.ts';
 import type { SwappedSlide, Way } from './movePages.ts';
 import type { Asked } from './protectFigures.ts';
 import type { ProtectResult } from './protectRange.ts';
 import type { Row } from './row.ts';
+import type { TimedLoads, Timing } from './timedLoads.ts';
 
 /** A bundled recording and the name it goes by. */
 export interface Recording {
@@ -35,17 +36,6 @@ export interface KernelLoads {
   vmasAtLimit(): number;
   /** Returns 1 if mremap of a heap of three vmas is refused with EFAULT, else 0. */
   moveRefused(isArmed: boolean): number;
-  /** Returns how many records of ebizzy are done in a second of CPU time, with buffers of 512 KiB that are given back in some way. */
-  recordsACpuSecond(load: {
-    readonly chunks: number;
-    readonly purge: Purge;
-    readonly threads: number;
-  }): number;
-  /** Returns how long a fork takes of a process with so many page tables, most of them empty, and how large its VmPTE is. */
-  forkWithTables(load: { readonly tables: number; readonly freed: boolean }): {
-    readonly forkUs: number;
-    readonly vmPteKib: number;
-  };
   /** Returns how many stores nobody hears of. */
   lostStores(load: { readonly tracker: Tracker; readonly pages: number }): number;
 }
@@ -57,7 +47,9 @@ export interface ExperimentInput {
   readonly recordings: readonly Recording[];
   /** The running kernel, or null: then what was measured before stands in. */
   readonly kernel: KernelLoads | null;
-  /** What times are modelled with. */
+  /** What came of the loads that the experiment wants timed, with the prices that belong to them; null if nobody timed them. */
+  readonly timed: TimedLoads | null;
+  /** What all other times are modelled with. */
   readonly costs: CostTable;
   /** Is told what comes next. */
   readonly progress: (text: string) => void;
@@ -77,5 +69,7 @@ export interface Experiment {
   readonly params: Readonly<Record<string, Param>>;
   /** It plays bundled recordings. */
   readonly playsRecordings: boolean;
+  /** Loads whose time it holds modelled times against. */
+  readonly timing?: Timing;
   run(input: ExperimentInput): Reproduction;
 }

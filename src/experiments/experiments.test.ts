@@ -45,6 +45,7 @@ describe('a row', () => {
       tolerance: 0,
       holds: true,
       note: null,
+      prices: null,
     });
   });
 });
@@ -178,6 +179,7 @@ describe('seed 004', () => {
       recordings: [],
       costs: COSTS,
       kernel,
+      timed: null,
       progress: () => {},
     });
 
@@ -203,8 +205,6 @@ describe('seed 004', () => {
       vmasAtLimit: () => expect.unreachable(),
       moveRefused: () => expect.unreachable(),
       compaction: () => expect.unreachable(),
-      recordsACpuSecond: () => expect.unreachable(),
-      forkWithTables: () => expect.unreachable(),
       slideSwapped: () => expect.unreachable(),
     };
     const { rows } = run({ pages: 60, operations: 300, depth: 2 }, kernel);

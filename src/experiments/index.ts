@@ -14,6 +14,14 @@ export type { Way } from './movePages.ts';
 export type { Asked } from './protectFigures.ts';
 export type { ProtectResult } from './protectRange.ts';
 export type { Row } from './row.ts';
+export {
+  isBetter,
+  loadName,
+  type PriceGroup,
+  type TimedLoad,
+  type TimedLoads,
+  type Timing,
+} from './timedLoads.ts';
 
 /** Every experiment, by seed. */
 export const EXPERIMENTS: readonly Experiment[] = [SEED_000, SEED_001, SEED_002, SEED_003, SEED_004];

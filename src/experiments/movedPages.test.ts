@@ -23,6 +23,7 @@ const run = (
     recordings: [],
     costs: COSTS,
     kernel,
+    timed: null,
     progress: () => {},
   });
 
@@ -146,8 +147,6 @@ describe('seeds 000 and 001', () => {
         pagesGivenBack: 3,
         moreVmas: 3,
       }),
-      recordsACpuSecond: () => expect.unreachable(),
-      forkWithTables: () => expect.unreachable(),
       slideSwapped: ({ way, pages }) => ({
         ns: way === 'move' ? 1e9 : note(`slide ${pages}`),
         pagesRead: 3,

@@ -20,6 +20,8 @@ export interface Row {
   readonly holds: boolean;
   /** What a reader needs to know to compare the figures, or null. */
   readonly note: string | null;
+  /** What of the prices is particular: where they are those of the run that was measured. Null for those that everything is modelled with. */
+  readonly prices: string | null;
 }
 
 /** A row without its verdict; what is left out is null, exact and without bounds. */
@@ -31,6 +33,7 @@ export interface Figure {
   readonly unit: string;
   readonly tolerance?: number;
   readonly note?: string | null;
+  readonly prices?: string | null;
   /** The least and the most that the modelled value may be, where there is no reference. */
   readonly within?: readonly [number, number];
   /** What was published is shown and not held against: it was taken on another machine, of which nothing is known. */
@@ -39,7 +42,8 @@ export interface Figure {
 
 /** Makes a row of a figure: adds what is left out and the verdict. */
 export function rowOf(figure: Figure): Row {
-  const { name, published = null, measured = null, modelled, unit, tolerance = 0, note = null } = figure;
+  const { name, published = null, measured = null, modelled, unit, tolerance = 0 } = figure;
+  const { note = null, prices = null } = figure;
   const [least, most] = figure.within ?? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   const far = (reference: number): number => tolerance * (unit === 'share' ? 1 : Math.abs(reference));
   const agrees = (reference: number | null): boolean =>
@@ -49,5 +53,5 @@ export function rowOf(figure: Figure): Row {
     agrees(measured) &&
     modelled >= least &&
     modelled <= most;
-  return { name, published, measured, modelled, unit, tolerance, holds, note };
+  return { name, published, measured, modelled, unit, tolerance, holds, note, prices };
 }

@@ -5,7 +5,7 @@
  * allocators do instead. docs/proposals/volatile-ranges.md tells what they mean.
  */
 import { seedRows } from './ebizzy2013.ts';
-import { todayRows } from './ebizzyToday.ts';
+import { TODAY_TIMING, todayRows } from './ebizzyToday.ts';
 import type { Experiment, ExperimentInput, Reproduction } from './experiment.ts';
 
 const TITLE = 'Support vrange for anonymous page';
@@ -28,5 +28,6 @@ export const SEED_002: Experiment = {
     },
   },
   playsRecordings: false,
+  timing: TODAY_TIMING,
   run,
 };

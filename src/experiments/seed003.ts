@@ -2,7 +2,7 @@
  * Seed 003, reclaim of empty page tables: its figures, those of the postings before and after it, and what each policy would do.
  */
 import { allocatorRows, policyRows } from './allocatorTables.ts';
-import { countingRow, coverRows, forkRows } from './coverLoop.ts';
+import { countingRow, coverRows, FORK_TIMING, forkRows } from './coverLoop.ts';
 import type { Experiment, ExperimentInput, Reproduction } from './experiment.ts';
 import { fieldRows } from './fieldCase.ts';
 
@@ -42,5 +42,6 @@ export const SEED_003: Experiment = {
     scale: { default: 1000, unit: '', text: 'how much smaller than the field case', min: 1, max: 100_000 },
   },
   playsRecordings: false,
+  timing: FORK_TIMING,
   run,
 };

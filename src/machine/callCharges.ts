@@ -78,7 +78,8 @@ export class CallCharges {
     call.charge(PATH['fork-written-vmas'], 0, written);
     call.charge(PATH['fork-pages'], 0, call.since(FACT.ptesCopied));
     call.charge(PATH['fork-huge-pages'], 0, call.since(FACT.pmdsCopied));
-    call.charge(PATH['fork-empty-tables'], 0, call.since(FACT.ptCopiedEmptyByFork));
+    const empty = call.since(FACT.ptCopiedEmptyByFork) + call.since(FACT.pmdPagesCopiedEmptyByFork);
+    call.charge(PATH['fork-empty-tables'], 0, empty);
     call.work.settle();
   }
 

@@ -63,6 +63,7 @@ const OF_CALLS = Uint8Array.of(
   FACT.pagesCopiedByKernel,
   FACT.vrangePagesWalked,
   FACT.ptCopiedEmptyByFork,
+  FACT.pmdPagesCopiedEmptyByFork,
 );
 
 /** Tells whether a call changes attributes of vmas and nothing else. */

@@ -260,7 +260,11 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
 
   // The reference kernel keeps no soft-dirty bits; mprotect takes write access from entries in the same way.
   'clear-refs': { call: figure('syscall_null'), page: perPage('mprotect_ro') },
-  mincore: { call: figure('syscall_null'), page: figure('mincore_resident') },
+  // The call takes a page to answer in. Without a figure of its own an empty one.
+  mincore: {
+    call: orElse('mincore_1', figure('syscall_null')),
+    page: figure('mincore_resident'),
+  },
   // A lock that nobody else wants and a tree of a few ranges: less than the entry. No kernel has the call.
   vrange: { call: figure('syscall_null') },
   // A call that looks a vma up under the lock, and a table without anything in it.
@@ -329,8 +333,13 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   'pt-scan-absent': { page: times(HUGE, figure('pagemap_scan_absent')) },
   // Of what no figure tells, a tunable says how many nanoseconds it takes (mm/ptScanTunables.ts).
   'pt-given': { page: () => 1 },
-  // Made as a fault makes one, and both read; more than one table has to come from somewhere cold.
-  'fork-empty-tables': { page: plus(TABLE, times(HUGE, SCAN_CLEAN)) },
+  // Many are made at once, out of memory that is in no cache, and those of the parent are read. Without figures as a fault makes one, which takes half of it.
+  'fork-empty-tables': {
+    page: (from) =>
+      from.hasFigure('fork_empty_tables_16384')
+        ? (from.figure('fork_empty_tables_16384') - from.figure('fork_base')) / 16384
+        : TABLE(from) + HUGE * SCAN_CLEAN(from),
+  },
 
   // A walk that looks at the record of every page. Reading pagemap does so, and asks how often a page is mapped.
   'sharing-check': { page: figure('pagemap_read_resident') },

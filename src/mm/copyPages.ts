@@ -83,7 +83,9 @@ function copyUpperLevels(parent: Mm, child: Mm, vma: Vma): void {
       continue;
     }
     child.pages.makePudPage(at);
-    if (parent.pages.hasPmdPage(at)) child.pages.makePmdPage(at);
+    if (!parent.pages.hasPmdPage(at) || child.pages.hasPmdPage(at)) continue;
+    child.pages.makePmdPage(at);
+    if (parent.pages.nrSlots(at) === 0) parent.kernel.work.count(FACT.pmdPagesCopiedEmptyByFork);
   }
 }
 

@@ -105,10 +105,11 @@ export const FACT_NAMES = [
   // Tables found empty that were not when they were looked at again; faults that found the table gone for which they had waited.
   'ptRaceKept',
   'ptMapRetries',
-  // Tables that became the deposit of a huge page; made for a child, and those of them that held nothing.
+  // Tables that became the deposit of a huge page; made for a child, those of them that held nothing, and such pages of the level above.
   'ptDeposited',
   'ptCopiedByFork',
   'ptCopiedEmptyByFork',
+  'pmdPagesCopiedEmptyByFork',
   // Freed for being empty, and made again, or covered by a huge page, within a second.
   'ptReallocated',
   'hugeAfterPtFree',

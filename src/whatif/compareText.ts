@@ -25,6 +25,8 @@ export interface ReportContext {
   /** Release of the kernel that is modelled. */
   readonly kernel: string;
   readonly seed: number;
+  /** Settings that hold in every column, `name=value`; none when left out. */
+  readonly everywhere?: readonly string[];
 }
 
 /** What a report with times says about itself. */
@@ -43,12 +45,13 @@ export function footer(
   context: ReportContext | ComparisonContext,
   configurations: readonly Configuration[],
 ): string {
-  const { version, profile, kernel, seed } = context;
+  const { version, profile, kernel, seed, everywhere = [] } = context;
   const times =
     'costs' in context ? `, times modelled with calibration ${context.costs.calibration.name}` : '';
   const changes = [...new Set(configurations.flatMap((each) => each.changes))];
   const baseline = profile === kernel ? '' : ` (profile ${profile})`;
-  return `faultline ${version}, model of ${kernel}${baseline}, seed ${seed}${times}${changes.length === 0 ? '' : `; ${changes.join(', ')}`}`;
+  const set = everywhere.length === 0 ? '' : ` with ${everywhere.join(' ')}`;
+  return `faultline ${version}, model of ${kernel}${baseline}${set}, seed ${seed}${times}${changes.length === 0 ? '' : `; ${changes.join(', ')}`}`;
 }
 
 const configurationsOf = (results: readonly RunResult[]): Configuration[] =>

@@ -71,14 +71,14 @@ describe('what is compared', () => {
     ]);
   });
 
-  it('both, when both are asked for', () => {
+  it('with what is set in all of them', () => {
     const found = configurations({ base, settings: [PGOFF], vary: [parseVary('pages=1,2')] });
-    expect(labels(found)).toEqual([
-      'pages=1',
-      'pages=1 mergePgoffOnMove',
-      'pages=2',
-      'pages=2 mergePgoffOnMove',
-    ]);
+    expect(labels(found)).toEqual(['pages=1', 'pages=2']);
+    expect(found.map(({ features }) => features.mergePgoffOnMove)).toEqual(['on', 'on']);
+    expect(found.map(({ changes }) => changes)).toEqual([['pages=1'], ['pages=2']]);
+    expect(() =>
+      configurations({ base, settings: [PGOFF], vary: [parseVary('mergePgoffOnMove=off,on')] }),
+    ).toThrow('both set and varied');
   });
 
   it.each([

@@ -1,5 +1,5 @@
 /**
- * Configurations: what is compared. The baseline, each switch alone, all together; or each value of what is varied.
+ * Configurations: what is compared. The baseline, each switch alone, all together; or each value of what is varied, with the switches that are set in all of them.
  *
  * Invariant   the first configuration is the one that the others are held against
  */
@@ -87,20 +87,33 @@ interface Column {
   readonly bound: Bound;
 }
 
+/**
+ * Returns the settings that hold in every column: those of how something is done, which is no proposal of its own, and all of them where something is varied.
+ *
+ * @throws UsageError when one is varied as well
+ */
+export function settingsOfAll({ settings = [], vary = [] }: Asked): readonly FeatureSetting[] {
+  const both = settings.find(({ name }) => vary.some(({ key }) => key === name));
+  if (both !== undefined)
+    throw new UsageError(
+      `${both.name} is both set and varied`,
+      `one of --set ${both.name}=…, --vary ${both.name}=…`,
+    );
+  return vary.length > 0 ? settings : settings.filter(({ name }) => name.includes('.'));
+}
+
 /** Returns the configurations that are asked for, the first one being the baseline. */
 export function configurations(asked: Asked): Configuration[] {
-  // How something is done is no proposal of its own: it holds in all columns.
-  const isTunable = ({ name }: FeatureSetting): boolean => name.includes('.');
-  const given = (asked.settings ?? []).filter(isTunable);
+  const given = settingsOfAll(asked);
   const base = withSettings(asked.base, given);
+  const points = varied(asked.vary ?? []);
   const probes = (asked.probes ?? []).map(parseProbe);
   const around = probes.filter(({ isAround }) => isAround);
   const changes = [
-    ...(asked.settings ?? []).filter((each) => !isTunable(each)).map(settingChange),
+    ...(asked.settings ?? []).filter((each) => !given.includes(each)).map(settingChange),
     ...(asked.rewrites ?? []).map(rewriteChange),
     ...probes.filter(({ isAround }) => !isAround).map(probeChange),
   ];
-  const points = varied(asked.vary ?? []);
   const together = changes.length > 1 && !isContradiction(changes);
   // What is around all is held against a machine without it where nothing else is compared.
   const isAlone = changes.length === 0 && points.length === 1 && around.some(({ isFelt }) => isFelt);

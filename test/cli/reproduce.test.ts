@@ -92,6 +92,8 @@ describe('reproduce 004', () => {
   it.each([
     ['000', { heap: 2, batch: 16, live: 64 }],
     ['001', { gib: 1, later: 4, tracked: 64 }],
+    ['002', { cpus: 1 }],
+    ['003', { tables: 1024, blocks: 4000, scale: 10_000 }],
   ])('prints the table of seed %s', (seed, small) => {
     const { status, stdout } = faultline(['reproduce', seed, '--quiet', ...params(small)]);
     expect(stdout).toMatch(/\n(\d+) of \1 rows hold\n$/);
@@ -125,6 +127,15 @@ describe('reproduce 004', () => {
       "there is no experiment for seed '005'\nwanted: one of 000, 001, 002, 003, 004, or all\n",
     ],
     [['reproduce', '004', '--param', 'x=1'], "seed 004 has no parameter 'x'\nwanted: one of pages, "],
+    [
+      ['reproduce', '002', '--keep', 'x'],
+      '--keep keeps what --measure measures\nwanted: --measure --keep FILE',
+    ],
+    [
+      ['reproduce', '004', '--kept', 'x'],
+      '--keep and --kept are about one seed that times loads\nwanted: one of 002, 003',
+    ],
+    [['reproduce', '002', '--kept', '/nowhere'], '/nowhere cannot be read: ENOENT'],
     [['reproduce', '004', '--param', 'pages'], '--param pages has no value\nwanted: pages=NUMBER'],
     [
       ['reproduce', '004', '--param', 'depth=99'],

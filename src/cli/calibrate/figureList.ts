@@ -135,7 +135,8 @@ const FAULTS = of('faults', [
     'ns/page',
     'copy of 512 KiB to where nothing is, out of 5 MiB at random: a fault a page, and the copy',
   ],
-  ['copy_4k_among_5m', 'ns/page', 'the same copy to where it is there'],
+  ['copy_4k_among_5m', 'ns/page', 'such copies to where the pages are, one after the other'],
+  ['copy_4k_among_256m', 'ns/page', 'the same out of 256 MiB'],
   ['fault_anon_write_256m', 'ns', 'first write of each page of 256 MiB, page tables included'],
   ['fault_anon_read_256m', 'ns', 'first read of each page of 256 MiB, page tables included'],
   ['fault_zero_new_pt', 'ns', 'first read of a page in each 2 MiB: a page table each'],
@@ -206,6 +207,7 @@ const ZAPS = of('zaps', [
 const INSPECTION = of('inspection', [
   ['mincore_absent', 'ns/page', 'mincore of 65536 pages without page tables'],
   ['mincore_resident', 'ns/page', 'mincore of 65536 pages that are there'],
+  ['mincore_1', 'ns/call', 'mincore of a page that is there'],
   ['pagemap_read_resident', 'ns/page', 'reading /proc/self/pagemap, 65536 pages that are there'],
   ['madv_cold_512', 'ns/page', 'MADV_COLD of 512 pages that are there'],
 ]);
@@ -217,6 +219,7 @@ const forks = (name: string, sizes: readonly number[], what: string): Row[] => [
 const FORK = of('fork', [
   ['fork_base', 'ns/call', 'fork of the program that measures'],
   ['fork_base_exit', 'ns/call', 'waking that child, its end, and the wait for it'],
+  ...forks('fork_empty_tables', [512, 16384], '$ page tables without entries more'),
   ...forks('fork_vmas', [100, 1000, 10000], '$ untouched VMAs of a page more'),
   ...forks('fork_vmas_faulted', [100, 1000, 10000], '$ written VMAs of a page more'),
   ...forks('fork_pages', [512, 4096, 65536, 262144], '$ pages in one VMA more'),

@@ -26,13 +26,21 @@ function figure(value: number | null, unit: string): string {
 const tolerance = ({ tolerance: by, unit }: Row): string =>
   by === 0 ? '' : `±${Number((by * 100).toFixed(1))} ${unit === 'share' ? 'points' : '%'}`;
 
+/** What is said of a row besides its figures. */
+const notesOf = ({ note, prices }: Row): string[] => [note, prices].flatMap((each) => each ?? []);
+
+function named(row: Row, noteNumber: ReadonlyMap<string, number>): string {
+  const numbers = notesOf(row).map((each) => noteNumber.get(each));
+  return numbers.length === 0 ? row.name : `${row.name} [${numbers.join(', ')}]`;
+}
+
 function tableOf(rows: readonly Row[], noteNumber: ReadonlyMap<string, number>): Table {
   return {
     header: ['what', 'published', 'measured', 'modelled', 'unit', 'tolerance', 'holds'],
     nrLabels: 1,
     rows: rows.map((row) => ({
       cells: [
-        row.note === null ? row.name : `${row.name} [${noteNumber.get(row.note)}]`,
+        named(row, noteNumber),
         figure(row.published, row.unit),
         figure(row.measured, row.unit),
         figure(row.modelled, row.unit),
@@ -46,10 +54,10 @@ function tableOf(rows: readonly Row[], noteNumber: ReadonlyMap<string, number>):
 
 /** Returns the table, its notes and how many rows hold, with a newline at the end. */
 export function rowsText({ seed, title, rows }: Reproduction, options: RowsTextOptions): string {
-  const notes = [...new Set(rows.flatMap(({ note }) => note ?? []))];
+  const notes = [...new Set(rows.flatMap(notesOf))];
   const table = tableOf(rows, new Map(notes.map((note, i) => [note, i + 1])));
   const holding = rows.filter(({ holds }) => holds).length;
-  const measured = `measured: ${options.measuredOn}; modelled: Linux 6.18, with the proposal where the row says so; times: calibration ${options.calibration}`;
+  const measured = `measured: ${options.measuredOn}; modelled: Linux 6.18, with the proposal where the row says so; times: calibration ${options.calibration}${rows.some(({ prices }) => prices !== null) ? ', but where a note says otherwise' : ''}`;
   const heading = `seed ${seed}: ${title}`;
   const numbered = notes.map((note, i) => `[${i + 1}] ${note}`);
   const verdict = `${holding} of ${rows.length} rows hold`;

@@ -39,7 +39,7 @@ export interface OneCpuPrices {
   readonly markDirtyNs: number;
   /** A byte of a block that is copied, read or written, on top of that. */
   readonly copyByteNs: number;
-  /** The same among more than the nearest cache holds, and where both lie in memory and in no cache. */
+  /** The same out of more than the nearest cache holds, and out of memory that is in no cache. */
   readonly copyMidByteNs: number;
   readonly copyFarByteNs: number;
   /** What a write fault costs more that comes in the middle of copying a block, which is taken up again. */
@@ -95,7 +95,7 @@ export function smpPricesOf(from: Figures, given: Partial<CrossCpuPrices> = {}):
   const copyMidNs = from.hasFigure('copy_4k_among_5m')
     ? from.figure('copy_4k_among_5m')
     : Math.sqrt(from.figure('copy_4k_hot') * from.figure('copy_4k_cold'));
-  const orShare = (name: string, share: number): number => (from.hasFigure(name) ? from.figure(name) : share);
+  const orElse = (name: string, ns: number): number => (from.hasFigure(name) ? from.figure(name) : ns);
   return {
     syscallNs: from.figure('syscall_null'),
     switchNs,
@@ -108,7 +108,7 @@ export function smpPricesOf(from: Figures, given: Partial<CrossCpuPrices> = {}):
     // A page that is in the cache, to another; loads and stores alone were not measured apart.
     copyByteNs: from.figure('copy_4k_hot') / PAGE_SIZE,
     copyMidByteNs: copyMidNs / PAGE_SIZE,
-    copyFarByteNs: from.figure('copy_4k_cold') / PAGE_SIZE,
+    copyFarByteNs: orElse('copy_4k_among_256m', from.figure('copy_4k_cold')) / PAGE_SIZE,
     copyFaultNs: from.hasFigure('fault_anon_copied')
       ? Math.max(0, from.figure('fault_anon_copied') - from.figure('fault_anon_write') - copyMidNs)
       : 0,
@@ -116,9 +116,9 @@ export function smpPricesOf(from: Figures, given: Partial<CrossCpuPrices> = {}):
     pteLockNs: from.perPage('uffd_zeropage'),
     sliceNs: TICK_NS,
     wakeIdleNs,
-    wakeCallNs: orShare('wake_cross_cpu_call', WAKER_SHARE * wakeIdleNs),
+    wakeCallNs: orElse('wake_cross_cpu_call', WAKER_SHARE * wakeIdleNs),
     shootdownNs,
-    shootdownTargetNs: orShare('tlb_interrupted', TARGET_SHARE * shootdownNs),
+    shootdownTargetNs: orElse('tlb_interrupted', TARGET_SHARE * shootdownNs),
     lockHandoverNs: handoverOf(from),
     ...given,
   };
