@@ -2,7 +2,7 @@
  * A sequence with the kernel's answers against the model: where they first differ, and how much was compared.
  */
 import { ModelBug, Unmodelled } from '../base/assert.ts';
-import { filesInMemory, opsItems } from '../replay/index.ts';
+import { opsLogItems } from '../replay/index.ts';
 import { Checker, type Compared } from '../replay/play/check.ts';
 import type { PlayOptions } from '../replay/play/player.ts';
 
@@ -55,10 +55,10 @@ export function playLog(log: string, options: PlayOptions = {}): LogCheck {
     compared: checker.compared,
     checker,
   });
-  const died = /^died .*$/m.exec(log);
+  const died = log.includes('\ndied ') ? /^died .*$/m.exec(log) : null;
   if (died !== null) return result({ what: 'the executor', kernel: died[0], ours: '' });
   try {
-    checker.run(opsItems(filesInMemory('log', { '': log })));
+    checker.run(opsLogItems('log', log));
   } catch (error) {
     // An earlier difference may be why the model broke.
     const [first] = checker.differences;

@@ -72,7 +72,7 @@ export {
   tunableText,
 } from './ptScanTunables.ts';
 export { isRefused, type SysResult, WHYS, type Why } from './result.ts';
-export { figuresOf, type MemoryFigures, pssBytes } from './smaps.ts';
+export { clearFigures, figuresOf, gatherFigures, type MemoryFigures, noFigures, pssBytes } from './smaps.ts';
 export { smapsBlock, smapsRollupText, smapsText } from './smapsText.ts';
 export { statmText, statusText } from './statusText.ts';
 export {

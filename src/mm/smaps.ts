@@ -73,6 +73,14 @@ export const noFigures = (): MemoryFigures => ({
   swapPss: 0,
 });
 
+/** Makes all figures 0 again. */
+export function clearFigures(sums: MemoryFigures): void {
+  sums.resident = sums.sharedClean = sums.sharedDirty = sums.privateClean = sums.privateDirty = 0;
+  sums.referenced = sums.anonymous = sums.lazyFree = sums.anonymousThp = sums.shmemThp = sums.fileThp = 0;
+  sums.swap = sums.pss = sums.pssDirty = sums.pssAnon = sums.pssFile = sums.pssShmem = 0;
+  sums.pssLocked = sums.swapPss = 0;
+}
+
 /** Of a page in a locked vma, besides the bits of its entry. */
 const LOCKED = 2 ** 30;
 

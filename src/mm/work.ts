@@ -62,6 +62,13 @@ const CACHED_RECORDS = 32768;
 /** Entries of a table besides the one for which it was made. */
 const MORE_ENTRIES = 511;
 
+/** Returns a table of `size` numbers: 1 for those in `list`. Every fault asks. */
+const flagged = (list: readonly number[], size: number): Uint8Array => {
+  const table = new Uint8Array(size);
+  for (const i of list) table[i] = 1;
+  return table;
+};
+
 const {
   pagesAllocated,
   pagesFreed,
@@ -75,11 +82,11 @@ const ANON = FAULTED.anon;
 const ZERO = FAULTED['zero-page'];
 const SHMEM_CACHED = FAULTED['shmem-cached'];
 /** Faults that take a page, and whose figures were taken with pages given back a moment ago. */
-const TAKES_WARM: readonly FaultKind[] = [ANON, FAULTED['zero-to-write'], FAULTED['shmem-new']];
+const TAKES_WARM = flagged([ANON, FAULTED['zero-to-write'], FAULTED['shmem-new']], FAULT_NAMES.length);
 const HUGE_ZERO = FAULTED['huge-zero'];
 const GIVEN = PATH['pt-given'];
 /** Their figures have their tables in them. */
-const WITH_TABLES: readonly FaultKind[] = [FAULTED.huge, FAULTED['huge-zero']];
+const WITH_TABLES = flagged([FAULTED.huge, FAULTED['huge-zero']], FAULT_NAMES.length);
 const HUGE_PAGES = 512;
 
 /** Faults that take a huge page, whose figures are those of cold ones, and what they cost with a hot one. */
@@ -88,6 +95,9 @@ const HUGE_HOT: ReadonlyMap<Path, Path> = new Map([
   [PATH['fault-huge-zero-to-write'], PATH['fault-huge-zero-to-write-hot']],
   [PATH['populate-huge'], PATH['populate-huge-hot']],
 ]);
+
+/** By Path: 1 for those. */
+const TAKES_HUGE = flagged([...HUGE_HOT.keys()], PATH_NAMES.length);
 
 /** Somebody who wants to know of each charge when it is made: a machine in which it takes time. */
 export type ChargeSink = (path: Path, calls: number, pages: number) => void;
@@ -164,15 +174,15 @@ export class Work {
       this.#zeroPage(path, n);
       return;
     }
-    const hot = TAKES_WARM.includes(kind) ? this.#takeWarm(n) : n;
+    const hot = TAKES_WARM[kind] === 1 ? this.#takeWarm(n) : n;
     if (kind === SHMEM_CACHED) this.visitedRecords(n);
-    if (hot > 0) this.charge(this.#hugeOf(path), hot, hot);
+    if (hot > 0) this.charge(TAKES_HUGE[path] === 1 ? this.#hugeOf(path) : path, hot, hot);
     if (hot < n) this.#chargeCold(kind, path, n - hot);
     const made = this.#tablesMade();
     if (made === 0) return;
     // The figures of cold and populated pages have their tables in them.
     if (this.origin !== 'program') this.#populatedTables(kind, made);
-    else if (hot > 0 && !WITH_TABLES.includes(kind)) this.charge(PATH['fault-table'], made, 0);
+    else if (hot > 0 && WITH_TABLES[kind] === 0) this.charge(PATH['fault-table'], made, 0);
   }
 
   /** Returns the tables that were made since it was last asked. */

@@ -31,7 +31,7 @@ export { KeptCalls } from './keptCalls.ts';
 export { KeptFaults } from './keptFaults.ts';
 export type { Limit } from './limits.ts';
 export { type MapsLine, mapsLines } from './maps.ts';
-export { opsItems } from './ops.ts';
+export { opsItems, opsLogItems } from './ops.ts';
 export { CHILD, SELF } from './opsSnapshot.ts';
 export { type PageRun, pageRuns } from './pagemapRle.ts';
 export type { RawLines } from './rawLines.ts';

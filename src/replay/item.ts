@@ -258,6 +258,13 @@ export interface SnapshotProcess {
   readonly line: number;
 }
 
+/** The lines between `snapshot` and `end`, each with its newline, in a text. */
+export interface SnapshotText {
+  readonly text: string;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** What the kernel showed between two operations of an ops file. */
 export interface Snapshot {
   readonly kind: 'snapshot';
@@ -266,6 +273,8 @@ export interface Snapshot {
   readonly processes: readonly SnapshotProcess[];
   /** Null in files without userfaultfd. */
   readonly uffd: SnapshotUffd | null;
+  /** Where it is written, if it was not read yet: whoever asks for `processes` has it read. */
+  readonly unread?: SnapshotText;
   readonly file: string;
   readonly line: number;
 }

@@ -17,7 +17,7 @@ import { type InputFiles, pathIn } from './input.ts';
 import type { Completion, ReplayItem, ReplayOp, Start } from './item.ts';
 import { AnswerReader } from './opsAnswers.ts';
 import { OPS_NAMES, OpsCalls } from './opsCalls.ts';
-import { SELF, SnapshotReader } from './opsSnapshot.ts';
+import { LAST_LINE, passOver, SELF, SnapshotReader, UnreadSnapshot } from './opsSnapshot.ts';
 import { isDigit, ownCopy, Scanner } from './scanner.ts';
 import { CallText } from './straceArgs.ts';
 import { chosenOf } from './straceCalls.ts';
@@ -36,6 +36,27 @@ export function* opsItems(files: InputFiles, file = ''): Generator<ReplayItem> {
   for (const text of files.lines(file)) {
     const item = reader.read(text);
     if (item !== null) yield item;
+  }
+  yield reader.finish();
+}
+
+/**
+ * Yields what a log holds that is at hand as a whole: the same, but its snapshots are read only when somebody asks for their processes. What is wrong with
+ * a snapshot is therefore said then, or, if nobody asks, never.
+ * @param name  in messages
+ */
+export function* opsLogItems(name: string, log: string): Generator<ReplayItem> {
+  const reader = new OpsReader(name);
+  for (let at = 0; at < log.length; ) {
+    const newline = log.indexOf('\n', at);
+    const end = newline < 0 ? log.length : newline;
+    const item = reader.read(log.slice(at, end));
+    if (item !== null) yield item;
+    at = end + 1;
+    const snapshot = reader.passOverSnapshot(log, at);
+    if (snapshot === null) continue;
+    yield snapshot;
+    at = snapshot.unread.to + LAST_LINE.length + 1;
   }
   yield reader.finish();
 }
@@ -78,6 +99,18 @@ class OpsReader {
       this.#snapshots.leaveOut();
     if (this.#snapshots.isOpen || text.startsWith('snapshot ')) return this.#snapshots.read();
     return this.#operation();
+  }
+
+  /** If the line before was the first of a snapshot that can be read later, returns that; the next line is the one after it. */
+  passOverSnapshot(log: string, from: number): UnreadSnapshot | null {
+    if (!this.#snapshots.isAsked || this.#isUffd) return null;
+    const lines = passOver(log, from);
+    if (lines === null) return null;
+    this.#snapshots.leaveOut();
+    const line = this.#lineNr;
+    this.#lineNr += lines.lines + 1;
+    const { number } = this.#snapshots;
+    return new UnreadSnapshot({ text: log, from, to: lines.to }, { number, file: this.#at.file, line });
   }
 
   finish(): ReplayItem {

@@ -8,16 +8,18 @@
  *
  * Where threads sleep, there are two columns more, swap_kb=, and the lines of opsSnapshotUffd.ts.
  */
+import { must } from '../base/assert.ts';
 import type {
   Snapshot,
   SnapshotCategories,
   SnapshotInternals,
   SnapshotPages,
   SnapshotProcess,
+  SnapshotText,
   SnapshotVma,
 } from './item.ts';
 import { readCategories, UffdLines } from './opsSnapshotUffd.ts';
-import { isDigit, ownCopy, type Scanner } from './scanner.ts';
+import { isDigit, ownCopy, Scanner } from './scanner.ts';
 
 /** The task of the process itself. */
 export const SELF = 1;
@@ -59,7 +61,8 @@ export class SnapshotReader {
   readonly #words = new Map<string, { readonly word: string; readonly pattern: RegExp }>();
   readonly #codes = new Map<string, readonly string[]>();
   #processes: OpenProcess[] = [];
-  #number = 0;
+  /** The operation that it follows. */
+  number = 0;
   #line = 0;
   readonly #lines: UffdLines;
   /** Between `snapshot` and `end`. */
@@ -86,7 +89,7 @@ export class SnapshotReader {
     const at = this.#at;
     if (!this.isOpen) {
       at.expect('snapshot ', '"snapshot " and the number of an operation');
-      this.#number = at.decimal('the number of an operation');
+      this.number = at.decimal('the number of an operation');
       at.finish('the end of the line');
       this.#line = at.line;
       this.#processes = [];
@@ -97,7 +100,7 @@ export class SnapshotReader {
       this.isOpen = false;
       const processes: readonly SnapshotProcess[] = this.#processes;
       const uffd = this.isUffd ? this.#lines.take() : null;
-      return { kind: 'snapshot', number: this.#number, processes, uffd, file: at.file, line: this.#line };
+      return { kind: 'snapshot', number: this.number, processes, uffd, file: at.file, line: this.#line };
     }
     if (at.accept('self ')) this.#begin(SELF);
     else if (at.accept('child ')) this.#begin(CHILD + at.decimal('the number of the child'));
@@ -263,4 +266,76 @@ export class SnapshotReader {
     at.finish('the end of the line');
     return { start, end, flags, stamp, line: at.line };
   }
+}
+
+const [LOWER_E, NEWLINE] = [101, 10];
+/** What a snapshot ends with. */
+export const LAST_LINE = 'end';
+
+const isLastLine = (text: string, at: number): boolean => {
+  if (text.charCodeAt(at) !== LOWER_E || !text.startsWith(LAST_LINE, at)) return false;
+  const end = at + LAST_LINE.length;
+  return end === text.length || text.charCodeAt(end) === NEWLINE;
+};
+
+/**
+ * A snapshot whose lines were only passed over: they are read when somebody asks for processes. Only of files without userfaultfd.
+ *
+ * @throws UsageError  then, for what is wrong with them
+ */
+export class UnreadSnapshot implements Snapshot {
+  readonly kind = 'snapshot';
+  readonly number: number;
+  readonly uffd = null;
+  readonly unread: SnapshotText;
+  readonly file: string;
+  readonly line: number;
+  #read: Snapshot | null = null;
+
+  constructor(
+    unread: SnapshotText,
+    of: { readonly number: number; readonly file: string; readonly line: number },
+  ) {
+    this.unread = unread;
+    this.number = of.number;
+    this.file = of.file;
+    this.line = of.line;
+  }
+
+  get processes(): readonly SnapshotProcess[] {
+    this.#read ??= this.#lines();
+    return this.#read.processes;
+  }
+
+  #lines(): Snapshot {
+    const { text, from, to } = this.unread;
+    const at = new Scanner(this.file);
+    const reader = new SnapshotReader(at);
+    let { line } = this;
+    at.start(`snapshot ${this.number}`, line);
+    reader.read();
+    for (const each of text.slice(from, to).split('\n').slice(0, -1)) {
+      at.start(each, ++line);
+      reader.read();
+    }
+    at.start('end', ++line);
+    return must(reader.read(), '[snapshot] it ends with its last line');
+  }
+}
+
+/**
+ * Passes over the lines of a snapshot.
+ * @param from  where the line after `snapshot NUMBER` begins
+ * @returns     where the line `end` begins and how many lines there are before it; null: the snapshot does not end, or is only asked for
+ */
+export function passOver(text: string, from: number): { readonly to: number; readonly lines: number } | null {
+  if (!text.startsWith('self', from)) return null;
+  let lines = 0;
+  for (let at = from; at < text.length; lines++) {
+    if (isLastLine(text, at)) return { to: at, lines };
+    const newline = text.indexOf('\n', at);
+    if (newline < 0) return null;
+    at = newline + 1;
+  }
+  return null;
 }

@@ -32,6 +32,7 @@ const END = 'end of sequence';
 /** A marker is shorter. */
 const MARKER_BYTES = 256;
 const HEADER = '# opfuzz';
+const BLANK = 32;
 
 const textOf = (sequences: readonly Sequence[]): string =>
   sequences.map((lines) => `${lines.join('\n')}\n${END}\n`).join('');
@@ -59,12 +60,14 @@ export function opsKernel(opsrun: string): RunOps {
   };
 }
 
-/** Returns the logs in what opsrun printed, where no line but the first of each begins with the header. */
-function logsOf(text: string): string[] {
+/** Returns the logs in what opsrun printed, where no line but the first of each begins with the header. Each is a text of its own, not a part of a large one. */
+function logsOf(bytes: Buffer): string[] {
   const logs: string[] = [];
-  for (let at = text.indexOf(HEADER); at >= 0; ) {
-    const next = text.indexOf(`\n${HEADER}`, at);
-    logs.push(text.slice(at, next < 0 ? text.length : next).trimEnd());
+  for (let at = bytes.indexOf(HEADER); at >= 0; ) {
+    const next = bytes.indexOf(`\n${HEADER}`, at);
+    let end = next < 0 ? bytes.length : next;
+    while (end > at && (bytes[end - 1] as number) <= BLANK) end--;
+    logs.push(bytes.toString('latin1', at, end));
     at = next < 0 ? -1 : next + 1;
   }
   return logs;
@@ -78,7 +81,7 @@ interface Request {
 }
 
 interface Output {
-  readonly text: string;
+  readonly bytes: Buffer;
   /** How opsrun ended before the batch did; null: it did not. */
   readonly broke: string | null;
   /** It ended in an earlier batch. */
@@ -92,7 +95,7 @@ export class OpsrunProcess {
   #child: ChildProcessWithoutNullStreams | null = null;
   #cpuMs = 0;
   /** What it has printed for the first request; joined only when all of it is there, because it is much. */
-  #printed: string[] = [];
+  #printed: Buffer[] = [];
   #stderr = '';
   #requests: Request[] = [];
   #nrMarkers = 0;
@@ -106,9 +109,9 @@ export class OpsrunProcess {
   /** Runs sequences. Rejects when opsrun cannot read one of them. */
   async run(sequences: readonly Sequence[]): Promise<KernelLogs> {
     if (sequences.length === 0) return { logs: [], cpuMs: 0 };
-    const { text, broke, begun } = await this.#handOver(sequences);
+    const { bytes, broke, begun } = await this.#handOver(sequences);
     if (!begun) return this.run(sequences);
-    const logs = logsOf(text);
+    const logs = logsOf(bytes);
     const cpuMs = this.#cpuSince();
     if (broke === null) return { logs, cpuMs };
     const at = Math.max(0, logs.length - 1);
@@ -136,7 +139,7 @@ export class OpsrunProcess {
     const child = spawn(this.#opsrun, this.#args, { detached: true, stdio: 'pipe' });
     this.#child = child;
     [this.#printed, this.#stderr, this.#cpuMs] = [[], '', 0];
-    child.stdout.setEncoding('latin1').on('data', (text: string) => this.#read(text));
+    child.stdout.on('data', (bytes: Buffer) => this.#read(bytes));
     child.stderr.setEncoding('latin1').on('data', (text: string) => {
       this.#stderr += text;
     });
@@ -147,20 +150,21 @@ export class OpsrunProcess {
     return child;
   }
 
-  #read(text: string): void {
+  #read(bytes: Buffer): void {
     // The marker may have begun in the piece before.
-    let fresh = `${this.#printed.pop() ?? ''}${text}`;
+    const before = this.#printed.pop();
+    let fresh = before === undefined ? bytes : Buffer.concat([before, bytes]);
     for (let first = this.#requests[0]; first !== undefined; first = this.#requests[0]) {
-      const at = fresh.indexOf(first.marker);
+      const at = fresh.indexOf(first.marker, 0, 'latin1');
       if (at < 0) break;
-      this.#printed.push(fresh.slice(0, at));
-      first.done({ text: this.#printed.join(''), broke: null, begun: true });
+      this.#printed.push(fresh.subarray(0, at));
+      first.done({ bytes: Buffer.concat(this.#printed), broke: null, begun: true });
       this.#requests.shift();
       this.#printed = [];
-      fresh = fresh.slice(at + first.marker.length);
+      fresh = fresh.subarray(at + first.marker.length);
     }
     const tail = Math.max(0, fresh.length - MARKER_BYTES);
-    this.#printed.push(fresh.slice(0, tail), fresh.slice(tail));
+    this.#printed.push(fresh.subarray(0, tail), fresh.subarray(tail));
   }
 
   /** The first batch broke off; those behind it have not begun. */
@@ -168,14 +172,14 @@ export class OpsrunProcess {
     if (this.#child !== child) return;
     this.#child = null;
     const [first, ...others] = this.#requests;
-    const text = this.#printed.join('');
+    const bytes = Buffer.concat(this.#printed);
     this.#requests = [];
     if (status === REFUSED) {
       for (const request of [first, ...others]) request?.failed(new Error(`opsrun: ${this.#stderr.trim()}`));
       return;
     }
-    first?.done({ text, broke: how, begun: true });
-    for (const request of others) request.done({ text: '', broke: how, begun: false });
+    first?.done({ bytes, broke: how, begun: true });
+    for (const request of others) request.done({ bytes: Buffer.alloc(0), broke: how, begun: false });
   }
 
   #cpuSince(): number {

@@ -226,7 +226,8 @@ export class Scheduler {
   /** Returns what the task has had that has had least of `cpu`, of those that run or wait there. Linux: cfs_rq->min_vruntime. */
   #leastHad(cpu: Cpu): number {
     let leastNs = Number.POSITIVE_INFINITY;
-    for (const task of cpu.queue) leastNs = Math.min(leastNs, task.vruntimeNs);
+    const { queue } = cpu;
+    for (let i = 0; i < queue.length; i++) leastNs = Math.min(leastNs, (queue[i] as SchedTask).vruntimeNs);
     if (cpu.current !== null) leastNs = Math.min(leastNs, this.#hadBy(cpu, cpu.current));
     if (leastNs !== Number.POSITIVE_INFINITY) cpu.vruntimeNs = Math.max(cpu.vruntimeNs, leastNs);
     return cpu.vruntimeNs;
@@ -255,7 +256,13 @@ export class Scheduler {
     const waker = this.#executing;
     if (sync && waker !== null && waker.queue.length === 0) return waker;
     const previous = this.#cpuOf(task);
-    return previous.isIdle ? previous : (this.cpus.find((cpu) => cpu.isIdle) ?? previous);
+    return previous.isIdle ? previous : (this.#firstIdle() ?? previous);
+  }
+
+  #firstIdle(): Cpu | null {
+    const { cpus } = this;
+    for (let id = 0; id < cpus.length; id++) if ((cpus[id] as Cpu).isIdle) return cpus[id] as Cpu;
+    return null;
   }
 
   /** Gives `cpu`, which runs nobody, its next task. @param isFree  the price of switching is paid already */

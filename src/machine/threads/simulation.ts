@@ -282,14 +282,18 @@ export class Simulation {
   /** Returns how long a step of `ns` takes `task` this time. */
   jittered(ns: number, task: SchedTask): number {
     if (ns === 0 || this.#jitter === 0) return ns;
-    for (const cpu of this.scheduler.cpus)
-      if (cpu.id !== task.cpu && !cpu.isIdle)
+    const { cpus } = this.scheduler;
+    // By number: this is asked several times a fault.
+    for (let id = 0; id < cpus.length; id++)
+      if (id !== task.cpu && !(cpus[id] as Cpu).isIdle)
         return ns * (1 + this.#jitter * (2 * this.#jitterPrng.unit() - 1));
     return ns;
   }
   /** Tells whether another CPU than that of `task` runs `mm`. */
   isShared(mm: Mm, task: SchedTask): boolean {
-    for (const cpu of this.scheduler.cpus) if (cpu.id !== task.cpu && this.mmOn(cpu) === mm) return true;
+    const { cpus } = this.scheduler;
+    for (let id = 0; id < cpus.length; id++)
+      if (id !== task.cpu && this.mmOn(cpus[id] as Cpu) === mm) return true;
     return false;
   }
 }

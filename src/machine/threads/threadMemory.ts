@@ -88,8 +88,8 @@ export abstract class ThreadMemory {
   /** Uses `ns` more and lets everything that it owes pass, if nothing else happens meanwhile; otherwise yield `pay`. */
   pays(ns: number): boolean {
     const { simulation, task } = this;
-    task.debtNs += simulation.jittered(ns, task);
-    return simulation.scheduler.tryPay(task);
+    if (ns !== 0) task.debtNs += simulation.jittered(ns, task);
+    return task.debtNs === 0 || simulation.scheduler.tryPay(task);
   }
   /** Sleeps for `ns`. */
   *sleep(ns: number): Running<void> {

@@ -18,12 +18,21 @@ import {
   vmFlagCodes,
   vmFlagsOfCodes,
 } from '../../mm/index.ts';
-import type { Snapshot, SnapshotProcess, SnapshotVma } from '../item.ts';
+import type { Snapshot, SnapshotProcess, SnapshotText, SnapshotVma } from '../item.ts';
+import { SELF } from '../opsSnapshot.ts';
 import { compareCategories, compareUffd } from './compareUffdSnapshot.ts';
 import type { Difference } from './difference.ts';
 import { HANDLER_TABLES_KB } from './executor.ts';
+import { type EarlierSnapshots, SnapshotMatcher } from './matchSnapshot.ts';
 import { InternalsComparison } from './snapshotInternals.ts';
-import { firstDifference, hasSamePages, modelRuns, recordedRuns, runText } from './windowPages.ts';
+import {
+  firstDifference,
+  hasSamePages,
+  ListedRuns,
+  modelRuns,
+  recordedRuns,
+  runText,
+} from './windowPages.ts';
 import type { Workers } from './workers.ts';
 
 const PAGE = 4096;
@@ -115,7 +124,7 @@ function vmasIn(mm: Mm, window: { readonly start: Addr; readonly end: Addr } | n
 }
 
 /** The snapshots of one ops file, one after the other: tables are compared with the first of each process. */
-export class SnapshotComparison {
+export class SnapshotComparison implements EarlierSnapshots {
   readonly #report: (difference: Difference) => void;
   /** The process that the window belongs to; the others are its children. */
   #parent: number | null = null;
@@ -125,7 +134,8 @@ export class SnapshotComparison {
   >();
   /** Processes that took a signal, whose handler runs outside the window. */
   readonly #signalled = new Set<number>();
-  readonly #internals = new InternalsComparison();
+  readonly internals = new InternalsComparison();
+  readonly #matcher = new SnapshotMatcher(this);
   /** kB of page tables that its first signal brings a child; null: not known yet. */
   #handlerKb: number | null = null;
   /** An MADV_FREE was among the operations so far. */
@@ -160,6 +170,8 @@ export class SnapshotComparison {
     window: { readonly start: Addr; readonly end: Addr } | null,
     workers: Workers | null = null,
   ): void {
+    if (snapshot.unread !== undefined && window !== null && this.#matches(snapshot.unread, machine, window))
+      return;
     const { uffd } = snapshot;
     if (uffd !== null && workers !== null) {
       // There the files promise the sums only.
@@ -188,6 +200,42 @@ export class SnapshotComparison {
         this.#compareSwap(snapshot, recorded, mm);
       }
     }
+  }
+
+  /** Tells whether a snapshot that was not read yet says what we have, and then counts it as compared. */
+  #matches(
+    unread: SnapshotText,
+    machine: Machine,
+    window: { readonly start: Addr; readonly end: Addr },
+  ): boolean {
+    const before = this.internals.compared;
+    this.#parent ??= SELF;
+    const matcher = this.#matcher;
+    if (!matcher.matches(unread, machine, window)) {
+      this.internals.compared = before;
+      return false;
+    }
+    const { counts } = this;
+    counts.vmas += matcher.vmas;
+    counts.figures += matcher.figures;
+    counts.pages += matcher.pages;
+    counts.tables += matcher.tables;
+    counts.internals = this.internals.compared;
+    for (const { task, kernel, ours } of matcher.firsts)
+      this.#firstTables.set(task, { kernel, ours, handled: this.#hasHandled(task) });
+    return true;
+  }
+
+  /** See EarlierSnapshots. */
+  get areSidesOpen(): boolean {
+    return this.#lazyFreed;
+  }
+  /** See EarlierSnapshots. */
+  expectedTables(task: number, ours: number): number | null {
+    const first = this.#firstTables.get(task);
+    if (first === undefined) return null;
+    const isHandled = this.#hasHandled(task) && !first.handled;
+    return first.kernel + ours - first.ours + (isHandled ? (this.#handlerKb ?? HANDLER_TABLES_KB) : 0);
   }
 
   #tell(
@@ -283,8 +331,8 @@ export class SnapshotComparison {
 
   #compareInternals(snapshot: Snapshot, recorded: SnapshotProcess, mm: Mm): void {
     if (recorded.internals === null) return;
-    const wrong = this.#internals.firstDifference(mm, recorded.internals);
-    this.counts.internals = this.#internals.compared;
+    const wrong = this.internals.firstDifference(mm, recorded.internals);
+    this.counts.internals = this.internals.compared;
     if (wrong === null) return;
     const { line, ...found } = wrong;
     this.#tell(snapshot, line, 'internals', found);
@@ -298,7 +346,7 @@ export class SnapshotComparison {
   ): void {
     for (const { start, end } of recorded.pages) this.counts.pages += (end - start) / PAGE;
     const isUffd = snapshot.uffd !== null;
-    if (hasSamePages(mm, window, recorded.pages, isUffd)) return;
+    if (hasSamePages(mm, window, new ListedRuns(recorded.pages), isUffd)) return;
     const found = firstDifference(recordedRuns(recorded.pages), modelRuns(mm, window, isUffd));
     if (found === null) return;
     this.#tell(snapshot, found.kernel?.line ?? recorded.line, 'page', {

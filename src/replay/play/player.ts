@@ -6,6 +6,7 @@
  *
  * Cost   the machine's, plus one comparison an operation
  */
+import { Arena } from '../../base/arena.ts';
 import { ModelBug, Unmodelled } from '../../base/assert.ts';
 import { type Addr, hex } from '../../base/units.ts';
 import {
@@ -23,6 +24,7 @@ import {
   type Features,
   Kernel,
   type KernelConfig,
+  type KernelStorage,
   LINUX_6_18,
   type Mm,
   verifyAround,
@@ -81,6 +83,8 @@ export interface PlayListener {
 }
 
 const FULL_CHECK_EVERY = 1000;
+/** 64 KiB of tables are taken at a time. */
+const SMALL_CHUNK_LOG2 = 4;
 /** Calls that return an address. */
 const PLACES: ReadonlySet<OpName> = new Set<OpName>(['mmap', 'mremap', 'shmat']);
 
@@ -92,16 +96,16 @@ function machineFor(options: PlayOptions, start: Start | null): Machine {
   const wanted = options.features ?? LINUX_6_18;
   const thp: Features['thp'] | undefined = FEATURES.thp.values.find((value) => value === meta?.thpEnabled);
   const features = thp === undefined || wanted.thp !== LINUX_6_18.thp ? wanted : { ...wanted, thp };
-  const kernel = new Kernel(features, {
-    ...configOf(meta),
-    totalSwapPages: start?.swapPages ?? 0,
-    ...options.config,
-  });
+  const config = { ...configOf(meta), totalSwapPages: start?.swapPages ?? 0, ...options.config };
+  const kernel = new Kernel(features, config, start?.format === 'opfuzz' ? smallStorage() : {});
   kernel.emit = options.events ?? null;
   const machine = new Machine(kernel);
   if (options.costs !== undefined) machine.tableReclaim.useModelledTime(options.costs);
   return machine;
 }
+
+/** Of a sequence of random operations, of which there are thousands: room for few tables, since what is taken has to be cleared. */
+const smallStorage = (): KernelStorage => ({ tables: new Arena(SMALL_CHUNK_LOG2) });
 
 /** Returns the settings of the recorded machine that differ from the default. */
 function configOf(meta: Meta | null): Partial<KernelConfig> {
@@ -125,7 +129,7 @@ const TIMED: ReadonlySet<InputFormat> = new Set(['recording', 'strace', 'bpftrac
 
 /** Plays one input on one machine. */
 export class Player {
-  #machine: Machine;
+  #machine: Machine | null = null;
   readonly #options: PlayOptions;
   readonly #verify: VerifyWhen;
   readonly #listener: PlayListener;
@@ -148,13 +152,13 @@ export class Player {
   /** @param listener  who is told */
   constructor(options: PlayOptions, listener: PlayListener) {
     this.#options = options;
-    this.#machine = machineFor(options, null);
     this.#verify = options.verify ?? 'end';
     this.#listener = listener;
   }
 
   /** The machine: the one the input describes, from its first start item on. */
   get machine(): Machine {
+    this.#machine ??= machineFor(this.#options, null);
     return this.#machine;
   }
 

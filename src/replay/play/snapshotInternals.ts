@@ -27,10 +27,9 @@ export class InternalsComparison {
   /** Returns the first vma of `mm` that differs from what the kernel has, or null. */
   firstDifference(mm: Mm, recorded: readonly SnapshotInternals[]): WrongInternals | null {
     for (const row of recorded) {
-      this.compared++;
-      const vma = mm.vmas.at(row.start);
-      const wrong = vma === null ? 'a vma we do not have' : this.#wrongField(mm.kernel, row, vma);
+      const wrong = this.differenceOf(mm, row);
       if (wrong === null) continue;
+      const vma = mm.vmas.at(row.start);
       const anonVmas = [this.#idOf.get(row.anonVma), vma?.anonVma?.id].filter((id) => id !== undefined);
       return {
         line: row.line,
@@ -41,6 +40,13 @@ export class InternalsComparison {
       };
     }
     return null;
+  }
+
+  /** Returns what of one vma of `mm` differs from what the kernel has, or null. */
+  differenceOf(mm: Mm, row: SnapshotInternals): string | null {
+    this.compared++;
+    const vma = mm.vmas.at(row.start);
+    return vma === null ? 'a vma we do not have' : this.#wrongField(mm.kernel, row, vma);
   }
 
   #wrongField(kernel: Kernel, row: SnapshotInternals, vma: Vma): string | null {

@@ -60,6 +60,22 @@ function flagsText(state: number, isUffd: boolean): string {
   return `${columns}${state & PAGE_STATE.uffdWp ? 'W' : '-'}${marker}`;
 }
 
+const DASH = 45;
+const LETTERS = Uint8Array.from(COLUMNS, ([letter]) => letter.charCodeAt(0));
+const BITS = Int32Array.from(COLUMNS, ([, bit]) => (bit === 0 ? IMPOSSIBLE : bit));
+
+/** Returns the bits that the eight columns at `at` of `text` stand for; below zero for what no page of the model is. */
+export function stateOfColumns(text: string, at: number): number {
+  let state = 0;
+  for (let i = 0; i < LETTERS.length; i++) {
+    const code = text.charCodeAt(at + i);
+    if (code === DASH) continue;
+    state = code === LETTERS[i] ? state | (BITS[i] as number) : IMPOSSIBLE;
+    if (state === IMPOSSIBLE) break;
+  }
+  return state;
+}
+
 const stateOfFlags = new Map<string, number>();
 
 /** Returns the bits that eight columns stand for. */
@@ -138,32 +154,59 @@ export function modelRuns(mm: Mm, window: Window, isUffd = false): StateRun[] {
   return runs;
 }
 
+/** Recorded runs, one after the other. */
+export interface RunSource {
+  /** The run that `next` came to: its range, the bits of its pages, and the first word of each, below zero where there is no page to read. */
+  readonly from: Addr;
+  readonly to: Addr;
+  readonly state: number;
+  readonly word: number;
+  /** Goes on to the next run. Returns whether there is one. */
+  next(): boolean;
+}
+
+/** The runs of a list. */
+export class ListedRuns implements RunSource {
+  readonly #runs: readonly SnapshotPages[];
+  #next = 0;
+  from = 0;
+  to = 0;
+  state = 0;
+  word = 0;
+
+  constructor(runs: readonly SnapshotPages[]) {
+    this.#runs = runs;
+  }
+  next(): boolean {
+    const run = this.#runs[this.#next++];
+    if (run === undefined) return false;
+    this.from = run.start;
+    this.to = run.end;
+    this.state = stateOf(run.flags);
+    this.word = this.state & PAGE_STATE.present ? (run.stamp ?? NO_STAMP) : NO_STAMP;
+    return true;
+  }
+}
+
 /** Tells whether the model has in `window` exactly the pages that were recorded. @param isUffd  with all columns */
-export function hasSamePages(
-  mm: Mm,
-  window: Window,
-  recorded: readonly SnapshotPages[],
-  isUffd = false,
-): boolean {
+export function hasSamePages(mm: Mm, window: Window, recorded: RunSource, isUffd = false): boolean {
   let isSame = true;
-  let next = 0;
   /** Where the recorded run that is being used up goes on, where it ends, and what its pages are. */
   let [from, to, wanted, word] = [0, 0, 0, 0];
   const visit: PageVisitor = (addr, state, stamp) => {
-    if (from === to && isSame) {
-      const run = recorded[next++];
-      isSame = run !== undefined;
-      if (run === undefined) return;
-      from = run.start;
-      to = run.end;
-      wanted = stateOf(run.flags);
-      word = wanted & PAGE_STATE.present ? (run.stamp ?? NO_STAMP) : NO_STAMP;
+    if (!isSame) return;
+    if (from === to) {
+      isSame = recorded.next();
+      from = recorded.from;
+      to = recorded.to;
+      wanted = recorded.state;
+      word = recorded.word;
     }
     if (addr !== from || state !== wanted || stamp !== word) isSame = false;
     from += PAGE_SIZE;
   };
   visitPages(mm, window, visit, isUffd);
-  return isSame && from === to && next === recorded.length;
+  return isSame && from === to && !recorded.next();
 }
 
 /** Prints a run as the file does. */
