@@ -86,6 +86,20 @@ describe('a changed copy is rejected at the changed place', () => {
       replacement: ' pgoff=7e',
       of: 'test/recordings/cow-tree',
     },
+    {
+      what: 'how far an ioctl of userfaultfd came',
+      file: 'syscalls.strace',
+      pattern: /(UFFDIO_COPY,.*), copy=0x1000(\}\) = 0)/,
+      replacement: '$1, copy=0x2000$2',
+      of: 'test/recordings/userfaultfd',
+    },
+    {
+      what: 'a page that is there',
+      file: 'syscalls.strace',
+      pattern: /(UFFDIO_COPY,.*) = -1 EEXIST \(File exists\)/,
+      replacement: '$1 = -1 ENOENT (No such file or directory)',
+      of: 'test/recordings/userfaultfd',
+    },
     figure('Anonymous', '16', '20'),
     figure('AnonHugePages', '0', '2048'),
     figure('Locked', '0', '4'),
@@ -193,5 +207,5 @@ function firstDifference(
   const { differences } = checkInput(directory, (placements) => recordingItems(changed, { placements }));
   const [first] = differences;
   if (first === undefined) return null;
-  return { file: first.file.replace(/^(?:redis|cow-tree)\//, ''), line: first.line };
+  return { file: first.file.replace(/^(?:redis|cow-tree|userfaultfd)\//, ''), line: first.line };
 }

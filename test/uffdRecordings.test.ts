@@ -5,9 +5,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { filesInMemory, opsItems } from '../src/replay/index.ts';
+import { filesInMemory, opsItems, recordingItems } from '../src/replay/index.ts';
 import { type CheckReport, checkInput } from '../src/replay/play/check.ts';
-import { openFile } from './support/recordings.ts';
+import { openFile, openRecording } from './support/recordings.ts';
 
 const HERE = 'test/recordings/opfuzz-uffd';
 /** More of them lie beside a checkout where the project's shared data is. */
@@ -100,5 +100,42 @@ describe('a changed copy is rejected at the changed line', () => {
       const files = filesInMemory('changed', { '': lines.join('\n') });
       expect(checkInput('changed', () => opsItems(files)).ok).toBe(false);
     }
+  });
+});
+
+/** A recorded program whose threads sleep in userfaultfd and wake each other (recordings/userfaultfd.c). */
+const PROGRAM = 'test/recordings/userfaultfd';
+const CALLS = 'syscalls.strace';
+
+/** Checks the recording with one line of its calls changed. */
+function changedProgram(pattern: RegExp, replacement: string): CheckReport {
+  const files = openRecording(PROGRAM);
+  const lines = [...files.lines(CALLS)];
+  const at = lines.findIndex((line) => pattern.test(line));
+  expect(at).toBeGreaterThan(0);
+  lines[at] = (lines[at] as string).replace(pattern, replacement);
+  const changed = { ...files, lines: (name: string) => (name === CALLS ? lines : files.lines(name)) };
+  return checkInput(PROGRAM, (placements) => recordingItems(changed, { placements }));
+}
+
+describe('of a recorded program', () => {
+  it('a thread that nobody wakes, though it goes on, differs', () => {
+    const page = /(UFFDIO_ZEROPAGE, \{range=\{start=0x7f71bfd2a000, .*, mode=)0,/;
+    const { differences } = changedProgram(page, '$1UFFDIO_ZEROPAGE_MODE_DONTWAKE,');
+    expect(differences.map(({ what, kernel, ours }) => [what, kernel, ours])).toContainEqual([
+      'write access at 0x7f71bfd2a000',
+      'served',
+      'sleeps in userfaultfd',
+    ]);
+  });
+  it('misses that are told of in another way differ', () => {
+    const { differences } = changedProgram(/features=UFFD_FEATURE_SIGBUS =>/, 'features=0 =>');
+    expect(differences.map(({ what }) => what)).toContainEqual(expect.stringMatching(/^signal of thread/));
+  });
+  it('an ioctl whose structure was not printed is told, and not followed', () => {
+    const { warnings } = changedProgram(/(UFFDIO_WAKE, )\{[^}]*\}/, '$10x7ffe00001000');
+    expect(warnings.map(({ text }) => text)).toContain(
+      'ioctl: strace did not print the structure of UFFDIO_WAKE',
+    );
   });
 });

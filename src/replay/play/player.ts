@@ -241,7 +241,7 @@ export class Player {
 
   #withSleepers(sleepers: Sleepers, item: ReplayOp): void {
     this.#carriedOut(sleepers.run(item));
-    for (const came of sleepers.woken()) {
+    for (const came of sleepers.woken(item)) {
       this.#options.outcomes?.(came.item.op, came.outcome);
       this.#listener.woken?.(came);
     }

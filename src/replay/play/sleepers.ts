@@ -3,7 +3,7 @@
  *
  * The recording has the beginning of the access (its page fault) and the ioctl that lets it go on; nothing between. So the access is begun where it stands,
  * kept, and stepped again after the operation that wakes it. A thread that shows something while it sleeps here has gone on before the waking ioctl returned: that is let through, and
- * held against the recording only if the thread is never woken. A signal may take it out of its sleep to access the page anew: then the new access counts.
+ * held against the recording only if the call that wakes it had not begun by then. A signal may take it out of its sleep to access the page anew: then the new access counts.
  *
  * Reads of the descriptor are not recorded: a message is taken for read as soon as it is there, so who announces a change goes on at once.
  *
@@ -29,8 +29,8 @@ interface Asleep {
   readonly call: WaitingCall<Outcome>;
   wait: UffdWait;
   faults: number;
-  /** The recording goes on with this thread. */
-  wentOn: boolean;
+  /** When the recording goes on with this thread; null: it has not. */
+  wentOn: number | null;
 }
 
 const BLOCKED: Outcome = { kind: 'blocked', worker: null };
@@ -44,14 +44,15 @@ const isSameAccess = ({ op: a }: ReplayOp, { op: b }: ReplayOp): boolean =>
 export class Sleepers {
   readonly #machine: Machine;
   #asleep: Asleep[] = [];
+  readonly #late: ReplayOp[] = [];
 
   constructor(machine: Machine) {
     this.#machine = machine;
   }
 
-  /** Operations that nobody has ended though the recording goes on with their threads. */
+  /** Operations that nobody had ended when the recording went on with their threads. */
   get stuck(): readonly ReplayOp[] {
-    return this.#asleep.filter(({ wentOn }) => wentOn).map(({ item }) => item);
+    return [...this.#late, ...this.#asleep.filter(({ wentOn }) => wentOn !== null).map(({ item }) => item)];
   }
 
   /** Carries out an operation. Returns what came of it: that its thread sleeps, if it does. */
@@ -60,7 +61,7 @@ export class Sleepers {
     const process = this.#machine.processOf(item.task);
     const call = this.#machine.begin(item.task, item.op, item.chosen);
     return (
-      this.#step({ item, process, call, faults: 0, wentOn: false }) ?? {
+      this.#step({ item, process, call, faults: 0, wentOn: null }) ?? {
         item,
         outcome: BLOCKED,
         process,
@@ -69,28 +70,28 @@ export class Sleepers {
     );
   }
 
-  /** Returns the operations that are over because of what was carried out last, in the order in which they end. */
-  *woken(): Generator<Came> {
+  /** Returns the operations that are over because of `by`, which was carried out last, in the order in which they end. */
+  *woken(by: ReplayOp): Generator<Came> {
     for (;;) {
       const next = this.#asleep.find(({ wait }) => wait.done);
       if (next === undefined) return;
+      // Whoever has gone on was woken by a call that had begun by then.
+      if (next.wentOn !== null && by.entry > next.wentOn) this.#late.push(next.item);
       this.#asleep = this.#asleep.filter((each) => each !== next);
       const came = this.#step(next);
       if (came !== null) yield came;
     }
   }
 
-  /** The thread of `item` shows something, or ends. */
+  /** The thread of `item` shows something. Whoever sleeps when the process ends, or becomes another program, is never woken. */
   #goesOn(item: ReplayOp): void {
     if (this.#asleep.length === 0) return;
     const { call } = item.op;
     const ends = call === 'exit_group' || call === 'execve' ? this.#machine.processOf(item.task) : null;
     this.#asleep = this.#asleep.filter((each) => {
       const isOwn = each.item.task === item.task;
-      if (isOwn) each.wentOn = true;
-      const isOver =
-        (ends !== null && each.process === ends) ||
-        (isOwn && (call === 'exit' || isSameAccess(each.item, item)));
+      if (isOwn) each.wentOn ??= item.entry;
+      const isOver = (ends !== null && each.process === ends) || (isOwn && isSameAccess(each.item, item));
       if (isOver) each.wait.context.cancel(each.wait);
       return !isOver;
     });
