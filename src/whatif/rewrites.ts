@@ -117,9 +117,10 @@ export const REWRITES: readonly Rewrite[] = [
       rule: 'uffd-copy=move',
       text: 'UFFDIO_MOVE instead of UFFDIO_COPY',
       needs: [{ name: 'uffdMove', value: 'move' }],
+      isBounded: true,
       isForThreads: true,
     },
-    () => new MoveInsteadOfCopy(),
+    (setting) => new MoveInsteadOfCopy(setting),
   ),
 ];
 

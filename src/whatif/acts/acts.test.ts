@@ -3,7 +3,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { MADV_DONTNEED, MADV_FREE } from '../../abi/mman.ts';
-import type { Op, Outcome } from '../../machine/index.ts';
+import { type Op, type Outcome, uffdIoctl } from '../../machine/index.ts';
 import { LINUX_6_18 } from '../../mm/index.ts';
 import type { ReplayOp, Start } from '../../replay/index.ts';
 import { configurations } from '../configurations.ts';
@@ -309,5 +309,55 @@ describe('probes', () => {
       [7, 11, 0],
       [7, 12, 0],
     ]);
+  });
+});
+
+describe('pages moved where they were copied', () => {
+  // Four pages are filled at 0, memory at 8 is registered; two pages are copied, then one of the two again.
+  const FD = 3;
+  const open: Recorded = { op: { call: 'userfaultfd', flags: 0 }, value: FD };
+  const copy = (to: number, from: number, nrPages: number): Op =>
+    uffdIoctl(FD, {
+      name: 'UFFDIO_COPY',
+      dst: BASE + to * PAGE,
+      src: BASE + from * PAGE,
+      len: nrPages * PAGE,
+      mode: 0,
+    });
+  const ops = [
+    mmap(16),
+    touch('write', 0, 4),
+    open,
+    uffdIoctl(FD, { name: 'UFFDIO_API', api: 0xaa, features: 0 }),
+    uffdIoctl(FD, { name: 'UFFDIO_REGISTER', start: BASE + 8 * PAGE, len: 8 * PAGE, mode: 1 }),
+    copy(8, 0, 2),
+    copy(10, 1, 1),
+  ];
+  const moved = { rewrites: ['uffd-copy=move'] };
+
+  it('are fewer, and a source that is empty is refused', () => {
+    const [baseline, least] = played(ops, moved).ends as [LaneEnd, LaneEnd];
+    expect([baseline.memory.resident, least.memory.resident]).toEqual([7 * PAGE, 4 * PAGE]);
+    expect(least.acts[0]).toMatchObject({
+      applied: 2,
+      figures: { 'kB in these calls': 12, 'of them refused': 1, 'pages taken from their source': 2 },
+    });
+    expect(least.bound).toBe('least');
+    expect([least.diverged.calls, least.diverged.first?.modelled]).toEqual([
+      1,
+      expect.stringContaining('ENOENT'),
+    ]);
+  });
+  it('fault again where the program accesses the source, at most twice for each page', () => {
+    const [baseline, least, most] = played(ops, moved).ends as [LaneEnd, LaneEnd, LaneEnd];
+    // Three pages are taken: the one that was written again moves, too.
+    expect(most.acts[0]?.figures['pages taken from their source']).toBe(3);
+    expect([faults(baseline), faults(least), faults(most)]).toEqual([4, 4, 10]);
+    expect([most.bound, most.diverged.calls]).toEqual(['most', 0]);
+  });
+  it('is certain where every access is told', () => {
+    const { ends } = played(ops, moved, 'opfuzz');
+    expect(ends[1]?.bound).toBeNull();
+    expect(ends[1]?.acts[0]?.remarks[0]).toContain('certain');
   });
 });
