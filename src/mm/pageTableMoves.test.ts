@@ -1,43 +1,22 @@
 import { describe, expect, it } from 'vitest';
+import {
+  at,
+  BASE,
+  entry,
+  levels,
+  mib,
+  PAGE,
+  PTES,
+  seenBy,
+  slotsOf,
+  small,
+} from '../../test/support/pageTables.ts';
 import { ModelBug } from '../base/assert.ts';
 import { Prng } from '../base/prng.ts';
 import { PAGE_SIZE, PMD_SIZE, TASK_SIZE } from '../base/units.ts';
 import { PageTable } from './pageTable.ts';
-import { DIRTY, EMPTY_TABLE, HUGE, MARKER, NONE, PRESENT, SWAP, WRITE, YOUNG } from './pte.ts';
-import { TablePages } from './tablePages.ts';
+import { EMPTY_TABLE, HUGE, MARKER, NONE, PRESENT, SWAP } from './pte.ts';
 import { PGDIR_SIZE, PUD_SIZE } from './tableTree.ts';
-
-/** A border of 512 GiB, so of every level below it. */
-const BASE = 0x7f00_0000_0000;
-const PTES = PMD_SIZE / PAGE_SIZE;
-/** Present and dirty. */
-const PAGE = PRESENT | WRITE | DIRTY | YOUNG;
-const at = (page: number): number => BASE + page * PAGE_SIZE;
-const mib = (n: number): number => BASE + n * 2 ** 20;
-
-const small = (): { tables: TablePages; pages: PageTable } => {
-  const tables = new TablePages();
-  return { tables, pages: new PageTable(tables) };
-};
-/** Pte tables, pmd pages, pud pages. */
-const levels = (pages: PageTable): number[] => [pages.nrPtes, pages.nrPmds, pages.nrPuds];
-const entry = (pages: PageTable, addr: number): number[] => [pages.low(addr), pages.high(addr)];
-
-interface Seen {
-  readonly addr: number;
-  readonly low: number;
-  readonly high: number;
-}
-function seenBy(pages: PageTable, start: number, end: number): Seen[] {
-  const seen: Seen[] = [];
-  pages.forEach(start, end, (addr, low, high) => seen.push({ addr, low, high }));
-  return seen;
-}
-const slotsOf = (pages: PageTable, start: number, end: number): number[] => {
-  const bases: number[] = [];
-  pages.forEachSlot(start, end, (base) => bases.push(base));
-  return bases;
-};
 
 describe('filling', () => {
   it('sets every entry of a blank range, and makes the tables', () => {
