@@ -46,6 +46,7 @@ describe('a row', () => {
       holds: true,
       note: null,
       prices: null,
+      known: null,
     });
   });
 });
@@ -169,6 +170,17 @@ describe('a situation', () => {
     ['map 0 1 rq pf', "unknown letter 'q'"],
   ])('refuses %s', (steps, message) => {
     expect(() => playSituation(steps, { features: LINUX_6_18 })).toThrow(message);
+  });
+});
+
+describe('a row', () => {
+  it('that does not hold may have a reason that is known; one that holds has none', () => {
+    const known = 'it is so';
+    const row = (modelled: number) => rowOf({ name: 'x', unit: 'KiB', measured: 10, modelled, known });
+    expect([row(11), row(10)].map((each) => [each.holds, each.known])).toEqual([
+      [false, known],
+      [true, null],
+    ]);
   });
 });
 

@@ -22,6 +22,8 @@ export interface Row {
   readonly note: string | null;
   /** What of the prices is particular: where they are those of the run that was measured. Null for those that everything is modelled with. */
   readonly prices: string | null;
+  /** Why it does not hold, where that is known: docs/fidelity.md says the same at more length. Null for rows that hold. */
+  readonly known: string | null;
 }
 
 /** A row without its verdict; what is left out is null, exact and without bounds. */
@@ -34,6 +36,8 @@ export interface Figure {
   readonly tolerance?: number;
   readonly note?: string | null;
   readonly prices?: string | null;
+  /** Why it does not hold; nothing is said of a row that does. */
+  readonly known?: string | null;
   /** The least and the most that the modelled value may be, where there is no reference. */
   readonly within?: readonly [number, number];
   /** What was published is shown and not held against: it was taken on another machine, of which nothing is known. */
@@ -53,5 +57,16 @@ export function rowOf(figure: Figure): Row {
     agrees(measured) &&
     modelled >= least &&
     modelled <= most;
-  return { name, published, measured, modelled, unit, tolerance, holds, note, prices };
+  return {
+    name,
+    published,
+    measured,
+    modelled,
+    unit,
+    tolerance,
+    holds,
+    note,
+    prices,
+    known: holds ? null : (figure.known ?? null),
+  };
 }

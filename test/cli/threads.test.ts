@@ -79,6 +79,24 @@ describe('compare of a workload of several threads', () => {
   });
 });
 
+describe('compare of ebizzy', () => {
+  it('shows ways to give memory back side by side, each with the switch that one of them needs', () => {
+    const ways = ['munmap', 'dontneed', 'free', 'vrange', 'none'];
+    const args = [
+      'compare',
+      'workload:ebizzy,threads=2,ms=2',
+      '--vary',
+      `purge=${ways}`,
+      '--set',
+      'vrange=on',
+    ];
+    const { status, stdout, stderr } = faultline([...args, '--quiet']);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout.split('\n')[0]?.match(/purge=\w+/g)).toEqual(ways.map((way) => `purge=${way}`));
+    expect(stdout).toContain('model of linux-6.18 with vrange=on, seed 1');
+  });
+});
+
 describe('compare of live-snapshot', () => {
   const args = [
     'compare',

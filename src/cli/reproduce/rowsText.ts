@@ -27,7 +27,10 @@ const tolerance = ({ tolerance: by, unit }: Row): string =>
   by === 0 ? '' : `±${Number((by * 100).toFixed(1))} ${unit === 'share' ? 'points' : '%'}`;
 
 /** What is said of a row besides its figures. */
-const notesOf = ({ note, prices }: Row): string[] => [note, prices].flatMap((each) => each ?? []);
+const notesOf = ({ note, prices, known }: Row): string[] =>
+  [note, prices, known === null ? null : `does not hold, and it is known why: ${known}`].flatMap(
+    (each) => each ?? [],
+  );
 
 function named(row: Row, noteNumber: ReadonlyMap<string, number>): string {
   const numbers = notesOf(row).map((each) => noteNumber.get(each));
@@ -46,7 +49,7 @@ function tableOf(rows: readonly Row[], noteNumber: ReadonlyMap<string, number>):
         figure(row.modelled, row.unit),
         row.unit === 'share' ? '' : row.unit,
         tolerance(row),
-        row.holds ? 'yes' : 'NO',
+        row.holds ? 'yes' : row.known === null ? 'NO' : 'no, known',
       ],
     })),
   };
@@ -57,10 +60,12 @@ export function rowsText({ seed, title, rows }: Reproduction, options: RowsTextO
   const notes = [...new Set(rows.flatMap(notesOf))];
   const table = tableOf(rows, new Map(notes.map((note, i) => [note, i + 1])));
   const holding = rows.filter(({ holds }) => holds).length;
+  const nrKnown = rows.filter(({ known }) => known !== null).length;
   const measured = `measured: ${options.measuredOn}; modelled: Linux 6.18, with the proposal where the row says so; times: calibration ${options.calibration}${rows.some(({ prices }) => prices !== null) ? ', but where a note says otherwise' : ''}`;
   const heading = `seed ${seed}: ${title}`;
   const numbered = notes.map((note, i) => `[${i + 1}] ${note}`);
-  const verdict = `${holding} of ${rows.length} rows hold`;
+  const others = nrKnown === 0 ? '' : `; of ${nrKnown} it is known why not (docs/fidelity.md)`;
+  const verdict = `${holding} of ${rows.length} rows hold${others}`;
   if (options.markdown)
     return [`### ${heading}`, markdownTable(table), measured, ...numbered, `**${verdict}**`]
       .join('\n\n')

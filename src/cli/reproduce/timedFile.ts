@@ -58,13 +58,20 @@ export function readTimedFile(seed: string, path = bundledPath(seed)): TimedFile
 /** Writes it. Throws UsageError. */
 export function writeTimedFile(path: string, file: TimedFile): void {
   try {
-    writeFileSync(path, `${JSON.stringify(file, null, 1)}\n`);
+    writeFileSync(path, textOf(file));
   } catch (error) {
     throw new UsageError(
       `${path} cannot be written: ${error instanceof Error ? error.message : error}`,
       '--keep FILE where you may write',
     );
   }
+}
+
+/** JSON with a load or a figure a line. */
+function textOf({ loads, primitives, ...about }: TimedFile): string {
+  const list = (of: readonly object[]): string => of.map((each) => `  ${JSON.stringify(each)}`).join(',\n');
+  const head = JSON.stringify(about, null, 1).replace(/\n}$/, '');
+  return `${head},\n "loads": [\n${list(loads)}\n ],\n "primitives": [\n${list(primitives)}\n ]\n}\n`;
 }
 
 const YARDSTICK = 'fault_anon_write';
