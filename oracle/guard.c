@@ -30,7 +30,7 @@ enum { SWAP_PAGE = 4096, SWAP_PAGES = (64 << 20) / SWAP_PAGE };
 
 static int helper_pipe = -1, lock = -1, gate = -1;
 static int overcommit = -1; /* helper_pipe, when the helper knows the old mode */
-static pid_t helper, before; /* the group of the one before may still have somebody who removes a device */
+static pid_t helper;
 
 static int read_text(const char *path, char *buf, size_t size)
 {
@@ -97,8 +97,6 @@ void guard_undo(void)
 	if (helper_pipe >= 0) {
 		close(helper_pipe);
 		waitpid(helper, NULL, 0);
-		if (before) waitpid(-before, NULL, 0);
-		before = helper;
 	}
 	if (lock >= 0) close(lock);
 	helper_pipe = lock = overcommit = -1;
@@ -175,8 +173,7 @@ static int add_swap(long pages, const char *cluster)
 	if (start_helper()) {
 		swapoff(device);
 		if (cluster) write_text(PAGE_CLUSTER, old);
-		/* Nobody need wait for that, which takes long. */
-		if (fork() <= 0) write_text(ZRAM "/hot_remove", number);
+		write_text(ZRAM "/hot_remove", number);
 		_exit(0);
 	}
 	snprintf(size, sizeof(size), "%ld", (pages + 1) * SWAP_PAGE);

@@ -45,7 +45,7 @@ const SEEDS = 2 ** 31;
 const INSISTS_MS = 500;
 
 /** A line of /proc/swaps: the device of another run, of a sequence or of a test, which takes it away before it lets us run. */
-const OF_A_RUN = /^\/dev\/zram\d+ +\S+\s+(?:1048572|65532|124)\s/;
+const OF_A_RUN = /^\/(?:dev\/)?zram\d+ +\S+\s+(?:1048576|65536|128)\s/;
 
 /** One of these is there where memory cgroups can be made: of version 1, of version 2. */
 const MEMORY_CGROUPS = ['/sys/fs/cgroup/memory/memory.usage_in_bytes', '/sys/fs/cgroup/cgroup.controllers'];

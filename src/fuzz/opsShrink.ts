@@ -50,6 +50,7 @@ interface Found extends ShrunkOps {
 
 const numberOf = (line: string): string => /^\d+/.exec(line)?.[0] ?? '';
 
+/** Lines of one number are steps of their own, unless they use where the line before was placed. */
 function stepsOf(lines: readonly string[]): Step[] {
   const steps: string[][] = [];
   let last = '';
@@ -57,7 +58,7 @@ function stepsOf(lines: readonly string[]): Step[] {
     const number = numberOf(line);
     if (number === '') continue;
     const call = line.slice(number.length).trimStart();
-    if (number === last) steps.at(-1)?.push(call);
+    if (number === last && /\bplaced\b/.test(call)) steps.at(-1)?.push(call);
     else steps.push([call]);
     last = number;
   }

@@ -14,7 +14,7 @@ import { ALL_BACK, at, map, ROWS, range, SWAP, sequence, W } from './pressureRow
 
 const CGROUPS = ['/sys/fs/cgroup/memory', '/sys/fs/cgroup'];
 /** The device of another run, which takes it away before it lets us run. */
-const OF_A_RUN = /^\/dev\/zram\d+ +\S+\s+(?:1048572|65532|124)\s/;
+const OF_A_RUN = /^\/(?:dev\/)?zram\d+ +\S+\s+(?:1048576|65536|128)\s/;
 const hasSwap = (): boolean =>
   readFileSync('/proc/swaps', 'utf8')
     .trimEnd()

@@ -67,6 +67,18 @@ export const PRESSURE: readonly Mutant[] = [
     'if (mayGoWhole(kernel, head)) dissolveFolio({ kernel }, head);\n  else splitFolio',
     'splitFolio',
   ]),
+  mutant(
+    'pressure',
+    'reclaim-lock-missed',
+    'A page that is read from swap into locked memory is locked with it.',
+    ['mm/swapFault.ts', 'if (vma.flags & VM_LOCKED) frames.setFlags(pfn, FRAME_LOCK_MISSED);', ''],
+  ),
+  mutant(
+    'pressure',
+    'reclaim-behind-end',
+    'A mapping of a whole file is not told what lies behind its end.',
+    ['mm/smaps.ts', 'if (!hasCopies && vma.pgoff === 0 && object.size', 'if (vma.pgoff < 0 && object.size'],
+  ),
   mutant('pressure', 'reclaim-set-aside', 'What was set aside of shared memory does not go to swap.', [
     'mm/vmscan.ts',
     'if (this.kernel.swap.hasRoom) this.kernel.cache.materialiseReserved();',
