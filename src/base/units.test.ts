@@ -57,6 +57,10 @@ describe('rounding', () => {
 describe('printing', () => {
   it('writes numbers as strace does', () => {
     expect([hex(0), hex(255), hex(TASK_SIZE)]).toEqual(['0x0', '0xff', '0x7ffffffff000']);
+    for (let bits = 0; bits < 66; bits++)
+      for (const n of [2 ** bits - 1, 2 ** bits, 2 ** bits + 1, 3 * 2 ** bits, -(2 ** bits)])
+        expect(hex(n)).toBe(`0x${n.toString(16)}`);
+    expect([hex(0.5), hex(2 ** 40 + 0.5)]).toEqual(['0x0.8', '0x10000000000.8']);
   });
   it('writes ranges as /proc/PID/maps does', () => {
     expect(hexRange(0, 4096)).toBe('00000000-00001000');

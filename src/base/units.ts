@@ -48,8 +48,17 @@ export const pteIndex = (addr: Addr): number => (addr >>> 12) & 511;
 /** Returns which of the 512 entries of a pmd page is that of `addr`. */
 export const pmdIndex = (addr: Addr): number => (addr >>> 21) & 511;
 
+/** Three digits each. */
+const HEX_DIGITS: readonly string[] = Array.from({ length: 4096 }, (_, i) => i.toString(16).padStart(3, '0'));
+
 /** Prints a number in hex with the prefix `0x`, as strace and /proc do for addresses. */
-export const hex = (n: number): string => `0x${n.toString(16)}`;
+export function hex(n: number): string {
+  // Numbers beyond 31 bits take the engine six times as long as those below.
+  if (!(n >= 2 ** 24 && n < 2 ** 53) || n % 1 !== 0) return `0x${n.toString(16)}`;
+  const high = Math.floor(n / 2 ** 24);
+  const low = n - high * 2 ** 24;
+  return `0x${high.toString(16)}${HEX_DIGITS[low >>> 12]}${HEX_DIGITS[low & 4095]}`;
+}
 /** Prints `start-end` as /proc/PID/maps does: lower-case hex, at least eight digits each. */
 export const hexRange = (start: Addr, end: Addr): string =>
   `${start.toString(16).padStart(8, '0')}-${end.toString(16).padStart(8, '0')}`;

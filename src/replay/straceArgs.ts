@@ -15,23 +15,38 @@ import { endOfComment, endOfDecoration, endOfString } from './straceBrackets.ts'
 import { termValue, unescaped } from './straceValues.ts';
 
 const DOT = 46;
-const NR_RANGES = 8192;
+const [FIRST_RANGES, MOST_RANGES] = [64, 8192];
 const [BLANK, QUOTE, OPEN, CLOSE, STAR, COMMA, MINUS, SLASH, ZERO, LESS, GREATER, QUESTION] = [
   32, 34, 40, 41, 42, 44, 45, 47, 48, 60, 62, 63,
 ];
 const [OPEN_SQUARE, CLOSE_SQUARE, OPEN_CURLY, PIPE, CLOSE_CURLY, LOWER_X] = [91, 93, 123, 124, 125, 120];
 const FLAG_CACHE_MAX = 4096;
+/** More digits may be no exact number. */
+const MOST_DIGITS = 15;
 
 /** What to do with a name that is in none of our tables. */
 export type UnknownName = 'refuse' | 'ignore';
+
+/** Values of arguments by their text, with unknown names refused and ignored. */
+type FlagCache = Readonly<Record<UnknownName, Map<string, number>>>;
+
+/** One for each set of names: files of one kind share what was worked out. */
+const flagCaches = new WeakMap<ReadonlyMap<string, number>, FlagCache>();
+const NO_NAMES: ReadonlyMap<string, number> = new Map();
+
+function cacheFor(names: ReadonlyMap<string, number>): FlagCache {
+  const cache = flagCaches.get(names) ?? { refuse: new Map(), ignore: new Map() };
+  flagCaches.set(names, cache);
+  return cache;
+}
 
 /** A call's text; reused for all calls of a file. */
 export class CallText {
   readonly #at: Scanner;
   readonly #names: ReadonlyMap<string, number>;
-  readonly #from = new Int32Array(NR_RANGES);
-  readonly #to = new Int32Array(NR_RANGES);
-  readonly #flagCache = { refuse: new Map<string, number>(), ignore: new Map<string, number>() };
+  #from = new Int32Array(FIRST_RANGES);
+  #to = new Int32Array(FIRST_RANGES);
+  readonly #flagCache: FlagCache;
   #nrRanges = 0;
   #argsEnd = 0;
   #text = '';
@@ -51,9 +66,10 @@ export class CallText {
   durationNs = -1;
 
   /** @param at  the scanner of the file; it holds the text and makes the errors; @param names  that stand for numbers besides the constants */
-  constructor(at: Scanner, names: ReadonlyMap<string, number> = new Map()) {
+  constructor(at: Scanner, names: ReadonlyMap<string, number> = NO_NAMES) {
     this.#at = at;
     this.#names = names;
+    this.#flagCache = cacheFor(names);
   }
 
   /** Cuts the scanner's text from `from` (after the opening parenthesis) into arguments and result. */
@@ -113,9 +129,20 @@ export class CallText {
   number(i: number): number {
     this.#need(i);
     const from = this.#from[i]!;
-    if (this.#text.charCodeAt(from) !== ZERO || this.#text.charCodeAt(from + 1) !== LOWER_X)
-      return this.flags(i);
-    return this.#hexTo(from + 2, i);
+    if (this.#text.charCodeAt(from) !== ZERO) return this.#decimal(from, this.#to[i]!) ?? this.flags(i);
+    return this.#text.charCodeAt(from + 1) === LOWER_X ? this.#hexTo(from + 2, i) : this.flags(i);
+  }
+
+  /** Returns the number whose digits [from, to) are; null if they are anything else. */
+  #decimal(from: number, to: number): number | null {
+    if (to - from > MOST_DIGITS) return null;
+    let value = 0;
+    for (let at = from; at < to; at++) {
+      const code = this.#text.charCodeAt(at);
+      if (!isDigit(code)) return null;
+      value = value * 10 + (code - ZERO);
+    }
+    return value;
   }
 
   /** Returns argument `i`, constants joined by `|`, as a number. Names we do not know are refused, or count as 0. */
@@ -235,9 +262,17 @@ export class CallText {
     );
   }
 
+  #grow(from: number): void {
+    if (this.#nrRanges === MOST_RANGES)
+      this.#at.fail('too many members in one call', `at most ${MOST_RANGES}`, from);
+    const [starts, ends] = [new Int32Array(MOST_RANGES), new Int32Array(MOST_RANGES)];
+    starts.set(this.#from);
+    ends.set(this.#to);
+    this.#from = starts;
+    this.#to = ends;
+  }
   #push(from: number, to: number): void {
-    if (this.#nrRanges === NR_RANGES)
-      this.#at.fail('too many members in one call', `at most ${NR_RANGES}`, from);
+    if (this.#nrRanges === this.#from.length) this.#grow(from);
     let start = from;
     let end = to;
     while (start < end && this.#text.charCodeAt(start) === BLANK) start++;
