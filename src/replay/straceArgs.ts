@@ -7,6 +7,7 @@
  * (`member`, `elements`), so that one set of readers serves all. Written by hand, because it runs for every line.
  * Numbers may be decimal, hex, octal, products (`8192*1024`) or names; a C comment may follow each (`0x66` and then `MADV_???`).
  */
+// Long because: arguments, their parts and the result of a call are ranges of one text, and nobody else knows where they lie.
 import { errnoByName, errnoName } from '../abi/errno.ts';
 import type { Place } from '../base/assert.ts';
 import type { Recorded } from '../machine/op.ts';
