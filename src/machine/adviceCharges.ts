@@ -43,7 +43,12 @@ export function chargeAdvice(call: CallFacts, advice: number, vrangeLock: Vrange
       chargeSplits(call);
       return;
     case MADV_PAGEOUT:
-      call.charge(PATH['madv-pageout'], 1, call.since(FACT.pagesSwappedOut));
+      call.charge(
+        PATH['madv-pageout'],
+        1,
+        call.since(FACT.pagesSwappedOut) - call.since(FACT.zerosSwappedOut),
+      );
+      call.charge(PATH['madv-pageout-zero'], 0, call.since(FACT.zerosSwappedOut));
       chargeSplits(call);
       return;
     case MADV_REMOVE:

@@ -57,6 +57,7 @@ const OF_CALLS = Uint8Array.of(
   FACT.pagesLazyFreed,
   FACT.pagesDeactivated,
   FACT.pagesSwappedOut,
+  FACT.zerosSwappedOut,
   FACT.pagesPunched,
   FACT.windowsCollapsed,
   FACT.pagesFoundResident,

@@ -70,6 +70,8 @@ describe('a price', () => {
     ['uffd_copy', ['uffd-copy', 'uffd-copy-again', 'uffd-copy-file']],
     ['pagemap_scan_wp_alternate', ['pagemap-scan-regions']],
     ['swap_in_half_write', ['swap-in-write']],
+    ['swap_in_zero', ['fault-swap-in-zero']],
+    ['swap_out_zero', ['madv-pageout-zero']],
   ])('that uses %s doubles with it, and no other one moves', (figure, paths) => {
     expect(movedIn(new CostTable(withDoubled(figure)))).toEqual(paths);
   });

@@ -131,6 +131,8 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   'fault-file-cow': { call: figure('fault_file_private_cow') },
   // From zram, contents that compress to half; the fault is in it.
   'fault-swap-in': { call: figure('swap_in_half') },
+  // Nothing is read: the page is cleared.
+  'fault-swap-in-zero': { call: figure('swap_in_zero') },
   // Entry, look-up and return, as in a fault that finds its page its own; nothing nearer was measured.
   'fault-spurious': { call: figure('fault_cow_reuse') },
   // The signal and an empty handler; the look-up that found no page comes on top and was not measured apart.
@@ -219,6 +221,8 @@ export const PRICES: Readonly<Record<PathName, PriceRow>> = {
   'madv-cold': { call: figure('syscall_null'), page: figure('madv_cold_512') },
   // To zram, contents that compress to half.
   'madv-pageout': { call: figure('syscall_null'), page: figure('swap_out_half') },
+  // Nothing is written: the slot is marked.
+  'madv-pageout-zero': { page: figure('swap_out_zero') },
   // Pages that are mapped twice.
   'madv-remove': { call: figure('syscall_null'), page: figure('madv_remove_per_page') },
   'madv-collapse': { call: figure('syscall_null'), page: figure('madv_collapse_2m') },
@@ -354,4 +358,6 @@ export const PRICED_IF_TAKEN: (path: PathName) => boolean = (path) =>
   path.startsWith('pagemap-') ||
   path.startsWith('pt-scan') ||
   path === 'fork-empty-tables' ||
-  path === 'swap-in-write';
+  path === 'swap-in-write' ||
+  path === 'fault-swap-in-zero' ||
+  path === 'madv-pageout-zero';

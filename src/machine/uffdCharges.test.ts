@@ -212,3 +212,31 @@ describe('a fault in registered memory', () => {
     );
   });
 });
+
+describe('pages of zeros in swap', () => {
+  it('are marked and cleared, not written and read, where what stores leave is told', () => {
+    const s = scene(0, MISSING);
+    s.machine.kernel.swap.contentsAreTold = true;
+    const access = (addr: number, stamp: number) =>
+      s.machine.apply(PID, { call: 'touch', addr, len: LEN, access: 'write', by: 'user', stamp });
+    access(s.source, 0);
+    access(s.source + LEN, 7);
+    const out = (addr: number) =>
+      priced(s, () => s.machine.apply(PID, { call: 'madvise', addr, len: LEN, advice: MADV_PAGEOUT }));
+    near(out(s.source).ns, PAGES * measured('swap_out_zero'));
+    near(out(s.source + LEN).ns, PAGES * measured('swap_out_half'));
+    const back = priced(s, () => touch(s, s.source, LEN, 'read'));
+    near(back.ns, PAGES * measured('swap_in_zero'));
+    expect(back.paths).toEqual(['fault-swap-in-zero']);
+    near(priced(s, () => touch(s, s.source + LEN, LEN, 'read')).ns, PAGES * measured('swap_in_half'));
+  });
+  it('cost what others cost where it is not: nobody knows what they hold', () => {
+    const s = scene(0, MISSING);
+    touch(s, s.source, LEN);
+    s.machine.apply(PID, { call: 'touch', addr: s.source, len: LEN, access: 'write', by: 'user', stamp: 0 });
+    const { paths } = priced(s, () =>
+      s.machine.apply(PID, { call: 'madvise', addr: s.source, len: LEN, advice: MADV_PAGEOUT }),
+    );
+    expect(paths).toEqual(['madv-pageout']);
+  });
+});

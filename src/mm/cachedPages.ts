@@ -101,6 +101,7 @@ export class CachedPages {
     this.drop(object, pgoff, pgoff + 1);
     this.#kernel.sharedSwap.put(object, pgoff, slot);
     this.#kernel.work.count(FACT.pagesSwappedOut);
+    if (this.#kernel.swap.isZeroFilled(slot)) this.#kernel.work.count(FACT.zerosSwappedOut);
     return true;
   }
   /** write(2) of a page of `object`, whose frame is returned: it is dirty afterwards, and of shared memory it counts as used. */

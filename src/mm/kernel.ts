@@ -156,6 +156,7 @@ export class Kernel {
     this.#config = { ...DEFAULT_CONFIG, ...config };
     this.setPtScan(scanOf(features));
     this.swap = new Swap(this.#config.totalSwapPages);
+    this.swap.contentsAreTold = this.frames.contents.keepsBytes;
     this.cache = new CachedPages(this);
   }
 

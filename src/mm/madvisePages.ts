@@ -292,6 +292,7 @@ function pageOut(mm: Mm, vma: Vma, addr: Addr): void {
     return;
   }
   work.count(FACT.pagesSwappedOut);
+  if (swap.isZeroFilled(slot)) work.count(FACT.zerosSwappedOut);
   if (kept !== null) {
     swap.dup(slot, frames.contents.save(pfn));
     swap.forget(frames, pfn);

@@ -190,6 +190,7 @@ function swapOut(kernel: Kernel, pfn: Pfn, places: readonly Place[], batch: Flus
   for (let i = kept === null ? 1 : 0; i < places.length; i++) swap.dup(slot, content);
   if (kept !== null) swap.forget(frames, pfn);
   work.count(FACT.pagesSwappedOut);
+  if (swap.isZeroFilled(slot)) work.count(FACT.zerosSwappedOut);
   for (const { mm, addr } of places) {
     const low = mm.pages.low(addr);
     releaseEntry(mm, low, pfn);

@@ -39,6 +39,12 @@ export class Swap {
   /** Pages that fit. Grows where a device is added (swapon). */
   totalPages: number;
 
+  /**
+   * Programs tell what each store leaves, so a page that holds zeros is one that nobody stored anything else to. Such a page is not written to the device: its slot is
+   * marked. Linux: swap_zeromap_folio_set()
+   */
+  contentsAreTold = false;
+
   /** @param totalPages  size of the device in pages; 0: there is none */
   constructor(totalPages: number) {
     this.totalPages = totalPages;
@@ -74,6 +80,10 @@ export class Swap {
   /** Returns what `slot` holds, as far as it is kept. */
   content(slot: Slot): SavedPage {
     return this.#slots.get(slot)?.content ?? 0;
+  }
+  /** Tells whether `slot` is known to hold zeros alone. */
+  isZeroFilled(slot: Slot): boolean {
+    return this.contentsAreTold && Object.is(this.content(slot), 0);
   }
   /** Counts one more who refers to `slot`. @param content  what it holds from now on, if that may have changed */
   dup(slot: Slot, content: SavedPage | null = null): void {

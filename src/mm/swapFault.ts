@@ -42,7 +42,7 @@ function readAround(kernel: Kernel, slot: Slot): void {
   kernel.swap.around(slot, (other) => {
     readIntoCache(kernel, other);
     kernel.work.count(FACT.readAheadPages);
-    kernel.work.charge(PATH['fault-swap-in'], 1, 1);
+    kernel.work.charge(PATH[kernel.swap.isZeroFilled(other) ? 'fault-swap-in-zero' : 'fault-swap-in'], 1, 1);
   });
 }
 
@@ -80,6 +80,7 @@ export function swapIn(mm: Mm, vma: Vma, page: Addr, write: boolean): FaultName 
   const slot = pages.high(page);
   prepareAnonVma(kernel, vma);
   const isRead = swap.cached(slot) === 0;
+  const readsZeros = isRead && swap.isZeroFilled(slot);
   const pfn = frameOf(mm, vma, page, slot);
   const alone = frames.mapcount(pfn) === 0;
   frames.addPte(pfn, mm.id);
@@ -92,6 +93,7 @@ export function swapIn(mm: Mm, vma: Vma, page: Addr, write: boolean): FaultName 
   const writable = own && mayStore;
   const bits = (own ? EXCLUSIVE : 0) | (writable ? WRITE : 0) | (writable && write ? storeBits(mm, vma) : 0);
   pages.set(page, PRESENT | YOUNG | bits | (low & (UFFD_WP | SOFT_DIRTY)), pfn);
+  kernel.work.readsZeros = readsZeros;
   return isRead ? 'swap-in' : 'swap-cached';
 }
 

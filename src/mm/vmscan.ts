@@ -102,7 +102,8 @@ export class Reclaim {
       if (pages > 0) work.charge(PATH[path], 0, pages);
     };
     charge('madv-cold', Math.max(0, since(FACT.lruScanned) - gone));
-    charge('madv-pageout', since(FACT.pagesSwappedOut));
+    charge('madv-pageout', since(FACT.pagesSwappedOut) - since(FACT.zerosSwappedOut));
+    charge('madv-pageout-zero', since(FACT.zerosSwappedOut));
     charge('dontneed', since(FACT.lruDiscarded));
     charge('zap-file', since(FACT.fileEvicted));
     charge('folio-split', since(FACT.foliosSplit));

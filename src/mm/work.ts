@@ -81,6 +81,8 @@ const HOT = PATH['fault-anon-hot'];
 const ANON = FAULTED.anon;
 const ZERO = FAULTED['zero-page'];
 const SHMEM_CACHED = FAULTED['shmem-cached'];
+const SWAP_IN = FAULTED['swap-in'];
+const READS_ZEROS = PATH['fault-swap-in-zero'];
 /** Faults that take a page, and whose figures were taken with pages given back a moment ago. */
 const TAKES_WARM = flagged([ANON, FAULTED['zero-to-write'], FAULTED['shmem-new']], FAULT_NAMES.length);
 const HUGE_ZERO = FAULTED['huge-zero'];
@@ -126,6 +128,8 @@ export class Work {
   refNs = 0;
   /** On whose behalf faults come; set and put back by who populates. */
   origin: Origin = 'program';
+  /** The page that comes in from swap with the next fault holds zeros, and is not read. */
+  readsZeros = false;
   /** Is told of charges as they are made; null saves the call. */
   onCharge: ChargeSink | null = null;
   /** Faults are counted here as well, by FaultKind, if somebody wants to know whose they are. */
@@ -169,7 +173,8 @@ export class Work {
     const tally = this.faultTally;
     if (tally !== null) tally[kind] = (tally[kind] as number) + n;
     if (this.refNs > 0) this.charge(GIVEN, 0, n * this.refNs);
-    const path = PATHS[this.origin][kind] as Path;
+    const path = kind === SWAP_IN && this.readsZeros ? READS_ZEROS : (PATHS[this.origin][kind] as Path);
+    this.readsZeros = false;
     if (kind === ZERO && this.origin === 'program') {
       this.#zeroPage(path, n);
       return;

@@ -74,6 +74,8 @@ export const FACT_NAMES = [
   'pagesLocked',
   'pagesUnlocked',
   'pagesSwappedOut',
+  // Of them, known to hold zeros alone: not written to the device.
+  'zerosSwappedOut',
   'pagesSwappedIn',
   'pagesFoundResident',
   'pagesPunched',

@@ -39,6 +39,7 @@ export const PATH_NAMES = [
   'fault-file',
   'fault-file-cow',
   'fault-swap-in',
+  'fault-swap-in-zero',
   'fault-spurious',
   'fault-signal',
   /** A page table that a fault had to make first. */
@@ -88,6 +89,7 @@ export const PATH_NAMES = [
   'madv-free',
   'madv-cold',
   'madv-pageout',
+  'madv-pageout-zero',
   'madv-remove',
   'madv-collapse',
   'guard-install',

@@ -176,6 +176,8 @@ export class Player {
         // What is there at the start is nobody's work.
         this.machine.kernel.work.uncounted(() => seedProcess(this.machine, item));
         if (TIMED.has(item.format)) this.machine.tableReclaim.clock = () => this.#now;
+        if (item.format === 'opfuzz' || item.format === 'opfuzz-uffd')
+          this.machine.kernel.swap.contentsAreTold = true;
         if (item.format === 'opfuzz-uffd') this.workers = new Workers(this.machine);
         this.#listener.other?.(item);
         return;
