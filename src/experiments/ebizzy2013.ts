@@ -177,7 +177,7 @@ function virtualRows(input: ExperimentInput, fitted: Calibration, bare: number):
       unit: 'times',
       // "much improved on KVM"
       within: [bare, Number.POSITIVE_INFINITY],
-      note: `interrupts leave the guest, and faults in the middle of a copy are dear, as measured; without that ${bare.toFixed(2)} times. The author: "much improved on KVM virtual machine", without a figure`,
+      note: `interrupts leave the guest, and a copy that a fault broke off finds no translation, as measured; without that ${bare.toFixed(2)} times. The author: "much improved on KVM virtual machine", without a figure`,
     }),
   ];
 }

@@ -69,7 +69,7 @@ export function bareMetalLike(calibration: Calibration): Partial<CrossCpuPrices>
   return { shootdownNs: ns, shootdownTargetNs: ns };
 }
 
-/** Returns `base` without the price of a fault in the middle of a copy, most of which is translation in two stages: what a machine without a host under it pays. */
+/** Returns `base` without what a fault costs more in the middle of a copy, most of which is translation in two stages: what a machine without a host under it pays. */
 export const withoutNesting = (base: Calibration): Calibration => ({
   ...base,
   primitives: base.primitives.filter(({ name }) => name !== 'fault_anon_copied'),
