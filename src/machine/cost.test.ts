@@ -54,7 +54,6 @@ describe('a price', () => {
         'uffd-fault-page',
         'uffd-signal',
         'uffd-copy-again',
-        'fork-empty-tables',
       ],
     ],
     [
