@@ -121,6 +121,11 @@ export class Scene {
     const has = (call: string): boolean => call in calls && !left.has(call);
     const rows = [...Object.keys(calls), ...Object.keys(maps)];
     if (has('enormous')) for (const row of rows) if (/^mlock|LOCKED/.test(row)) left.add(row);
+    // What reclaim makes of huge pages is modelled only of private ones of which nothing is locked.
+    if (has('memoryReclaim') && this.kind !== 0) {
+      left.add('MADV_COLLAPSE');
+      for (const row of rows) if (/^mlock|LOCKED/.test(row)) left.add(row);
+    }
     // In a large window it depends on what the executor has besides whether all may be locked.
     if (has('fill') || (setup === 'limits' && this.kind !== 0)) left.add('mlockall');
   }
