@@ -113,12 +113,12 @@ describe.runIf(why === null)('faultline fuzz on the running kernel', () => {
 
   it('has the modes take turns, and the same numbers whatever the number of jobs', () => {
     const run = (name: string, jobs: string) =>
-      JSON.parse(fuzz(name, '--ops', '4000', '--seed', '1', '--jobs', jobs, '--quiet', '--json').stdout) as {
+      JSON.parse(fuzz(name, '--ops', '3600', '--seed', '1', '--jobs', jobs, '--quiet', '--json').stdout) as {
         modes: Record<string, { ops: number; compared: object }>;
       };
     const { modes } = run('one', '1');
     expect(Object.keys(modes)).toEqual([
-      ...['vma', 'fault', 'fork', 'thp', 'limits', 'files', 'swap', 'uffd', 'pressure', 'ptreclaim'],
+      ...['vma', 'fault', 'fork', 'thp', 'limits', 'files', 'swap', 'uffd', 'ptreclaim'],
     ]);
     for (const { ops } of Object.values(modes)) expect(ops).toBe(400);
     const again = run('three', '3').modes;

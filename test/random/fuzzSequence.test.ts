@@ -129,6 +129,7 @@ describe('a random sequence', () => {
       scan: 'PAGEMAP_SCAN, {',
       child_touch: 'child_touch_write(',
       punch: 'fallocate(m0, FALLOC_FL_PUNCH_HOLE',
+      stateScene: 'MAP_PRIVATE|MAP_FIXED, m0, ',
       uffd_vm_readv: 'process_vm_readv(',
       uffd_vm_writev: 'process_vm_writev(',
     };
