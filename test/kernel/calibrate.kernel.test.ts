@@ -49,7 +49,7 @@ describe.runIf(why === null)('calibrate', () => {
       path,
     ]);
     expect(status).toBe(0);
-    expect(stdout).toContain(`${path}: 7 figures measured`);
+    expect(stdout).toContain(`${path}: 8 figures measured`);
     const file = read(path);
     expect(file.schema).toBe('mm-cost-calibration/1');
     const measured = file.primitives.filter(({ n }) => n > 0);
