@@ -16,7 +16,7 @@ import { FRAME_DIRTY, HUGE_PAGES, headOf, type Pfn } from './frames.ts';
 import { mapHugeFile } from './hugeMemory.ts';
 import { isThpDisabled, type Mm } from './mm.ts';
 import { isProtected } from './protectPages.ts';
-import { EXCLUSIVE, NONE, WRITE, YOUNG, ZERO_PAGE } from './pte.ts';
+import { EXCLUSIVE, KIND_MASK, NONE, PRESENT, WRITE, YOUNG, ZERO_PAGE } from './pte.ts';
 import { linearIndex, mapFrame, mapNewAnon } from './rmap.ts';
 import { isInverted, storeBits } from './storeBits.ts';
 import { type FileObject, isSharedMemory, nrPagesOf, type Vma } from './vma.ts';
@@ -87,7 +87,8 @@ export function fileFault(
     return shmem ? 'shmem-cow' : 'file-cow';
   }
   if (mayMapWholeFolio(mm, vma, page, pfn)) mapHugeFile(mm, vma, page, headOf(pfn), write);
-  else if (write && wp === 0) mapForStore(mm, vma, page, pfn);
+  else if (wp === 0)
+    mapFolio(mm, vma, page, pfn, write ? WRITE | storeBits(mm, vma) | YOUNG : bitsFor(mm, vma, false, 0));
   else mapFrame(mm, page, bitsFor(mm, vma, write, wp), pfn);
   if (write) {
     kernel.frames.setFlags(pfn, FRAME_DIRTY);
@@ -143,11 +144,10 @@ const mayMapWholeFolio = (mm: Mm, vma: Vma, page: Addr, pfn: Pfn): boolean =>
   isFolioWhole(mm, vma, page, pfn) && mm.pages.pmd(page) === NONE && !isThpDisabled(mm, vma.flags);
 
 /**
- * Maps a page of a shared mapping for a store; of a huge folio that is whole here all pages, if nothing is mapped there yet and userfaultfd does not
+ * Maps a page of the page cache; of shared memory all pages of its folio that is whole here, if nothing is mapped there yet and userfaultfd does not
  * look on. Linux: finish_fault()
  */
-function mapForStore(mm: Mm, vma: Vma, page: Addr, pfn: Pfn): void {
-  const bits = WRITE | storeBits(mm, vma) | YOUNG;
+function mapFolio(mm: Mm, vma: Vma, page: Addr, pfn: Pfn, bits: number): void {
   const isWatched = (vma.flags & VM_UFFD_MASK) !== 0;
   const [first, pages] = isWatched ? [page, 1] : entriesOf(mm, vma, page, pfn);
   if (pages === 1 || !mm.pages.isBlank(first, first + pages * PAGE_SIZE)) {
@@ -220,5 +220,6 @@ function mapAround(mm: Mm, vma: Vma, page: Addr, object: FileObject): boolean {
     }
     i = (first - tableBase) / PAGE_SIZE + count - 1;
   }
-  return here !== null;
+  // A page behind the end of the file comes along with its folio.
+  return here !== null || (pages.low(page) & KIND_MASK) === PRESENT;
 }
