@@ -239,6 +239,9 @@ export function unmapFolio(mm: OfKernel, head: Pfn): void {
   for (let i = 0; i < HUGE_PAGES; i++) unmapEverywhere(mm, head + i);
 }
 
+/** Returns the offset of the first page behind the end of a file. */
+const behindEnd = ({ size }: FileObject): number => Math.ceil((size ?? Number.POSITIVE_INFINITY) / PAGE_SIZE);
+
 /**
  * A huge folio of shared memory at `head`, which has left all tables, goes to swap as a whole; one that was never written leaves the file, which is a hole again.
  * Returns false where there is no room for all of it.
@@ -247,6 +250,12 @@ export function swapOutFolio({ kernel }: OfKernel, head: Pfn): boolean {
   const { frames, swap } = kernel;
   const [first, object] = [frames.index(head), kernel.objects.get(frames.owner(head)) as FileObject];
   const isDirty = (frames.flags(head) & FRAME_DIRTY) !== 0;
+  // One that the file ends in is broken up first, and what lies behind the end is dropped. Linux: shmem_writeout()
+  if (isDirty && behindEnd(object) > first && behindEnd(object) < first + HUGE_PAGES) {
+    dissolveFolio({ kernel }, head);
+    kernel.cache.drop(object, behindEnd(object), first + HUGE_PAGES);
+    return false;
+  }
   if (isDirty && swap.nrUsed + HUGE_PAGES > swap.totalPages) return false;
   for (let pgoff = first; pgoff < first + HUGE_PAGES; pgoff++)
     if (isDirty) kernel.cache.swapOut(object, pgoff);

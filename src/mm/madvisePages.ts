@@ -251,11 +251,12 @@ function pageOutFolio(mm: Mm, head: Pfn): void {
     return;
   }
   if (swapOutFolio(mm, head)) return;
-  dissolveFolio(mm, head);
+  if (frames.isLarge(head)) dissolveFolio(mm, head);
   // The first page goes on its way, the others stand in line, the last of them in front.
   for (let i = HUGE_PAGES; i > 0; i--) {
     const n = i % HUGE_PAGES;
-    if (!kernel.cache.swapOut(object, first + n)) frames.setFlags(head + n, FRAME_ACTIVE);
+    if (kernel.cache.has(object, first + n) && !kernel.cache.swapOut(object, first + n))
+      frames.setFlags(head + n, FRAME_ACTIVE);
   }
 }
 

@@ -87,6 +87,7 @@ function shrinkLarge(kernel: Kernel, head: Pfn): Shrunk {
   if (frames.flags(head) & FRAME_SHMEM) {
     unmapFolio({ kernel }, head);
     if (swapOutFolio({ kernel }, head)) return 'gone';
+    if (!frames.isLarge(head)) return 'split';
   }
   if (mayGoWhole(kernel, head)) dissolveFolio({ kernel }, head);
   else splitFolio({ kernel }, head);
